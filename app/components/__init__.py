@@ -1,0 +1,1 @@
+"""Components of the workbench: constant templates, drawn by scripts from plain data."""

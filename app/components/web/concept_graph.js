@@ -1,0 +1,136 @@
+// The clickable graph. Value: {url, key, label}; props: selected (id), marked (ids of levers), dimmed by selection.
+// The figure is fetched from `url`; base traces are never redrawn for a selection, only dimmed.
+const F = window.Fulcrum;
+const root = element.querySelector(".fc-root");
+root.classList.add("fc-graph");
+const status = F.add(root, F.el("div", "fc-graph-status")).lastChild;
+status.setAttribute("aria-live", "polite");
+const plot = F.add(root, F.el("div", "fc-graph-plot")).lastChild;
+plot.setAttribute("role", "img");
+
+const state = { url: null, fetch: null, figure: null, places: new Map(), bound: false, hover: null, extra: [] };
+
+function places(data) {
+  const found = new Map();
+  for (const trace of data) {
+    (trace.ids || []).forEach((id, at) => {
+      if (id !== null && id !== undefined && !found.has(id)) found.set(id, [trace.x[at], trace.y[at]]);
+    });
+  }
+  return found;
+}
+
+// Points and lines drawn over the base: the selected concept, its links, and the concepts that are levers.
+function overlay() {
+  const selected = state.places.has(props.selected) ? props.selected : null;
+  const traces = [];
+  const links = (state.figure.links || []).filter((link) => link[0] === selected || link[1] === selected).slice(0, 200);
+  for (const confirmed of [false, true]) {
+    const x = [], y = [];
+    for (const [source, target, verdict] of links) {
+      const from = state.places.get(source), to = state.places.get(target);
+      if (!from || !to || ["composed", "carried"].includes(verdict) !== confirmed) continue;
+      for (let step = 0; step <= 12; step += 1) {
+        const t = step / 12, ease = t * t * (3 - 2 * t);
+        x.push(from[0] + (to[0] - from[0]) * ease);
+        y.push(from[1] + (to[1] - from[1]) * t);
+      }
+      x.push(null); y.push(null);
+    }
+    if (x.length) traces.push({ type: "scatter", mode: "lines", x, y, hoverinfo: "skip", showlegend: false,
+      line: { color: F.cssColour("--fc-accent", "#06c"), width: confirmed ? 2.2 : 1, dash: confirmed ? "solid" : "dot" } });
+  }
+  const ring = (ids, symbol, size, colour, width) => {
+    const at = ids.map((id) => state.places.get(id)).filter(Boolean);
+    if (at.length) traces.push({ type: "scatter", mode: "markers", x: at.map((p) => p[0]), y: at.map((p) => p[1]),
+      hoverinfo: "skip", showlegend: false, marker: { symbol, size, color: "rgba(0,0,0,0)", line: { color: colour, width } } });
+  };
+  ring(props.marked || [], "diamond-open", 20, F.cssColour("--fc-neg", "#c60"), 2);
+  if (selected) {
+    const near = [...new Set(links.flatMap((link) => [link[0], link[1]]))].filter((id) => id !== selected);
+    ring(near, "circle-open", 13, F.cssColour("--fc-accent", "#06c"), 1.2);
+    ring([selected], "circle-open", 22, F.cssColour("--fc-accent", "#06c"), 2.6);
+  }
+  return { traces, selected };
+}
+
+function render() {
+  if (!state.figure) return;
+  const { traces, selected } = overlay();
+  const ink = F.cssColour("--fc-ink", "#222");
+  const base = state.figure.data.map((trace) => {
+    const isNode = Array.isArray(trace.ids);
+    const dim = selected ? (isNode ? 0.55 : 0.28) : 1;
+    return { ...trace, opacity: (trace.opacity ?? 1) * dim };
+  });
+  const { title, ...rest } = state.figure.layout;
+  const layout = { ...rest, margin: { l: 6, r: 6, t: 6, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { ...(rest.font || {}), color: ink }, height: undefined, width: undefined, autosize: true,
+    uirevision: props.value.key, datarevision: state.url };
+  const first = base.findIndex((trace) => Array.isArray(trace.ids));
+  const at = first < 0 ? base.length : first;
+  const data = [...base.slice(0, at), ...traces.filter((t) => t.mode === "lines"), ...base.slice(at), ...traces.filter((t) => t.mode !== "lines")];
+  Plotly.react(plot, data, layout, { displaylogo: false, responsive: false, scrollZoom: true,
+    modeBarButtonsToRemove: ["toImage", "autoScale2d", "toggleSpikelines"] }).then(bind);
+  plot.setAttribute("aria-label", props.value.label || "Concept graph; the table below holds the same concepts");
+  plot.dataset.drawn = state.url;
+}
+
+function bind() {
+  if (state.bound) return;
+  state.bound = true;
+  plot.on("plotly_click", (event) => {
+    const id = event.points.map((point) => point.id).find(Boolean);
+    if (id) trigger("node_click", { id: String(id), shift: Boolean(event.event && event.event.shiftKey) });
+  });
+  plot.on("plotly_hover", (event) => {
+    plot.style.cursor = event.points.some((point) => point.id) ? "pointer" : "";
+  });
+}
+
+async function load() {
+  const value = props.value || {};
+  if (!value.url) {
+    state.url = null;
+    state.figure = null;
+    Plotly.purge(plot);
+    state.bound = false;
+    status.textContent = value.message || "";
+    return;
+  }
+  // Labels are fitted to the width of the picture, in steps so that a small resize asks for nothing.
+  const width = Math.max(300, Math.min(2400, Math.round((root.clientWidth || 1000) / 100) * 100));
+  const url = `${value.url}&width=${width}`;
+  if (url === state.url) return;
+  state.url = url;
+  if (state.fetch) state.fetch.abort();
+  state.fetch = new AbortController();
+  root.classList.add("is-loading");
+  try {
+    const answer = await fetch(url, { signal: state.fetch.signal });
+    const figure = await answer.json();
+    if (!answer.ok) throw new Error(figure.message || `The server answered ${answer.status}`);
+    state.figure = figure;
+    state.places = places(figure.data);
+    status.textContent = (figure.layout.meta || {}).caption || "";
+    render();
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    state.url = null;
+    status.textContent = `The graph could not be drawn. ${error.message}`;
+  } finally {
+    root.classList.remove("is-loading");
+  }
+}
+
+watch("value", load);
+watch(["selected", "marked"], render);
+F.onTheme(render);
+let resized = null;
+new ResizeObserver(() => {
+  if (!plot.offsetWidth) return;
+  if (plot.data) Plotly.Plots.resize(plot);
+  clearTimeout(resized);
+  resized = setTimeout(load, 250);
+}).observe(root);
+load();

@@ -1,0 +1,102 @@
+// Levers with their strength. Value: {levers: [lever]}; props: operations [{name, sentence, low, high}], shares {key: share at strength 1}.
+// The value is the truth: it is sent with every event that uses the rack, and no slider holds state of its own.
+const F = window.Fulcrum;
+const root = element.querySelector(".fc-root");
+root.classList.add("fc-rack");
+
+const WHERE = [["all", "prompt and generated"], ["generated", "generated text"], ["prompt", "prompt"]];
+
+function levers() {
+  return (props.value && props.value.levers) || [];
+}
+
+function commit(next) {
+  props.value = { ...(props.value || {}), levers: next };
+}
+
+function change(key, fields) {
+  commit(levers().map((lever) => (lever.key === key ? { ...lever, ...fields } : lever)));
+}
+
+function choose(id, label, options, value, onChange) {
+  const select = F.el("select", "fc-select");
+  select.id = id;
+  select.setAttribute("aria-label", label);
+  for (const [name, text, title] of options) {
+    const option = F.el("option", "", text);
+    option.value = name;
+    if (title) option.title = title;
+    select.appendChild(option);
+  }
+  select.value = value;
+  select.addEventListener("change", () => onChange(select.value));
+  return select;
+}
+
+function operation(name) {
+  return (props.operations || []).find((item) => item.name === name) || { name, sentence: "", low: 0, high: 2 };
+}
+
+function shareText(lever, strength) {
+  const unit = (props.shares || {})[lever.key];
+  if (!Number.isFinite(unit)) return { text: "share of the residual norm: known after the first run", over: false };
+  const share = Math.abs(unit * strength);
+  return { text: `${Math.round(share * 100)} % of the residual norm`, over: share > 0.5 };
+}
+
+function row(lever, at) {
+  const box = F.el("div", "fc-lever");
+  box.dataset.key = lever.key;
+  const title = F.el("div", "fc-lever-title");
+  F.add(title, F.el("span", `fc-level fc-level-${lever.level_index ?? 0}`, lever.level), F.el("b", "", lever.label),
+    F.el("span", "fc-id", lever.concept || ""),
+    F.button("fc-remove", "×", () => commit(levers().filter((other) => other.key !== lever.key)), `Remove the lever ${lever.label}`));
+  const how = operation(lever.operation);
+  const low = Math.min(how.low, lever.strength), high = Math.max(how.high, lever.strength);
+  const slider = F.el("input");
+  Object.assign(slider, { type: "range", id: `lever-strength-${at}`, min: low, max: high, step: 0.05, value: lever.strength });
+  slider.setAttribute("aria-label", `Strength of ${lever.label}, in typical activations`);
+  const exact = F.el("input", "fc-exact");
+  Object.assign(exact, { type: "number", id: `lever-exact-${at}`, min: -8, max: 8, step: 0.05, value: lever.strength });
+  exact.setAttribute("aria-label", `Exact strength of ${lever.label}`);
+  const share = F.el("span", "fc-share");
+  const paintShare = (strength) => {
+    const { text, over } = shareText(lever, strength);
+    share.textContent = over ? `${text}: above one half the text usually breaks` : text;
+    share.classList.toggle("is-over", over);
+  };
+  paintShare(lever.strength);
+  slider.addEventListener("input", () => { exact.value = slider.value; paintShare(+slider.value); });
+  slider.addEventListener("change", () => change(lever.key, { strength: +slider.value }));
+  exact.addEventListener("change", () => {
+    const strength = Math.max(-8, Math.min(8, Number(exact.value)));
+    change(lever.key, { strength: Number.isFinite(strength) ? strength : 0 });
+    draw();
+  });
+  const controls = F.add(F.el("div", "fc-lever-controls"),
+    choose(`lever-operation-${at}`, `What ${lever.label} does`, (props.operations || []).map((o) => [o.name, o.name, o.sentence]), lever.operation,
+      (name) => { change(lever.key, { operation: name, strength: operation(name).start ?? 1 }); draw(); }),
+    slider, exact,
+    choose(`lever-where-${at}`, `Where ${lever.label} acts`, WHERE, lever.where, (where) => change(lever.key, { where })));
+  F.add(box, title, controls, F.add(F.el("div", "fc-lever-foot"), share, F.el("span", "fc-note", how.sentence)));
+  return box;
+}
+
+function draw() {
+  root.replaceChildren();
+  const now = levers();
+  if (!now.length) {
+    F.add(root, F.el("div", "fc-empty", "No lever yet. On the Graph page click a concept and press “+ lever”."));
+    return;
+  }
+  now.forEach((lever, at) => root.appendChild(row(lever, at)));
+}
+
+watch(["value", "operations", "shares"], () => {
+  // While a person drags a slider the answer about shares must not rebuild the row under the pointer.
+  if (root.contains(document.activeElement) && document.activeElement.matches(":active")) return;
+  const focused = document.activeElement && root.contains(document.activeElement) ? document.activeElement.id : null;
+  draw();
+  if (focused) root.querySelector(`#${CSS.escape(focused)}`)?.focus();
+});
+draw();

@@ -1,0 +1,140 @@
+"""Command-line flags generated from a config, and the flags that would produce a given config."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+_DEST = "config:"
+
+
+def nested_model(annotation: Any) -> type[BaseModel] | None:
+    """The model a field holds, when it holds exactly one kind of model (or none)."""
+    if get_origin(annotation) is Annotated:
+        return nested_model(get_args(annotation)[0])
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, types.UnionType):
+        models = [nested_model(part) for part in get_args(annotation) if part is not type(None)]
+        return models[0] if len(models) == 1 else None
+    return None
+
+
+def add_flags(parser: argparse.ArgumentParser | Any, config: type[BaseModel], prefix: str = "") -> None:
+    """One flag per field, `--low.n_latents` for the fields of a nested model; nothing is required here."""
+    for name, field in config.model_fields.items():
+        inner = nested_model(field.annotation)
+        if inner is not None:
+            group = parser.add_argument_group(f"{prefix}{name}", (field.description or "").replace("%", "%%"))
+            add_flags(group, inner, f"{prefix}{name}.")
+            continue
+        spelled = dict.fromkeys((f"--{prefix}{name}", f"--{prefix}{name}".replace("_", "-")))
+        common: dict[str, Any] = {
+            "dest": f"{_DEST}{prefix}{name}",
+            "default": argparse.SUPPRESS,
+            "help": _help(field),
+        }
+        if field.annotation is bool:
+            parser.add_argument(*spelled, action=argparse.BooleanOptionalAction, **common)
+        else:
+            parser.add_argument(*spelled, metavar=_metavar(field.annotation), **common)
+
+
+def _help(field: FieldInfo) -> str:
+    sentence = field.description or ""
+    if not field.is_required():
+        sentence += f" Default: {_as_text(field.get_default(call_default_factory=True))}."
+    return sentence.replace("%", "%%")
+
+
+def _metavar(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "{" + ",".join(map(str, get_args(annotation))) + "}"
+    return getattr(annotation, "__name__", "VALUE").upper() if isinstance(annotation, type) else "VALUE"
+
+
+def collect(namespace: argparse.Namespace, config: type[BaseModel]) -> dict[str, Any]:
+    """The nested values of all flags that were given."""
+    values: dict[str, Any] = {}
+    for dest, given in vars(namespace).items():
+        if not dest.startswith(_DEST):
+            continue
+        *parents, name = dest.removeprefix(_DEST).split(".")
+        at, model = values, config
+        for parent in parents:
+            at = at.setdefault(parent, {})
+            model = nested_model(model.model_fields[parent].annotation) or model
+        at[name] = from_text(model.model_fields[name].annotation, given) if isinstance(given, str) else given
+    return values
+
+
+def from_text(annotation: Any, text: str) -> Any:
+    """A typed value from text: as it stands, as JSON, or as a comma-separated list, whichever fits first.
+
+    Text that fits nowhere is returned as it is, so that validation can say what is wrong with it.
+    """
+    candidates: list[Any] = [text]
+    if text.strip().lower() in {"none", "null", ""}:
+        candidates.append(None)
+    with contextlib.suppress(ValueError, RecursionError):
+        candidates.append(json.loads(text))
+    candidates.append([part.strip() for part in text.split(",") if part.strip()])
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    for candidate in candidates:
+        try:
+            adapter.validate_python(candidate)
+        except ValidationError:
+            continue
+        return candidate
+    return text
+
+
+def _as_text(value: Any) -> str:
+    """The text that `from_text` reads back as `value`."""
+    if value is None:
+        return "none"
+    if isinstance(value, (list, tuple)) and value and all(_is_plain(part) for part in value):
+        return ",".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _is_plain(part: Any) -> bool:
+    """Whether a list item survives being written between commas."""
+    return isinstance(part, (int, float)) or (
+        isinstance(part, str) and "," not in part and part.strip() == part != ""
+    )
+
+
+def flags_of(config: BaseModel, prefix: str = "") -> list[str]:
+    """The shortest flags that produce a config: only fields that differ from their defaults."""
+    flags: list[str] = []
+    for name, field in type(config).model_fields.items():
+        value, flag = getattr(config, name), f"--{prefix}{name}"
+        if not field.is_required() and value == field.get_default(call_default_factory=True):
+            continue
+        if nested_model(field.annotation) is not None and isinstance(value, BaseModel):
+            flags += flags_of(value, f"{prefix}{name}.")
+        elif isinstance(value, bool):
+            flags.append(flag if value else f"--no-{prefix}{name}")
+        else:
+            text = _as_text(config.model_dump(mode="json", include={name})[name])
+            flags += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+    return flags
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`, nested mappings merged."""
+    both = dict(base)
+    for name, value in over.items():
+        under = both.get(name)
+        both[name] = (
+            merged(under, value) if isinstance(value, Mapping) and isinstance(under, Mapping) else value
+        )
+    return both

@@ -1,0 +1,153 @@
+"""Graphs as the browser sees them: opened by name, kept in memory, with the labels people gave."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, RootModel
+
+from concept_graphs.figure import layered_figure
+from concept_graphs.graph import GRAPH_FILE, ConceptGraph
+from concept_graphs.tables import ConceptId
+from concept_graphs.view import ViewSpec
+from probes.artefacts import available, home, resolve
+from probes.configs import validated
+from probes.errors import WorkbenchError
+from probes.files import read_json, slug, write_json
+
+LABELS_FILE = "labels.json"
+LONGEST_LABEL = 120
+
+
+class Labels(RootModel[dict[ConceptId, Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL)]]]):
+    """Labels given by people, by concept id."""
+
+
+@dataclass(frozen=True)
+class OpenGraph:
+    """A graph with its edited labels. `stamp` changes whenever the graph or a label does."""
+
+    ref: str
+    path: Path
+    graph: ConceptGraph
+    original: Mapping[str, str]
+    stamp: str
+
+
+class GraphLibrary:
+    """Opens graphs by name and remembers the last few."""
+
+    def __init__(self, keep: int = 4) -> None:
+        self._keep = keep
+        self._held: OrderedDict[str, OpenGraph] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """References of all graphs there are: one's own, newest first, then the bundled ones."""
+        return available("graph")
+
+    def open(self, ref: str) -> OpenGraph:
+        """A graph by name. Raises `WorkbenchError` for a path, an unknown name or a damaged graph."""
+        path = resolve(ref, "graph", names_only=True)
+        stamp = f"{_modified(path / GRAPH_FILE)}-{_modified(labels_path(path))}"
+        with self._lock:
+            held = self._held.get(ref)
+            if held is not None and held.stamp == stamp:
+                self._held.move_to_end(ref)
+                return held
+        graph = ConceptGraph.load(path)
+        labels = read_labels(path)
+        known = {key: graph.node(key).label for key in labels if key in graph}
+        if known:
+            renamed = [labels.get(key, old) for key, old in zip(graph.nodes["id"], graph.nodes["label"], strict=True)]
+            graph = ConceptGraph(graph.meta, graph.nodes.replace(label=renamed), graph.edges, graph.examples)
+        opened = OpenGraph(ref, path, graph, known, stamp)
+        with self._lock:
+            self._held[ref] = opened
+            while len(self._held) > self._keep:
+                self._held.popitem(last=False)
+        return opened
+
+    def rename(self, ref: str, concept: str, label: str) -> OpenGraph:
+        """Keep a person's label for a concept; an empty one brings the workbench's own back."""
+        opened = self.open(ref)
+        opened.graph.node(concept)
+        labels = read_labels(opened.path)
+        text = " ".join(label.split())[:LONGEST_LABEL]
+        if text and text != opened.original.get(concept):
+            labels[concept] = text
+        else:
+            labels.pop(concept, None)
+        with self._lock:
+            path = labels_path(opened.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, labels)
+        return self.open(ref)
+
+
+def labels_path(graph: Path) -> Path:
+    """Where the edited labels of a graph lie: beside it, or in the data folder for a bundled graph."""
+    inside = graph.is_relative_to(home())
+    return graph / LABELS_FILE if inside else home() / "labels" / f"{slug(graph.name)}.json"
+
+
+def read_labels(graph: Path) -> dict[str, str]:
+    """The edited labels of a graph; none when there is no such file."""
+    path = labels_path(graph)
+    if not path.is_file():
+        return {}
+    return dict(validated(Labels, read_json(path, limit=2**20), what=f"The labels of {graph.name}").root)
+
+
+def view_json(opened: OpenGraph, view: ViewSpec) -> dict[str, Any]:
+    """The figure of a view, with the links a selection lights up: `[source, target, verdict]`."""
+    return _view_json(_Keyed(opened), view)
+
+
+class _Keyed:
+    """An open graph that is equal to itself only while its stamp is."""
+
+    def __init__(self, opened: OpenGraph) -> None:
+        self.opened = opened
+
+    def __hash__(self) -> int:
+        return hash((self.opened.path, self.opened.stamp))
+
+    def __eq__(self, other: object) -> bool:
+        mine = self.opened
+        return isinstance(other, _Keyed) and (mine.path, mine.stamp) == (other.opened.path, other.opened.stamp)
+
+
+@lru_cache(maxsize=32)
+def _view_json(keyed: _Keyed, view: ViewSpec) -> dict[str, Any]:
+    graph = keyed.opened.graph
+    figure = layered_figure(graph, view)
+    drawn = {key for trace in figure["data"] for key in trace.get("ids", ())}
+    columns = zip(graph.edges["source"], graph.edges["target"], graph.edges["verdict"], strict=True)
+    links = [list(row) for row in columns if row[0] in drawn and row[1] in drawn]
+    return {**figure, "links": links}
+
+
+def parsed_view(spec: str, width: int) -> ViewSpec:
+    """A view from its JSON text. Raises `WorkbenchError` for anything else."""
+    import json
+
+    try:
+        data = json.loads(spec) if spec else {}
+    except (ValueError, RecursionError):
+        raise WorkbenchError(
+            "bad-view", "The view is not usable", "it is not JSON", "Use the graph page's own controls."
+        ) from None
+    if isinstance(data, dict):
+        data.setdefault("width", max(200, min(4000, width)))
+    return validated(ViewSpec, data, what="The view")
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0

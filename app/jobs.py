@@ -1,0 +1,189 @@
+"""The jobs the workbench knows, and how a run of one is started, stopped, resumed and found again.
+
+A job is a config and a function `work(config, run) -> Path | None`. The browser, the command line and
+Python all call that one function; a detached run is the command `work` in a process of its own, which
+outlives the server. `work` returns the artefact's path, or None when it stopped early on request.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.config_flags import flags_of
+from probes.artefacts import home
+from probes.configs import validated
+from probes.errors import WorkbenchError
+from probes.files import confined, write_json
+from probes.processes import start_of
+from probes.provenance import ROOT
+from probes.runs import ACTIVE, Run
+
+Work = Callable[[Any, Run], Path | None]
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """One row of the table: where the config and the work live, as `module:attribute`."""
+
+    config: str
+    work: str
+    sentence: str
+    positional: str | None = None
+
+    def config_class(self) -> type[BaseModel]:
+        return _load(self.config)  # type: ignore[no-any-return]
+
+    def work_function(self) -> Work:
+        return _load(self.work)  # type: ignore[no-any-return]
+
+    def presets(self) -> dict[str, dict[str, Any]]:
+        """The named starting points that stand beside the config, as plain values."""
+        found = getattr(import_module(self.config.partition(":")[0]), "presets", {})
+        rows = (found() if callable(found) else found).items()
+        return {name: row.model_dump() if isinstance(row, BaseModel) else dict(row) for name, row in rows}
+
+
+def _load(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+JOBS: dict[str, JobKind] = {
+    "capture": JobKind(
+        "probes.activations.capture:CaptureConfig",
+        "probes.activations.capture:work",
+        "Run a subject over a corpus and keep its activations.",
+    ),
+    "train": JobKind(
+        "probes.backends.causal_minimality:Config",
+        "probes.backends.causal_minimality:work",
+        "Learn a probe: a dictionary per level and the selection maps between them.",
+    ),
+    "graph": JobKind(
+        "concept_graphs.extract:GraphConfig",
+        "concept_graphs.extract:work",
+        "Make a concept graph from a probe and test its edges by intervening.",
+        positional="probe",
+    ),
+    "evaluate": JobKind(
+        "app.evaluate:EvaluateConfig",
+        "app.evaluate:work",
+        "Measure a suite and write its rows.",
+        positional="suite",
+    ),
+    "report": JobKind(
+        "app.report:ReportConfig",
+        "app.report:work",
+        "Write one self-contained HTML report.",
+        positional="graph",
+    ),
+}
+
+WORKER = [sys.executable, "-P", "-m", "app"]
+
+
+def job(kind: str) -> JobKind:
+    """The table row of a kind. Raises `WorkbenchError` for an unknown one."""
+    if kind not in JOBS:
+        raise WorkbenchError(
+            "unknown-job",
+            f"There is no job called {kind[:40]!r}",
+            f"known: {', '.join(JOBS)}",
+            "Use one of these.",
+        )
+    return JOBS[kind]
+
+
+def command_line(kind: str, config: BaseModel, name: str = "") -> str:
+    """The shortest command that runs the same job."""
+    named = ["--name", name] if name and name != getattr(config, "name", None) else []
+    return shlex.join(["python", "-m", "app", kind, *flags_of(config), *named])
+
+
+def new_run(kind: str, config: BaseModel, name: str = "") -> Run:
+    """A queued run of a job, with the command line that repeats it."""
+    title = name or str(getattr(config, "name", "") or kind)
+    return Run.create(kind, title, config, command=command_line(kind, config, name))
+
+
+def load_config(run: Run) -> BaseModel:
+    """The run's config as its own class. Raises `WorkbenchError` when it no longer fits the code."""
+    record = run.record()
+    return validated(job(record.kind).config_class(), record.config, what=f"The config of run {run.slug}")
+
+
+def find(slug: str) -> Run:
+    """A run by slug only, whatever the text is: for names that come from a browser."""
+    confined(home() / "runs", slug)
+    return Run.open(slug)
+
+
+def start(run: Run, *, threads: int | None = None) -> None:
+    """Start (or resume) a run in a process of its own, which outlives this one."""
+    prepare(run)
+    environment = os.environ | {
+        "FULCRUM_HOME": str(home()),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
+    if threads is not None:
+        environment |= {"FULCRUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    with (run.path / "log.txt").open("ab") as log:
+        process = subprocess.Popen(
+            [*WORKER, "work", str(run.path), "--background"],
+            cwd=run.path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    write_json(
+        run.path / "launch.json", {"pid": process.pid, "pid_start": start_of(process.pid)}, durable=False
+    )
+    threading.Thread(target=process.wait, daemon=True, name=f"reaper-{run.slug}").start()
+
+
+def prepare(run: Run) -> None:
+    """Make a run that is not being worked on ready to start: queued, no old error, no old request to stop."""
+    if run.status().state == "done":
+        raise WorkbenchError(
+            "run-done", f"Run {run.slug} is finished", "there is nothing left to do", "Start a new run."
+        )
+    with run.lock():
+        run.clear_stop()
+        for leftover in ("launch.json", "error.json"):
+            (run.path / leftover).unlink(missing_ok=True)
+        run.update(state="queued", message="Waiting to start.")
+
+
+def stop(run: Run) -> None:
+    """Ask a run to finish its step, save and stop. A run nobody works on is marked stopped at once."""
+    state = run.status().state
+    if state not in ACTIVE:
+        return
+    run.request_stop()
+    if state == "queued" and not (run.path / "launch.json").exists():
+        with run.lock():
+            run.update(state="stopped", message="Stopped before it began.")
+
+
+def log_tail(run: Run, lines: int = 40) -> str:
+    """The last lines of a run's log."""
+    path = run.path / "log.txt"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 64 * 1024))
+        text = file.read().decode("utf-8", "replace")
+    return "\n".join(line.rpartition("\r")[2] for line in text.splitlines()[-lines:])

@@ -1,0 +1,109 @@
+"""Doing a run's work in this process: the same for the foreground, a detached worker and Python."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from app.jobs import job, load_config
+from app.settings import Settings
+from probes.artefacts import home
+from probes.errors import WorkbenchError
+from probes.runs import Run
+
+
+def execute(run: Run) -> Path | None:
+    """Work on a run until it is done, has failed or is asked to stop; returns its artefact.
+
+    Raises `WorkbenchError` (after recording it) when the job fails or somebody else holds the run, and
+    KeyboardInterrupt after a second signal.
+    """
+    with run.lock():
+        before = run.status()
+        run.begin(step=before.step, steps=before.steps, message="Starting.")
+        try:
+            _set_threads()
+            artefact = job(run.record().kind).work_function()(load_config(run), run)
+        except WorkbenchError as error:
+            run.fail(error)
+            raise
+        except KeyboardInterrupt:
+            run.update(state="stopped", message="Interrupted at once; the last checkpoint is kept.")
+            raise
+        except Exception as error:
+            _keep_traceback(run)
+            failure = _explained(error, run)
+            run.fail(failure)
+            raise failure from error
+        if artefact is None and run.stop_requested():
+            run.update(
+                state="stopped", message="Stopped on request; resume continues from the last checkpoint."
+            )
+            return None
+        run.update(state="done", message="", artefact=None if artefact is None else _relative(artefact))
+        return artefact
+
+
+def _relative(artefact: Path) -> str:
+    """Below the data folder relative to it, so that the folder may be moved; elsewhere absolute."""
+    path = artefact.resolve()
+    return path.relative_to(home()).as_posix() if path.is_relative_to(home()) else str(path)
+
+
+def _set_threads() -> None:
+    threads = Settings.load().threads
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _keep_traceback(run: Run) -> None:
+    with (run.path / "log.txt").open("a", encoding="utf-8") as log:
+        traceback.print_exc(file=log)
+
+
+def _explained(error: Exception, run: Run) -> WorkbenchError:
+    text = f"{type(error).__name__}: {error}"
+    if (
+        isinstance(error, MemoryError)
+        or "out of memory" in text.lower()
+        or "can't allocate memory" in text.lower()
+    ):
+        how = "Use a smaller batch or fewer latents, then resume from the last checkpoint."
+        return WorkbenchError("out-of-memory", f"Run {run.slug} ran out of memory", text[:300], how)
+    return WorkbenchError(
+        "unexpected",
+        f"Run {run.slug} stopped with an unexpected error",
+        text[:300],
+        f"The details are in {run.path / 'log.txt'}.",
+    )
+
+
+@contextmanager
+def stop_on_signals(run: Run) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM ask the run to stop; a second one interrupts it. Yields the signals received."""
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        run.request_stop()
+        print("\nStopping after this step; a second signal stops at once.", file=sys.stderr)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

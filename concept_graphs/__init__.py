@@ -1,0 +1,1 @@
+"""Concept graphs: nodes with evidence, edges tested by intervening on the subject."""

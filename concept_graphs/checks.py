@@ -1,0 +1,91 @@
+"""What a graph from outside must satisfy before anything is drawn or believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from concept_graphs.schema import GraphMeta
+from concept_graphs.tables import Edge, EdgeTable, Example, NodeTable
+from probes.errors import WorkbenchError
+
+
+def check(
+    meta: GraphMeta, nodes: NodeTable, edges: EdgeTable, examples: Mapping[str, Sequence[Example]], what: str
+) -> None:
+    """Refuse tables that contradict each other, in one sentence that names the first offender."""
+    levels = {level.name: i for i, level in enumerate(meta.levels)}
+    for why in (
+        *_first(_bad_nodes(meta, levels, nodes)),
+        *_first(_bad_edges(levels, nodes, edges)),
+        *_first(_bad_examples(nodes, examples)),
+    ):
+        raise WorkbenchError(
+            "bad-graph", f"{what} is not usable", why, "Correct the file, or extract the graph again."
+        )
+
+
+def _first(reasons: Iterator[str]) -> list[str]:
+    why = next(reasons, None)
+    return [] if why is None else [why]
+
+
+def _bad_nodes(meta: GraphMeta, levels: Mapping[str, int], nodes: NodeTable) -> Iterator[str]:
+    if len(levels) < len(meta.levels):
+        yield "two levels have the same name"
+    known: set[str] = set()
+    for key, level, index in zip(nodes["id"], nodes["level"], nodes["index"], strict=True):
+        if level not in levels:
+            yield f"concept {key} lies on level {level}, which the graph does not have"
+            return
+        if key != f"{level}/{index}":
+            yield f"concept {key} should be called {level}/{index}"
+        size = meta.levels[levels[level]].n_latents
+        if index >= size:
+            yield f"concept {key} has an index beyond the {size} latents of its level"
+        if key in known:
+            yield f"concept {key} appears twice"
+        known.add(key)
+    for key, companions in zip(nodes["id"], nodes["companions"], strict=True):
+        for other in companions:
+            if other not in known:
+                yield f"companion {other} of concept {key} is not in the graph"
+
+
+def _bad_edges(levels: Mapping[str, int], nodes: NodeTable, edges: EdgeTable) -> Iterator[str]:
+    known = dict(zip(nodes["id"], nodes["level"], strict=True))
+    pairs: set[tuple[str, str]] = set()
+    for edge in edges:
+        name = f"edge {edge.source} to {edge.target}"
+        unknown = [end for end in (edge.source, edge.target) if end not in known]
+        if unknown:
+            yield f"{name} names the unknown concept {unknown[0]}"
+            return
+        if levels[known[edge.target]] != levels[known[edge.source]] + 1:
+            yield f"{name} does not join a level to the one directly above it"
+        if (edge.source, edge.target) in pairs:
+            yield f"{name} appears twice"
+        pairs.add((edge.source, edge.target))
+        yield from _evidence_gaps(edge, name)
+
+
+def _evidence_gaps(edge: Edge, name: str) -> Iterator[str]:
+    """A verdict must follow from the numbers beside it."""
+    if edge.verdict == "untested":
+        return
+    if edge.effect is None or edge.effect_low is None or edge.effect_high is None or edge.null95 is None:
+        yield f"{name} is called {edge.verdict} without an effect, its interval and its null"
+        return
+    if edge.effect_low > edge.effect_high:
+        yield f"{name} has an interval whose ends are the wrong way round"
+    if edge.confirmed and (edge.effect_low <= 0 <= edge.effect_high or abs(edge.effect) <= edge.null95):
+        yield f"{name} is called {edge.verdict}, but its interval holds zero or its effect is within the null"
+
+
+def _bad_examples(nodes: NodeTable, examples: Mapping[str, Sequence[Example]]) -> Iterator[str]:
+    known = set(nodes["id"])
+    for key, rows in examples.items():
+        if key not in known:
+            yield f"examples are given for the unknown concept {key}"
+        for example in rows:
+            if len(example.values) != len(example.tokens) or example.peak >= len(example.tokens):
+                yield f"an example of {key} has tokens, values and a peak that do not belong together"

@@ -1,0 +1,316 @@
+"""The layered picture of a graph as plotly JSON: plain dicts and lists, no plotly import, no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from concept_graphs.layout import place, storeys
+from concept_graphs.placing import Anchor, placed_labels
+from concept_graphs.text import esc_plotly, number, with_interval
+from concept_graphs.view import Shown, ViewSpec, select
+
+if TYPE_CHECKING:
+    from concept_graphs.graph import ConceptGraph
+    from concept_graphs.tables import Edge, Node
+
+__all__ = ["ViewSpec", "layered_figure"]
+
+LEVEL_COLOURS = ("#3f90c9", "#1b9e77", "#e08a1e", "#b565a7", "#8a8f2a", "#6f74c4")
+SUPPORTS, INHIBITS, UNDECIDED = "63,126,196", "204,80,62", "128,132,140"
+# A halo in the colour of the page, where the page names one; without it, none.
+HALO = ", ".join(["0 0 3px var(--body-background-fill, transparent)"] * 3)
+INK = "#767d87"  # readable on white and on near-black; the page may set its own
+BIN_WIDTHS, BIN_ALPHAS = (0.8, 1.3, 2.1, 3.2), (0.30, 0.42, 0.58, 0.80)
+CURVE_LIMIT, WEBGL_LIMIT = 500, 2000
+_EVEN = np.linspace(0, 1, 12)
+CURVE = _EVEN * _EVEN * (3 - 2 * _EVEN)  # places along a curve, denser at its bent ends
+WIDE = 640  # pixels from which level names get a gutter of their own
+GUTTER = 150
+
+
+def layered_figure(graph: ConceptGraph, view: ViewSpec | None = None) -> dict[str, Any]:
+    """The graph as {"data": [...], "layout": {...}} for ``Plotly.react``.
+
+    Nodes carry their concept id in `ids` and `customdata`; edges are lines without hover plus, in small
+    pictures, invisible midpoints that show the evidence. ``layout.meta`` holds the caption.
+    """
+    view = view or ViewSpec()
+    shown = select(graph, view)
+    x, y = _positions(graph, shown, view)
+    kind = "scattergl" if _webgl(view, shown) else "scatter"
+    data = _edge_traces(graph, shown, x, y, kind)
+    if len(shown.edges) <= CURVE_LIMIT:
+        data += _midpoints(graph, shown, x, y)
+    data += _node_traces(graph, shown, view, x, y, kind)
+    return {"data": data, "layout": _layout(graph, view, shown, y)}
+
+
+def _webgl(view: ViewSpec, shown: Shown) -> bool:
+    return view.renderer == "webgl" or (view.renderer == "auto" and len(shown.edges) > WEBGL_LIMIT)
+
+
+def _visible_levels(graph: ConceptGraph, view: ViewSpec) -> list[int]:
+    return [i for i, level in enumerate(graph.meta.levels) if not view.levels or level.name in view.levels]
+
+
+def _positions(graph: ConceptGraph, shown: Shown, view: ViewSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Places of all node rows (NaN where hidden): the stored order, packed so that the shown ones fill the width."""
+    stored = graph.nodes.array("x")
+    if np.isnan(stored).any():
+        stored, _ = place(graph)
+    x = np.full(len(graph.nodes), np.nan)
+    storey = {level: i for i, level in enumerate(_visible_levels(graph, view))}
+    level = graph.level_index[shown.nodes]
+    for k in np.unique(level):
+        rows = shown.nodes[level == k]
+        x[rows[np.argsort(stored[rows], kind="stable")]] = (np.arange(len(rows)) + 0.5) / len(rows)
+    y = np.full(len(graph.nodes), np.nan)
+    drawn = np.array([storey[k] for k in level], dtype=np.int64)
+    y[shown.nodes] = storeys(drawn, x[shown.nodes], room=max(12, view.width // 17))
+    return x, y
+
+
+def _edge_traces(
+    graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray, kind: str
+) -> list[dict[str, Any]]:
+    """Lines grouped by verdict, sign and |effect| bin, the faintest first so that strong edges lie on top."""
+    if not len(shown.edges):
+        return []
+    bins = _bins(graph.strength[shown.edges])
+    groups: dict[tuple[int, str, str], list[int]] = {}
+    for b, row in zip(bins, shown.edges, strict=True):
+        verdict = graph.edges["verdict"][row]
+        confirmed = verdict in ("composed", "carried")
+        sense = _sense(graph.edges["effect"][row]) if confirmed else ""
+        groups.setdefault((int(b) if confirmed else -1, verdict, sense), []).append(int(row))
+    t = CURVE if kind == "scatter" and len(shown.edges) <= CURVE_LIMIT else CURVE[[0, -1]]
+    named: set[str] = set()
+    traces: list[dict[str, Any]] = []
+    for (b, verdict, sense), rows in sorted(groups.items(), reverse=True):
+        name = f"{verdict}, {sense}" if sense else verdict
+        traces.append(
+            {
+                "type": kind,
+                "mode": "lines",
+                "name": name,
+                "legendgroup": name,
+                "showlegend": name not in named,
+                **_lines(graph, rows, x, y, t),
+                "line": _line_style(b, verdict, sense),
+                "hoverinfo": "skip",
+            }
+        )
+        named.add(name)
+    return traces[::-1]
+
+
+def _lines(
+    graph: ConceptGraph, rows: list[int], x: np.ndarray, y: np.ndarray, t: np.ndarray
+) -> dict[str, Any]:
+    """Points of S-shaped lines from source to target, `t` in [0, 1] along the way."""
+    source, target = (end[rows, None] for end in graph.ends)
+    bend = t * t * (3 - 2 * t)
+    return {
+        "x": _joined(x[source] + (x[target] - x[source]) * bend),
+        "y": _joined(y[source] + (y[target] - y[source]) * t),
+    }
+
+
+def _line_style(b: int, verdict: str, sense: str) -> dict[str, Any]:
+    """Hue by sign, dash by verdict, width and opacity by |effect| bin (-1: not confirmed)."""
+    colour = {"supports": SUPPORTS, "inhibits": INHIBITS}.get(sense, UNDECIDED)
+    width, alpha = (BIN_WIDTHS[b], BIN_ALPHAS[b]) if b >= 0 else (0.8, 0.35)
+    dash = {"composed": "solid", "carried": "dash"}.get(verdict, "dot")
+    return {"color": f"rgba({colour},{alpha})", "width": width, "dash": dash}
+
+
+def _midpoints(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
+    """Invisible markers half-way along each edge: hovering them shows the evidence."""
+    if not len(shown.edges):
+        return []
+    source, target = (end[shown.edges] for end in graph.ends)
+    rows = [graph.edges.row(int(i)) for i in shown.edges]
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "evidence",
+            "showlegend": False,
+            "x": _rounded((x[source] + x[target]) / 2),
+            "y": _rounded((y[source] + y[target]) / 2),
+            "customdata": [f"{edge.source}>{edge.target}" for edge in rows],
+            "hovertext": [_edge_hover(graph, edge) for edge in rows],
+            "hovertemplate": "%{hovertext}<extra></extra>",
+            "marker": {"size": 9, "opacity": 0, "color": f"rgb({UNDECIDED})"},
+        }
+    ]
+
+
+def _node_traces(
+    graph: ConceptGraph, shown: Shown, view: ViewSpec, x: np.ndarray, y: np.ndarray, kind: str
+) -> list[dict[str, Any]]:
+    """One trace per level, so that each has its colour."""
+    texts, sides = _labels(graph, shown, view, x, y)
+    focus = set(view.focus)
+    traces = []
+    for k in _visible_levels(graph, view):
+        rows = [int(i) for i in shown.nodes if graph.level_index[i] == k]
+        if not rows:
+            continue
+        ids = [graph.nodes["id"][i] for i in rows]
+        traces.append(
+            {
+                "type": kind,
+                "mode": "markers+text",
+                "name": esc_plotly(graph.meta.levels[k].name),
+                "showlegend": False,
+                "ids": ids,
+                "customdata": ids,
+                "x": _rounded(x[rows]),
+                "y": _rounded(y[rows]),
+                "text": [texts.get(i, "") for i in rows],
+                "textposition": [sides.get(i, "top center") for i in rows],
+                "textfont": {"size": 11, "shadow": HALO},
+                "hovertext": [_node_hover(graph, graph.nodes.row(i)) for i in rows],
+                "hovertemplate": "%{hovertext}<extra></extra>",
+                "cliponaxis": False,
+                "marker": {
+                    "color": LEVEL_COLOURS[k % len(LEVEL_COLOURS)],
+                    "size": _rounded(_sizes(graph.nodes.array("frequency")[rows], k), 1),
+                    "line": {
+                        "color": f"rgb({UNDECIDED})",
+                        "width": [3 if key in focus else 0.8 for key in ids],
+                    },
+                    "opacity": 1,
+                },
+            }
+        )
+    return traces
+
+
+def _labels(
+    graph: ConceptGraph, shown: Shown, view: ViewSpec, x: np.ndarray, y: np.ndarray
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Texts and text positions of the concepts that get a label: the most connected, without overlap."""
+    pull = np.zeros(len(graph.nodes))
+    for end in graph.ends:
+        np.add.at(pull, end[shown.edges], graph.strength[shown.edges] + 1e-6)
+    for key in view.focus:
+        if key in graph:
+            pull[graph.position(key)] += 1e6
+    anchors = [
+        Anchor(row=int(i), x=float(x[i]), y=float(y[i]), text=graph.nodes["label"][i], pull=float(pull[i]))
+        for i in shown.nodes
+    ]
+    return placed_labels(anchors, view.width - 20 - (GUTTER if view.width >= WIDE else 0))
+
+
+def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) -> dict[str, Any]:
+    levels = _visible_levels(graph, view)
+    top = max(len(levels) - 1, 0)
+    wide = view.width >= WIDE
+    names, bands = [], []
+    for storey, k in enumerate(levels):
+        own = y[shown.nodes[graph.level_index[shown.nodes] == k]]
+        half = float(np.abs(own - storey).max(initial=0.0)) + 0.06
+        bands.append(_band(storey - half, storey + half))
+        names.append(_level_name(graph, k, storey if wide else storey + half, wide))
+    return {
+        "title": {
+            "text": esc_plotly(shown.caption, 120), "font": {"size": 12},
+            "x": 0, "pad": {"l": 10}, "xref": "container", "xanchor": "left", "y": 0.985, "yanchor": "top",
+        },
+        "font": {"color": INK, "size": 12, "family": "system-ui, -apple-system, Segoe UI, sans-serif"},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 10 + (GUTTER if wide else 0), "r": 10, "t": 30, "b": 10},
+        "autosize": True,
+        "xaxis": {"visible": False, "range": [-0.01, 1.01], "zeroline": False},
+        "yaxis": {"visible": False, "range": [-0.24, top + 0.26], "zeroline": False},
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left", "font": {"size": 12}},
+        "dragmode": "pan",
+        "clickmode": "event",
+        "showlegend": True,
+        "legend": {
+            "orientation": "h", "x": 0, "xanchor": "left", "y": -0.01, "yanchor": "top",
+            "itemsizing": "constant", "traceorder": "reversed", "bgcolor": "rgba(0,0,0,0)",
+        },
+        "shapes": bands,
+        "annotations": names,
+        "uirevision": graph.meta.name,
+        "meta": {"caption": shown.caption, "shown_nodes": len(shown.nodes), "shown_edges": len(shown.edges)},
+    }  # fmt: skip
+
+
+def _band(low: float, high: float) -> dict[str, Any]:
+    return {
+        "type": "rect", "xref": "paper", "yref": "y", "layer": "below", "line": {"width": 0},
+        "x0": 0, "x1": 1, "y0": low, "y1": high, "fillcolor": "rgba(128,132,140,0.07)",
+    }  # fmt: skip
+
+
+def _level_name(graph: ConceptGraph, k: int, y: float, wide: bool) -> dict[str, Any]:
+    """The name of a level: in the gutter with its hook point, or small inside its band."""
+    level = graph.meta.levels[k]
+    name = f"<b>{esc_plotly(level.name)}</b>"
+    place = {"x": 0, "xanchor": "right", "xshift": -8, "yanchor": "middle", "align": "right"} if wide else {
+        "x": 0, "xanchor": "left", "yanchor": "top"
+    }  # fmt: skip
+    return {
+        "xref": "paper", "yref": "y", "y": y, "showarrow": False, "font": {"size": 11}, **place,
+        "text": f"{name}<br>{esc_plotly(level.hook_point, 24)}<br>{esc_plotly(level.row, 24)}" if wide else name,
+    }  # fmt: skip
+
+
+def _node_hover(graph: ConceptGraph, node: Node) -> str:
+    lines = [f"<b>{esc_plotly(node.label)}</b>", esc_plotly(node.id)]
+    lines.append(f"active in {number(100 * node.frequency)} % of rows, typical size {number(node.typical)}")
+    if node.detection is not None:
+        score = with_interval(node.detection, node.detection_low, node.detection_high)
+        lines.append(f"detection {score}, n = {node.detection_n:,}")
+    if node.promoted:
+        tokens = " ".join(esc_plotly(token, 16) for token, _ in node.promoted[:5])
+        lines.append(f"promotes {tokens}")
+    lines.append(f"{len(graph.parents(node.id))} edges up, {len(graph.children(node.id))} down")
+    return "<br>".join(lines)
+
+
+def _edge_hover(graph: ConceptGraph, edge: Edge) -> str:
+    ends = [esc_plotly(graph.node(key).label, 28) for key in (edge.source, edge.target)]
+    lines = [f"<b>{ends[0]} → {ends[1]}</b>", edge.verdict]
+    if edge.effect is not None:
+        effect = with_interval(edge.effect, edge.effect_low, edge.effect_high)
+        lines.append(f"effect of removal {effect} s.d., n = {edge.n}")
+        lines.append(f"null: 95 % below {number(edge.null95)}")
+    if edge.held is not None:
+        lines.append(f"path held {with_interval(edge.held, edge.held_low, edge.held_high)}")
+    return "<br>".join(lines)
+
+
+def _sense(effect: float | None) -> str:
+    """The effect is what ablation does, so a part that supports its whole has a negative one."""
+    return "supports" if effect is not None and effect < 0 else "inhibits"
+
+
+def _bins(strength: np.ndarray) -> np.ndarray:
+    """Quartile of |effect| among the drawn edges, 0 (weakest) to 3."""
+    cuts = np.quantile(strength, [0.25, 0.5, 0.75])
+    return np.searchsorted(cuts, strength, side="right").clip(0, len(BIN_WIDTHS) - 1)
+
+
+def _sizes(frequency: np.ndarray, level: int) -> np.ndarray:
+    """Marker diameters in pixels: higher levels larger, within a level by the logarithm of frequency."""
+    share = (np.log10(np.clip(frequency, 1e-5, 1.0)) + 5) / 5
+    return 6 + 2 * min(level, 3) + 8 * share**2
+
+
+def _joined(points: np.ndarray) -> list[float | None]:
+    """[edges, points] flattened, with a gap after each edge."""
+    return [v for line in points.round(4).tolist() for v in (*line, None)]
+
+
+def _rounded(values: np.ndarray, digits: int = 4) -> list[float]:
+    return [float(v) for v in np.asarray(values).round(digits)]

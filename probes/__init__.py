@@ -1,0 +1,1 @@
+"""Everything that learns latents: subjects, hooks, capture, autoencoders, hierarchy, training."""

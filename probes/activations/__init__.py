@@ -1,0 +1,1 @@
+"""Activations: text corpora in, activation stores out, batches for training from a store."""

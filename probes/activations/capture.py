@@ -1,0 +1,299 @@
+"""Capture: text in, activation store out. Resumes shard by shard; the bytes are stated first."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from safetensors.torch import save_file
+from torch import Tensor
+
+from probes.activations.corpora import Document, read_corpus
+from probes.activations.store import (
+    SINK_MULTIPLE,
+    DocumentInfo,
+    PointInfo,
+    ShardInfo,
+    Split,
+    StoreIndex,
+    is_special,
+)
+from probes.artefacts import home, write_manifest
+from probes.configs import Frozen
+from probes.errors import WorkbenchError
+from probes.files import atomic_write, ensure_space, slug
+from probes.hooks import HookPoint, keep
+from probes.runs import Run
+from probes.subjects.loading import load_subject
+from probes.subjects.text_autoregressive import TextAutoregressive
+
+SHARD_CHUNKS = 256
+MINIMUM_TAIL = 16
+NORM_CHUNKS = 64
+
+
+class CaptureConfig(Frozen):
+    """Run a subject over a corpus and keep its activations at chosen hook points."""
+
+    name: str = Field(description="Name of the store to make.", min_length=1, max_length=64)
+    subject: str = Field(default="bundled/smollm2-135m", description="Bundled subject, model folder, GGUF file or hub id.")
+    corpus: str = Field(
+        default="bundled/state-of-the-union,bundled/moby-dick",
+        description="Text file, folder, .jsonl file or bundled corpus; several separated by commas.",
+    )
+    layers: tuple[float, ...] = Field(
+        default=(0.2, 0.5, 0.8), description="Where to read, as fractions of the subject's depth.", min_length=1
+    )
+    context: int = Field(default=128, description="Tokens per chunk.", ge=8, le=8192)
+    max_tokens: int = Field(default=1_200_000, description="Stop after this many tokens.", ge=64)
+    sampled_tokens: int = Field(
+        default=0, description="Also let the subject continue chunk beginnings, for this many tokens.", ge=0
+    )
+    held_out: float = Field(default=0.125, description="Share of documents kept from training.", gt=0, lt=0.9)
+    batch: int = Field(default=32, description="Chunks per forward pass.", ge=1, le=1024)
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(default="auto", description="The subject's number type.")
+    device: str = Field(default="cpu", description="Where the subject runs.")
+    offline: bool = Field(default=True, description="Never fetch a model from a hub.")
+    seed: int = Field(default=0, description="Seed of sampled text.", ge=0)
+
+
+class Chunk(NamedTuple):
+    """At most `context` token ids of one document, starting at token `start` of it."""
+
+    document: int
+    start: int
+    tokens: list[int]
+
+
+class Plan(NamedTuple):
+    """What a capture will do, known before it starts."""
+
+    documents: list[DocumentInfo]
+    chunks: dict[Split, list[Chunk]]
+    tokens: int
+    bytes: int
+
+
+def plan_capture(config: CaptureConfig, subject: TextAutoregressive) -> Plan:
+    """Tokenise, split by document, cut into chunks, and estimate the store's bytes.
+
+    Raises `WorkbenchError` for an empty corpus or one with no held-out or no training document.
+    """
+    documents: list[DocumentInfo] = []
+    chunks: dict[Split, list[Chunk]] = {"train": [], "held_out": []}
+    total = 0
+    texts = sorted(read_corpus(config.corpus), key=lambda document: _hashed(document.id))
+    if len(texts) == 1:
+        texts = _parts_of(texts[0])
+    for document in texts:
+        if total >= config.max_tokens:
+            break
+        split: Split = "held_out" if _hashed("split" + document.id) / 2**64 < config.held_out else "train"
+        ids = subject.tokenizer(document.text, add_special_tokens=False, verbose=False).input_ids
+        pieces = _cut(ids[: config.max_tokens - total], config.context, subject, len(documents))
+        if pieces:
+            documents.append(DocumentInfo(id=document.id, split=split, labels=document.labels))
+            chunks[split] += pieces
+            total += sum(len(piece.tokens) for piece in pieces)
+    if not chunks["train"] or not chunks["held_out"]:
+        raise WorkbenchError(
+            "corpus-too-small",
+            f"The corpus {config.corpus!r} is too small",
+            f"{len(documents)} documents with {total} tokens leave nothing for "
+            + ("training" if not chunks["train"] else "the held-out part"),
+            "Give more text, split it into several documents, or change held_out.",
+        )
+    rows = sum(len(part) for part in chunks.values()) * config.context
+    width = 4 if subject.dtype == torch.float32 and config.dtype == "float32" else 2
+    return Plan(documents, chunks, total, rows * (len(config.layers) * (subject.d_model * width + 4) + 5))
+
+
+def work(config: CaptureConfig, run: Run) -> Path:
+    """Do the whole capture, resuming what an earlier try of the same run finished; returns the store."""
+    subject = load_subject(config.subject, dtype=config.dtype, device=config.device, offline=config.offline)
+    points = [subject.layer_at(fraction) for fraction in config.layers]
+    if len(set(points)) < len(points):
+        raise WorkbenchError(
+            "duplicate-level", "Two levels share a layer", f"{subject.name} has {subject.n_layers}", "Spread the fractions."
+        )
+    plan = plan_capture(config, subject)
+    target = home() / "stores" / slug(config.name)
+    if (target / "manifest.json").is_file():
+        raise WorkbenchError(
+            "name-taken", f"A store called {target.name} exists", "a store is never overwritten", "Choose another name."
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    ensure_space(target, plan.bytes)
+    run.update(message=f"{plan.tokens:,} tokens, {plan.bytes / 2**20:,.0f} MiB", steps=plan.tokens)
+    store_dtype = subject.dtype if subject.dtype == torch.bfloat16 else torch.float16
+    infos = _measure_norms(subject, points, config, plan.chunks["train"][:NORM_CHUNKS])
+    shards, done = [], 0
+    for split, number, part in _shard_plan(plan):
+        file = f"{split}-{number:05d}.safetensors"
+        count = sum(len(chunk.tokens) for chunk in part)
+        if not (target / file).is_file():
+            if run.stop_requested():
+                run.update(state="stopped", step=done, message="stopped; resume to go on")
+                return target
+            tensors = _capture_shard(subject, points, part, config, store_dtype)
+            _save(tensors, target / file)
+        shards.append(ShardInfo(split=split, file=file, chunks=len(part), tokens=count))
+        done += count
+        run.log(done, tokens=done)
+    index = StoreIndex(
+        subject=config.subject,
+        corpus=config.corpus,
+        context=config.context,
+        special_ids=tuple(sorted(subject.facts.special_ids)),
+        points=infos,
+        shards=tuple(shards),
+        documents=tuple(plan.documents),
+        masked={str(info.point): _masked(target, shards, n, info) for n, info in enumerate(infos)},
+    )
+    atomic_write(target / "index.json", index.model_dump_json(indent=1))
+    figures = {"tokens": plan.tokens, "bytes": plan.bytes, "documents": len(plan.documents)}
+    write_manifest(target, kind="store", name=target.name, figures=figures, command=run.record().command)
+    return target
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def _parts_of(document: Document, parts: int = 16) -> list[Document]:
+    """A single text, cut at paragraph ends into parts, so that some of it can be held out."""
+    paragraphs = document.text.split("\n\n")
+    if len(paragraphs) < parts:
+        paragraphs = document.text.splitlines(keepends=True)
+    size = max(1, -(-len(paragraphs) // parts))
+    joined = ["\n\n".join(paragraphs[at : at + size]) for at in range(0, len(paragraphs), size)]
+    made = [Document(f"{document.id}#{n}", text, document.labels) for n, text in enumerate(joined) if text.strip()]
+    return sorted(made, key=lambda part: _hashed(part.id))
+
+
+def _cut(ids: list[int], context: int, subject: TextAutoregressive, document: int) -> list[Chunk]:
+    """Chunks of `context` tokens, each opened by the beginning-of-text token where the tokenizer adds one."""
+    lead = [subject.facts.bos_id] if subject.facts.adds_bos and subject.facts.bos_id is not None else []
+    room = context - len(lead)
+    cut = [Chunk(document, at, lead + ids[at : at + room]) for at in range(0, len(ids), room)]
+    return [chunk for chunk in cut if len(chunk.tokens) >= MINIMUM_TAIL]
+
+
+def _shard_plan(plan: Plan) -> Iterator[tuple[Split, int, list[Chunk]]]:
+    for split, chunks in plan.chunks.items():
+        for number, at in enumerate(range(0, len(chunks), SHARD_CHUNKS)):
+            yield split, number, chunks[at : at + SHARD_CHUNKS]
+
+
+def padded(chunks: Sequence[Chunk], context: int, pad: int) -> tuple[Tensor, Tensor]:
+    """(`chunk pos` token ids, `chunk pos` valid): shorter chunks are padded on the right."""
+    tokens = torch.full((len(chunks), context), pad, dtype=torch.long)
+    valid = torch.zeros(len(chunks), context, dtype=torch.bool)
+    for row, chunk in enumerate(chunks):
+        tokens[row, : len(chunk.tokens)] = torch.tensor(chunk.tokens)
+        valid[row, : len(chunk.tokens)] = True
+    return tokens, valid
+
+
+def _capture_shard(
+    subject: TextAutoregressive,
+    points: Sequence[HookPoint],
+    chunks: Sequence[Chunk],
+    config: CaptureConfig,
+    dtype: torch.dtype,
+) -> dict[str, Tensor]:
+    tokens, valid = padded(chunks, config.context, subject.facts.pad_id or 0)
+    batches: list[list[Tensor]] = [[] for _ in points]
+    for at in range(0, len(chunks), config.batch):
+        part = slice(at, at + config.batch)
+        padding = None if bool(valid[part].all()) else ~valid[part]
+        seen = subject.activations(tokens[part], dict.fromkeys(points, keep), padding)
+        for held, point in zip(batches, points, strict=True):
+            held.append(_stored(seen[point], padding, point, dtype))
+    tensors = {
+        "tokens": tokens.int(),
+        "valid": valid,
+        "document": torch.tensor([chunk.document for chunk in chunks], dtype=torch.int32),
+        "start": torch.tensor([chunk.start for chunk in chunks], dtype=torch.int32),
+    }
+    for number, held in enumerate(batches):
+        x = torch.cat(held)
+        tensors |= {f"x.{number}": x, f"norm.{number}": x.float().norm(dim=-1)}
+    return tensors
+
+
+def _stored(x: Tensor, padding: Tensor | None, point: HookPoint, dtype: torch.dtype) -> Tensor:
+    """The activation in the store's number type, zero at padding; non-finite values are refused."""
+    if padding is not None:
+        x = x.masked_fill(padding[..., None], 0)
+    kept = x.to("cpu", dtype)
+    if not bool(torch.isfinite(kept).all()):
+        where = "in the subject itself" if not bool(torch.isfinite(x).all()) else f"only after rounding to {dtype}"
+        raise WorkbenchError(
+            "non-finite",
+            f"Activations at {point} are not finite",
+            f"the values overflow {where}",
+            "Capture with dtype bfloat16, or choose another layer.",
+        )
+    return kept
+
+
+def _save(tensors: dict[str, Tensor], file: Path) -> None:
+    scratch = file.with_suffix(".part")
+    save_file(tensors, scratch)
+    with open(scratch, "rb") as handle:
+        os.fsync(handle.fileno())
+    os.replace(scratch, file)
+
+
+def _measure_norms(
+    subject: TextAutoregressive, points: Sequence[HookPoint], config: CaptureConfig, chunks: Sequence[Chunk]
+) -> tuple[PointInfo, ...]:
+    """The median norm per point over the first chunks (no padding, no special tokens), and the positions
+    whose own median is far above it: a language model parks massive activations at the first position."""
+    tokens, valid = padded(chunks, config.context, subject.facts.pad_id or 0)
+    seen = subject.activations(tokens, dict.fromkeys(points, keep), ~valid)
+    use = valid & ~is_special(tokens, tuple(subject.facts.special_ids))
+    infos = []
+    for point, fraction in zip(points, config.layers, strict=True):
+        norm = seen[point].cpu().float().norm(dim=-1).masked_fill(~use, torch.nan)
+        median = float(norm.nanmedian())
+        sinks = (norm.nanmedian(dim=0).values > SINK_MULTIPLE * median).nonzero().flatten()
+        infos.append(
+            PointInfo(
+                point=point,
+                d_model=subject.d_model,
+                fraction=fraction,
+                median_norm=median,
+                sink_positions=tuple(int(position) for position in sinks),
+            )
+        )
+    return tuple(infos)
+
+
+def _masked(folder: Path, shards: Sequence[ShardInfo], number: int, info: PointInfo) -> dict[str, float]:
+    """What masking removed at one point: how many tokens, where they stand, how large the largest is."""
+    from safetensors import safe_open
+
+    total, first, second, elsewhere, largest = 0, 0, 0, 0, 0.0
+    for shard in shards:
+        with safe_open(folder / shard.file, framework="pt") as handle:
+            norm, valid = handle.get_tensor(f"norm.{number}"), handle.get_tensor("valid")
+        out = valid & info.outliers(norm, torch.arange(norm.shape[1]))
+        total += int(valid.sum())
+        first, second = first + int(out[:, 0].sum()), second + int(out[:, 1].sum())
+        elsewhere += int(out[:, 2:].sum())
+        largest = max(largest, float(norm[valid].max()))
+    return {
+        "tokens": total,
+        "median_norm": info.median_norm,
+        "largest_norm": largest,
+        "masked_first_position": first,
+        "masked_second_position": second,
+        "masked_elsewhere": elsewhere,
+    }

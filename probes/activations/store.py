@@ -1,0 +1,175 @@
+"""The activation store: chunks of tokens with their activations, in shards, with one index.
+
+A store is a directory of `<split>-<number>.safetensors` shards and `index.json`. A shard holds `tokens`,
+`valid` (chunk pos), `document` and `start` (chunk), and per hook point `x.<n>` (chunk pos d_model) and
+`norm.<n>` (chunk pos). A chunk never crosses a document; a document never crosses the split.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from safetensors import safe_open
+from torch import Tensor
+
+from probes.addresses import HookPoint
+from probes.configs import Frozen, validated
+from probes.errors import WorkbenchError
+
+Split = Literal["train", "held_out"]
+OUTLIER_MULTIPLE = 10.0
+SINK_MULTIPLE = 3.0
+
+
+class PointInfo(Frozen):
+    """What is known of one captured hook point."""
+
+    point: HookPoint
+    d_model: int
+    fraction: float = Field(default=0.0, description="Where it lies in the subject's depth, 0 to 1.")
+    median_norm: float = Field(description="Median norm of tokens, measured on the first batch of chunks.")
+    sink_positions: tuple[int, ...] = Field(
+        default=(), description="Positions whose median norm over chunks exceeds three times the layer's."
+    )
+
+    @property
+    def outlier_norm(self) -> float:
+        """Tokens with a larger norm are massive activations, masked everywhere."""
+        return OUTLIER_MULTIPLE * self.median_norm
+
+    def outliers(self, norm: Tensor, positions: Tensor) -> Tensor:
+        """Which places (the shape of `norm`) hold a massive activation or stand at a sink position."""
+        sinks = torch.isin(positions, torch.tensor(self.sink_positions or (-1,), device=positions.device))
+        return (norm > self.outlier_norm) | sinks
+
+
+class ShardInfo(Frozen):
+    split: Split
+    file: str
+    chunks: int
+    tokens: int
+
+
+class DocumentInfo(Frozen):
+    id: str
+    split: Split
+    labels: dict[str, Any] = {}
+
+
+class StoreIndex(Frozen):
+    """Everything about a store but its tensors."""
+
+    subject: str
+    corpus: str
+    context: int
+    special_ids: tuple[int, ...]
+    points: tuple[PointInfo, ...]
+    shards: tuple[ShardInfo, ...]
+    documents: tuple[DocumentInfo, ...]
+    masked: dict[str, dict[str, float]] = Field(default={}, description="Per point: what outlier masking removed.")
+
+
+class ActivationStore:
+    """A read-only view of a captured store; tensors are memory-mapped shard by shard."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            raw = json.loads((path / "index.json").read_text())
+        except (OSError, ValueError) as error:
+            raise WorkbenchError(
+                "bad-store",
+                f"{path.name} is no readable activation store",
+                f"its index.json is missing or broken ({type(error).__name__})",
+                "Capture it again, or finish the capture run.",
+            ) from error
+        self.index = validated(StoreIndex, raw, what=f"The index of store {path.name}")
+
+    @property
+    def context(self) -> int:
+        return self.index.context
+
+    def point_number(self, point: HookPoint) -> int:
+        """The place of a hook point in the shards. Raises `WorkbenchError` when it was not captured."""
+        for number, info in enumerate(self.index.points):
+            if info.point == point:
+                return number
+        raise WorkbenchError(
+            "not-captured",
+            f"{point} is not in the store",
+            f"it holds {', '.join(str(info.point) for info in self.index.points)}",
+            "Choose one of these, or capture again with that point.",
+        )
+
+    def point_at(self, fraction: float) -> HookPoint:
+        """The captured point nearest to a fraction of the depth; `WorkbenchError` when none is within 0.05."""
+        near = min(self.index.points, key=lambda info: abs(info.fraction - fraction))
+        if abs(near.fraction - fraction) > 0.05:
+            held = ", ".join(f"{info.fraction:.2f}" for info in self.index.points)
+            raise WorkbenchError(
+                "no-such-level",
+                f"The store {self.path.name} has no activations at depth {fraction:g}",
+                f"it was captured at {held}",
+                "Choose one of these depths, or capture again.",
+            )
+        return near.point
+
+    def info(self, point: HookPoint) -> PointInfo:
+        return self.index.points[self.point_number(point)]
+
+    def shards(self, split: Split) -> list[int]:
+        return [n for n, shard in enumerate(self.index.shards) if shard.split == split]
+
+    def tokens_in(self, split: Split) -> int:
+        return sum(self.index.shards[n].tokens for n in self.shards(split))
+
+    def read(self, shard: int, *names: str) -> list[Tensor]:
+        """Tensors of one shard by name. Raises `WorkbenchError` when the shard is missing or damaged."""
+        file = self.path / self.index.shards[shard].file
+        try:
+            with safe_open(file, framework="pt") as handle:
+                return [handle.get_tensor(name) for name in names]
+        except Exception as error:  # safetensors raises its own type, and OSError
+            raise WorkbenchError(
+                "bad-store",
+                f"Shard {file.name} of store {self.path.name} cannot be read",
+                str(error)[:200],
+                "Capture the store again; finished shards are kept.",
+            ) from error
+
+    def activations(self, shard: int, point: HookPoint) -> Tensor:
+        """`chunk pos d_model`, in the store's number type."""
+        return self.read(shard, f"x.{self.point_number(point)}")[0]
+
+    def tokens(self, shard: int) -> Tensor:
+        """`chunk pos`, int64 token ids (padding where not valid)."""
+        return self.read(shard, "tokens")[0].long()
+
+    def usable(self, shard: int, point: HookPoint) -> Tensor:
+        """`chunk pos` bool: neither padding, nor special, nor an outlier or sink position at this point."""
+        number = self.point_number(point)
+        tokens, valid, norm = self.read(shard, "tokens", "valid", f"norm.{number}")
+        usable = valid & ~is_special(tokens, self.index.special_ids)
+        return usable & ~self.index.points[number].outliers(norm, torch.arange(norm.shape[1]))
+
+    def documents_of(self, shard: int) -> tuple[Tensor, Tensor]:
+        """Per chunk: the document's number in the index, and the chunk's first token within it."""
+        document, start = self.read(shard, "document", "start")
+        return document.long(), start.long()
+
+    def chunks(self, split: Split) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """(shard, tokens, valid) in order."""
+        for shard in self.shards(split):
+            tokens, valid = self.read(shard, "tokens", "valid")
+            yield shard, tokens.long(), valid
+
+
+def is_special(tokens: Tensor, special_ids: tuple[int, ...]) -> Tensor:
+    return torch.isin(tokens.long(), torch.tensor(special_ids or (-1,)))
+
+

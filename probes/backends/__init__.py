@@ -1,0 +1,1 @@
+"""Training recipes the workbench can run, one file per method."""

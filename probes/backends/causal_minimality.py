@@ -1,0 +1,232 @@
+"""Backend: causal minimality. Dictionaries at each level first, gated selection maps between them after.
+
+The paper (hierarchical selection under minimality constraints) gives the model class and the idea; text
+levels, widths, spans and the two-stage recipe are our reconstruction (DESIGN section 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from torch import Tensor
+
+from probes.activations.rows import sample_rows
+from probes.activations.store import ActivationStore
+from probes.artefacts import artefact_path, parent_of, resolve
+from probes.autoencoders.dictionary import Dictionary
+from probes.autoencoders.topk import TopKAutoencoder
+from probes.configs import Frozen
+from probes.errors import WorkbenchError
+from probes.hierarchy.codes import paired
+from probes.hierarchy.fit_maps import FittedMap, MapConfig, fit_map
+from probes.hierarchy.probe import Level, LevelRecord, Probe, ProbeRecord, save_probe
+from probes.hierarchy.statistics import latent_statistics
+from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
+from probes.metrics.reconstruction import held_out_figures
+from probes.runs import Run
+from probes.tensors import load_tensors, save_tensors
+from probes.training.loop import OptimiserConfig, Progress, train
+
+CALIBRATION_ROWS = 32_768
+
+
+class Config(Frozen):
+    """Train a probe: dictionaries at three levels, then the selection maps between them."""
+
+    name: str = Field(description="Name of the probe to make.", min_length=1, max_length=64)
+    store: str = Field(description="Activation store to train on.", min_length=1)
+    low: LevelConfig = Field(default=LevelConfig(depth=0.2), description="The lowest level.")
+    middle: LevelConfig = Field(default=LevelConfig(depth=0.5), description="The middle level.")
+    high: LevelConfig = Field(
+        default=LevelConfig(
+            depth=0.8,
+            span=16,
+            n_latents=1152,
+            k=16,
+            dead_after=20_000,
+            optimiser=OptimiserConfig(steps=1500, batch=1024),
+        ),
+        description="The highest level; its rows are means over spans.",
+    )
+    maps: MapConfig = Field(default=MapConfig(), description="The selection maps.")
+    seed: int = Field(default=0, description="Seed of everything random.", ge=0, le=2**31)
+
+
+def _small(**level: Any) -> dict[str, Any]:
+    return {"optimiser": {"steps": level.pop("steps"), "batch": level.pop("batch")}, **level}
+
+
+presets: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "low": _small(depth=0.2, n_latents=512, k=16, steps=150, batch=512),
+        "middle": _small(depth=0.5, n_latents=512, k=16, steps=150, batch=512),
+        "high": _small(depth=0.8, span=16, n_latents=128, k=8, steps=150, batch=128, dead_after=5000),
+        "maps": {"rows": 20_000, "minimum_rows": 20, "optimiser": {"steps": 120, "batch": 512, "learning_rate": 0.03}},
+    },
+    "small": {
+        "low": _small(depth=0.2, n_latents=2304, k=32, steps=600, batch=1024),
+        "middle": _small(depth=0.5, n_latents=2304, k=32, steps=600, batch=1024),
+        "high": _small(depth=0.8, span=16, n_latents=576, k=16, steps=600, batch=512, dead_after=10_000),
+        "maps": {"rows": 60_000, "minimum_rows": 40},
+    },
+    "full": {},
+}
+
+card = {
+    "title": "Causal minimality",
+    "paper": "Hierarchical selection models under minimality constraints (method 6)",
+    "from the paper": "levels with a selection between neighbours; sparsity as the minimality constraint",
+    "our reconstruction": "levels as layers and spans of a language model; hard-concrete gates; two stages",
+    "task": "reconstruct activations; predict higher codes from lower ones",
+    "constraint": "k active latents per row; few edges between levels",
+}
+
+
+def level_configs(config: Config) -> dict[str, LevelConfig]:
+    """Name to config, lowest level first."""
+    return {"low": config.low, "middle": config.middle, "high": config.high}
+
+
+def work(config: Config, run: Run) -> Path:
+    """Train every level, then every map; resumes after a stop or a kill where it was. Returns the probe."""
+    store = ActivationStore(resolve(config.store, "store"))
+    target = artefact_path("probe", config.name)
+    if target.exists():
+        raise WorkbenchError(
+            "name-taken", f"A probe called {target.name} exists", "it is never overwritten", "Choose another name."
+        )
+    levels = level_configs(config)
+    run.update(steps=sum(level.optimiser.steps for level in levels.values()))
+    checkpoint = run.latest_checkpoint()
+    run.rewind(checkpoint)
+    trained: list[Level] = []
+    offset = 0
+    for name, level in levels.items():
+        found = _finished(run, name)
+        if found is None:
+            found = _train_level(store, config, name, offset, run)
+            if found is None:
+                run.update(state="stopped", message=f"stopped while training level {name}; resume to go on")
+                return run.path
+        run.update(message=f"measuring level {name}")
+        trained.append(_measured(store, name, level, found))
+        offset += level.optimiser.steps
+    record = ProbeRecord(
+        subject=store.index.subject,
+        store=config.store,
+        seed=config.seed,
+        levels=tuple(level.record for level in trained),
+        maps=tuple((a.name, b.name) for a, b in zip(trained, trained[1:], strict=False)),
+    )
+    probe = Probe(record, tuple(trained), ())
+    fitted = [_fit(store, low, high, config, run) for low, high in probe.pairs()]
+    probe = replace(probe, maps=tuple(found.map for found in fitted))
+    save_probe(
+        probe,
+        target,
+        name=config.name,
+        command=run.record().command,
+        parents={"store": parent_of(config.store, "store")},
+        figures=_figures(probe, fitted),
+    )
+    return target
+
+
+@dataclass(frozen=True)
+class _StageProgress:
+    """Reports one level's training inside the run: steps are counted over all levels."""
+
+    run: Run
+    name: str
+    offset: int
+
+    def progress(self) -> Progress:
+        return Progress(self._log, self.run.stop_requested, self._save)
+
+    def _log(self, step: int, values: Mapping[str, float]) -> None:
+        self.run.log(self.offset + step, **{f"{self.name}.{key}": value for key, value in values.items()})
+
+    def _save(self, step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
+        self.run.save_checkpoint(self.offset + step, tensors, {**state, "stage": self.name, "stage_step": step})
+
+
+def _finished(run: Run, name: str) -> dict[str, Tensor] | None:
+    file = run.path / "levels" / f"{name}.safetensors"
+    return load_tensors(file) if file.is_file() else None
+
+
+def _train_level(
+    store: ActivationStore, config: Config, name: str, offset: int, run: Run
+) -> dict[str, Tensor] | None:
+    """Train one level to the end and keep its weights in the run; None when asked to stop before."""
+    level = level_configs(config)[name]
+    seed = config.seed * 1000 + list(level_configs(config)).index(name)
+    rows = rows_for(store, level, seed)
+    objective = level_objective(rows, level, seed)
+    resume = None
+    checkpoint = run.latest_checkpoint()
+    if checkpoint is not None and checkpoint.state.get("stage") == name:
+        tensors = {part: checkpoint.tensors(part) for part in ("model", "optimiser")}
+        resume = (int(checkpoint.state["stage_step"]), tensors, checkpoint.state)
+    run.update(message=f"training level {name}: {rows.n_rows:,} rows")
+    outcome = train(objective, rows.batch_at, level.optimiser, _StageProgress(run, name, offset).progress(), resume)
+    if outcome == "stopped":
+        return None
+    state = {key: value.detach().contiguous() for key, value in objective.module().state_dict().items()}
+    (run.path / "levels").mkdir(exist_ok=True)
+    save_tensors(run.path / "levels" / f"{name}.safetensors", state)
+    return state
+
+
+def _measured(store: ActivationStore, name: str, config: LevelConfig, state: dict[str, Tensor]) -> Level:
+    """Fold, round, calibrate the threshold on training rows, measure statistics and held-out figures."""
+    point = store.point_at(config.depth)
+    shape = state["w_dec"].shape
+    module = TopKAutoencoder(shape[1], shape[0], config.k, seed=0, dead_after=config.dead_after)
+    module.load_state_dict(state)
+    rows = rows_for(store, config, 0)
+    sample = sample_rows(rows.batch_at, min(CALIBRATION_ROWS, rows.n_rows))
+    space = Dictionary.from_training(module, point, name).calibrated(sample, config.k)
+    record = LevelRecord(name=name, point=store.info(point), rows=rows.kind, n_latents=shape[0], k=config.k)
+    level = Level(record, space, {})
+    statistics = latent_statistics(store, "train", level)
+    table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
+    level = replace(level, space=space.with_table(table), statistics=statistics)
+    return replace(level, record=record.model_copy(update={"figures": held_out_figures(store, level)}))
+
+
+def _fit(store: ActivationStore, low: Level, high: Level, config: Config, run: Run) -> FittedMap:
+    said = f"selection map {low.name} to {high.name}"
+    run.update(message=f"{said}: encoding")
+    train_codes = paired(store, "train", low, high, max_rows=config.maps.rows)
+    held_out = paired(store, "held_out", low, high, max_rows=config.maps.rows // 2)
+    return fit_map(
+        train_codes,
+        held_out,
+        (low.name, high.name),
+        config.maps,
+        seed=config.seed,
+        report=lambda what: run.update(message=f"{said}: {what}"),
+    )
+
+
+def _figures(probe: Probe, fitted: list[FittedMap]) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        f"{level.name}.{name}": value for level in probe.levels for name, value in level.record.figures.items()
+    }
+    for found in fitted:
+        pair = f"{found.map.low}-{found.map.high}"
+        r2 = found.map.r2[found.map.r2 > -1]
+        figures |= {
+            f"{pair}.edges": len(found.map.source),
+            f"{pair}.targets": int((found.map.r2 > found.r2_floor).sum()),
+            f"{pair}.r2_mean": float(r2.mean()) if len(r2) else None,
+            f"{pair}.r2_floor": found.r2_floor,
+            f"{pair}.null_edges_before_filter": found.null_edges,
+            f"{pair}.null_edges": found.null_edges_after_filter,
+        }
+    return figures

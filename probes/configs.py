@@ -1,0 +1,33 @@
+"""The base of every config: strict, frozen, bounded; one sentence per field."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from probes.errors import WorkbenchError
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """A pydantic model that refuses unknown fields, non-finite numbers and mutation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+def validated(model: type[T], data: Any, *, what: str) -> T:
+    """Validate `data` as `model`; a refusal becomes one sentence naming the field and the remedy."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole value"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise WorkbenchError(
+            "bad-config",
+            f"{what} is not usable",
+            f"field {field}: {first['msg']}{more}",
+            f"Correct {field} and try again.",
+        ) from None

@@ -1,0 +1,1 @@
+"""Constraint components of an objective: what structure is imposed. One file each."""

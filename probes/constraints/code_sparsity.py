@@ -1,0 +1,19 @@
+"""Constraint: at most k active latents per row, imposed by the encoder's selection itself."""
+
+from __future__ import annotations
+
+from probes.autoencoders.topk import Encoded, TopKAutoencoder
+from probes.training.objective import Terms
+
+
+class CodeSparsity:
+    """A hard constraint: the encoder keeps the k largest pre-activations, so there is nothing to penalise
+    and everything to certify."""
+
+    def penalty(self, rep: TopKAutoencoder, seen: Encoded) -> Terms:
+        return {}
+
+    def certify(self, rep: TopKAutoencoder, seen: Encoded) -> dict[str, float]:
+        """Mean and largest number of active latents per row, and the k that was asked for."""
+        l0 = (seen.value > 0).sum(dim=1)
+        return {"l0_mean": float(l0.float().mean()), "l0_max": float(l0.max()), "k": float(rep.k)}

@@ -1,0 +1,1 @@
+"""Levels, selection maps and the minimality objective."""

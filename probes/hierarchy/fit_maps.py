@@ -1,0 +1,202 @@
+"""Stage two: fit a selection map on paired codes, with its held-out R² and its shuffled null."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy import sparse
+from torch import Tensor
+
+from probes.configs import Frozen
+from probes.constraints.edge_count import EdgeCount
+from probes.hierarchy.codes import PairedCodes
+from probes.hierarchy.selection_map import GatedMap, SelectionMap, keep_rule
+from probes.tasks.predict_selection import PredictSelection
+from probes.training.loop import OptimiserConfig, Progress, train
+from probes.training.objective import Component, Objective
+from probes.training.randomness import permutation
+from probes.training.schedules import constant, ramp
+
+TARGET_BLOCK = 256
+
+
+class MapConfig(Frozen):
+    """How selection maps between neighbouring levels are fitted."""
+
+    rows: int = Field(default=200_000, description="Training rows used.", ge=256)
+    candidates: int = Field(default=48, description="Sources per target, the best correlated ones.", ge=1, le=1024)
+    minimum_rows: int = Field(default=60, description="Rows in which a target must fire to be fitted.", ge=1)
+    most_frequent: float = Field(default=0.5, description="Latents that fire more often are left out.", gt=0, le=1)
+    edge_weight: float = Field(default=0.003, description="γ: price of an open gate.", ge=0)
+    optimiser: OptimiserConfig = Field(
+        default=OptimiserConfig(steps=300, batch=1024, learning_rate=0.03, clip_norm=10.0, checkpoint_every=10**6),
+        description="How the gates are optimised.",
+    )
+
+
+class FittedMap(NamedTuple):
+    """A selection map with its null: what fitting the same map on shuffled rows gave."""
+
+    map: SelectionMap
+    null_r2: np.ndarray
+    null_edges: int
+    null_edges_after_filter: int
+    r2_floor: float
+
+
+class _Scaled(NamedTuple):
+    """Codes in units of their typical activation, and which latents take part."""
+
+    low: sparse.csr_matrix
+    high: sparse.csr_matrix
+
+
+def correlations(codes: PairedCodes) -> np.ndarray:
+    """Pearson correlation of every (low, high) pair over rows, `n_low n_high` float32; 0 where one is constant."""
+    n = codes.low.shape[0]
+    mean_low, mean_high = (np.asarray(part.mean(axis=0)).ravel() for part in (codes.low, codes.high))
+    sd_low, sd_high = (
+        np.sqrt(np.maximum(np.asarray(part.multiply(part).mean(axis=0)).ravel() - mean**2, 0))
+        for part, mean in ((codes.low, mean_low), (codes.high, mean_high))
+    )
+    product = (codes.low.T @ codes.high).toarray() / n - np.outer(mean_low, mean_high)
+    scale = np.outer(sd_low, sd_high)
+    return np.divide(product, scale, out=np.zeros_like(product), where=scale > 1e-12).astype(np.float32)
+
+
+def eligible(codes: sparse.csr_matrix, config: MapConfig) -> np.ndarray:
+    """Latents that fire in enough rows and not in too many."""
+    fired = np.bincount(codes.indices, minlength=codes.shape[1])
+    return np.flatnonzero((fired >= config.minimum_rows) & (fired <= config.most_frequent * codes.shape[0]))
+
+
+def candidates_of(codes: PairedCodes, config: MapConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(targets, `target candidate` sources, `n_low n_high` correlations): the best correlated sources."""
+    correlation = correlations(codes)
+    sources, targets = eligible(codes.low, config), eligible(codes.high, config)
+    among = correlation[np.ix_(sources, targets)]
+    width = min(config.candidates, len(sources))
+    best = np.argpartition(-among, width - 1, axis=0)[:width].T if width else np.zeros((len(targets), 0), int)
+    return targets, sources[best], correlation
+
+
+def fit_map(
+    train_codes: PairedCodes,
+    held_out: PairedCodes,
+    names: tuple[str, str],
+    config: MapConfig,
+    *,
+    seed: int,
+    report: Callable[[str], None] = lambda said: None,
+) -> FittedMap:
+    """Fit the gates, then the same on rows shuffled against each other; keep edges whose target's held-out
+    R² exceeds the null's 99 % quantile. Raises nothing for hopeless targets: they keep no edge."""
+    low, high = _typical(train_codes.low), _typical(train_codes.high)
+    real, test = _scaled(train_codes, low, high), _scaled(held_out, low, high)
+    shuffled = _Scaled(real.low[permutation(real.low.shape[0], seed, "null").numpy()], real.high)
+    report("fitting gates")
+    targets, candidates, correlation = candidates_of(train_codes, config)
+    weights, r2 = fit_gates(real, test, targets, candidates, config, seed)
+    report("fitting the shuffled null")
+    null_targets, null_candidates, _ = candidates_of(PairedCodes(shuffled.low, shuffled.high, train_codes.chunk), config)
+    null_weights, null_r2 = fit_gates(shuffled, test, null_targets, null_candidates, config, seed + 1)
+    floor = max(float(np.quantile(null_r2, 0.99)), 0.02) if len(null_r2) else 0.02
+    kept = keep_rule(torch.from_numpy(weights)).numpy() & (r2 > floor)[:, None]
+    null_kept = keep_rule(torch.from_numpy(null_weights)).numpy()
+    row, column = np.nonzero(kept)
+    all_r2 = np.full(high.shape[0], -1.0)
+    all_r2[targets] = r2
+    source, target = candidates[row, column], targets[row]
+    found = SelectionMap(
+        *names,
+        source=torch.from_numpy(source).long(),
+        target=torch.from_numpy(target).long(),
+        weight=torch.from_numpy(weights[row, column]).float(),
+        frequency=torch.ones(len(source)),
+        correlation=torch.from_numpy(correlation[source, target]).float(),
+        r2=torch.from_numpy(all_r2).float(),
+    )
+    after = int((null_kept & (null_r2 > floor)[:, None]).sum())
+    return FittedMap(found, null_r2, int(null_kept.sum()), after, floor)
+
+
+def fit_gates(
+    codes: _Scaled, test: _Scaled, targets: np.ndarray, candidates: np.ndarray, config: MapConfig, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(`target candidate` weights, `target` held-out R²) for all targets, block by block."""
+    weights, r2 = np.zeros(candidates.shape, dtype=np.float32), np.zeros(len(targets))
+    for at in range(0, len(targets), TARGET_BLOCK):
+        part = slice(at, at + TARGET_BLOCK)
+        fitted = _fit_block(codes, targets[part], candidates[part], config, seed + at)
+        weights[part] = fitted.weights().numpy()
+        r2[part] = _held_out_r2(fitted, test, targets[part], candidates[part])
+    return weights, r2
+
+
+def _fit_block(
+    codes: _Scaled, targets: np.ndarray, candidates: np.ndarray, config: MapConfig, seed: int
+) -> GatedMap:
+    sources, local = np.unique(candidates, return_inverse=True)
+    low, high = codes.low[:, sources], codes.high[:, targets]
+    mean = np.asarray(high.mean(axis=0)).ravel()
+    variance = np.asarray(high.multiply(high).mean(axis=0)).ravel() - mean**2
+    model = GatedMap(
+        torch.from_numpy(local.reshape(candidates.shape)),
+        torch.from_numpy(np.maximum(variance, 1e-8)).float(),
+        seed=seed,
+    )
+    steps, batch = config.optimiser.steps, min(config.optimiser.batch, low.shape[0])
+    objective = Objective(
+        model,
+        [Component("predict_selection", PredictSelection(), constant(float(len(targets))))],
+        [Component("edge_count", EdgeCount(), ramp(config.edge_weight * len(targets), steps // 4, steps // 4))],
+    )
+
+    def batch_at(step: int) -> dict[str, Tensor]:
+        rows = permutation(low.shape[0], seed, "map", step)[:batch].numpy()
+        return {
+            "low": torch.from_numpy(low[rows].toarray()),
+            "high": torch.from_numpy(high[rows].toarray()),
+            "step": torch.tensor(step),
+        }
+
+    quiet = Progress(lambda step, values: None, lambda: False, lambda step, tensors, state: None)
+    train(objective, batch_at, config.optimiser, quiet)
+    return model
+
+
+def _held_out_r2(model: GatedMap, test: _Scaled, targets: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    sources = np.unique(candidates)
+    error, square, total = (np.zeros(len(targets)) for _ in range(3))
+    for low, high in _row_blocks(test.low[:, sources], test.high[:, targets]):
+        with torch.no_grad():
+            predicted = model.predict(torch.from_numpy(low)).numpy()
+        error += ((high - predicted) ** 2).sum(axis=0)
+        square += (high**2).sum(axis=0)
+        total += high.sum(axis=0)
+    variance = square - total**2 / test.high.shape[0]
+    return np.where(variance > 1e-9, 1 - error / np.maximum(variance, 1e-9), -1.0)
+
+
+def _row_blocks(
+    low: sparse.csr_matrix, high: sparse.csr_matrix, rows: int = 2048
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for at in range(0, low.shape[0], rows):
+        yield low[at : at + rows].toarray(), high[at : at + rows].toarray()
+
+
+def _typical(codes: sparse.csr_matrix) -> np.ndarray:
+    """Mean active value per latent: the unit codes are expressed in."""
+    total = np.bincount(codes.indices, weights=codes.data, minlength=codes.shape[1])
+    return total / np.maximum(np.bincount(codes.indices, minlength=codes.shape[1]), 1)
+
+
+def _scaled(codes: PairedCodes, low: np.ndarray, high: np.ndarray) -> _Scaled:
+    inverse = [sparse.diags(1 / np.where(part > 0, part, 1.0)) for part in (low, high)]
+    return _Scaled(
+        (codes.low @ inverse[0]).tocsr().astype(np.float32), (codes.high @ inverse[1]).tocsr().astype(np.float32)
+    )

@@ -1,0 +1,133 @@
+"""A probe: levels, the selection maps between them, and what was measured of each latent. Saved and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from probes.activations.rows import RowKind
+from probes.activations.store import PointInfo
+from probes.addresses import Selector
+from probes.artefacts import MANIFEST, Parent, resolve, write_manifest
+from probes.autoencoders.dictionary import Dictionary
+from probes.configs import Frozen, validated
+from probes.errors import WorkbenchError
+from probes.files import commit_directory, read_json, write_json
+from probes.hierarchy.selection_map import SelectionMap
+from probes.latents import LatentTable
+from probes.tensors import load_tensors, save_tensors
+
+STATISTICS = ("typical", "frequency", "mean_active", "largest", "spread", "spread_floor")
+
+
+class LevelRecord(Frozen):
+    """What `probe.json` says of one level."""
+
+    name: str = Field(description="Name of the level.", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    point: PointInfo = Field(description="Hook point with its norms.")
+    rows: RowKind = Field(description="What is encoded at a time.")
+    n_latents: int = Field(description="Width of the dictionary.", ge=1)
+    k: float = Field(description="Active latents per row that the threshold is calibrated to.", gt=0)
+    figures: dict[str, float] = Field(default={}, description="Held-out metrics, each named with its convention.")
+
+
+class ProbeRecord(Frozen):
+    """`probe.json`."""
+
+    schema_version: int = Field(default=1, ge=1, le=1, description="Version of this format.")
+    subject: str = Field(description="The subject the levels belong to.")
+    store: str = Field(description="The activation store it was trained on.")
+    seed: int = Field(default=0, description="Seed of the training.")
+    levels: tuple[LevelRecord, ...] = Field(min_length=1, description="Levels, lowest first.")
+    maps: tuple[tuple[str, str], ...] = Field(default=(), description="Pairs of levels with a selection map.")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One storey: a latent space with a selector and a kind of row, and per-latent statistics (`n_latents`)."""
+
+    record: LevelRecord
+    space: Dictionary
+    statistics: Mapping[str, Tensor]
+    where: Selector = Selector()
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def rows(self) -> RowKind:
+        return self.record.rows
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Levels, lowest first, and the selection maps between neighbours."""
+
+    record: ProbeRecord
+    levels: tuple[Level, ...]
+    maps: tuple[SelectionMap, ...]
+    ref: str = ""
+
+    def level(self, name: str) -> Level:
+        """A level by name. Raises `WorkbenchError` listing the names there are."""
+        for level in self.levels:
+            if level.name == name:
+                return level
+        raise WorkbenchError(
+            "no-such-level",
+            f"There is no level called {name!r}",
+            f"the probe has {', '.join(level.name for level in self.levels)}",
+            "Use one of these names.",
+        )
+
+    def pairs(self) -> list[tuple[Level, Level]]:
+        """Adjacent levels, lower first."""
+        return list(zip(self.levels, self.levels[1:], strict=False))
+
+    def map_between(self, low: str, high: str) -> SelectionMap | None:
+        return next((found for found in self.maps if (found.low, found.high) == (low, high)), None)
+
+
+def save_probe(
+    probe: Probe, target: Path, *, name: str, command: str, parents: Mapping[str, Parent], figures: Mapping[str, Any]
+) -> None:
+    """Write a probe folder in one step: `probe.json`, one file per level and per map, the manifest last."""
+    with commit_directory(target) as folder:
+        for level in probe.levels:
+            statistics = {name: level.statistics[name].float() for name in STATISTICS}
+            save_tensors(folder / f"level-{level.name}.safetensors", {**level.space.tensors(), **statistics})
+        for found in probe.maps:
+            save_tensors(folder / f"map-{found.low}-{found.high}.safetensors", found.tensors())
+        write_json(folder / "probe.json", probe.record.model_dump(mode="json"))
+        write_manifest(folder, kind="probe", name=name, command=command, parents=parents, figures=figures)
+
+
+def open_probe(ref: str | Path) -> Probe:
+    """Open a probe by name, path or URL. Raises `WorkbenchError` for whatever is wrong with it."""
+    path = resolve(ref, "probe")
+    if not (path / MANIFEST).is_file():
+        raise WorkbenchError("no-probe", f"{ref} is no probe", "it has no manifest", "Train it to the end first.")
+    record = validated(ProbeRecord, read_json(path / "probe.json"), what=f"The probe {ref}")
+    levels = tuple(_open_level(path, level) for level in record.levels)
+    maps = tuple(
+        SelectionMap.from_tensors(low, high, load_tensors(path / f"map-{low}-{high}.safetensors"))
+        for low, high in record.maps
+    )
+    return Probe(record, levels, maps, str(ref))
+
+
+def _open_level(path: Path, record: LevelRecord) -> Level:
+    tensors = load_tensors(path / f"level-{record.name}.safetensors")
+    names = tuple(f"{record.name}/{latent}" for latent in range(record.n_latents))
+    absent = torch.zeros(record.n_latents)
+    statistics = {name: tensors.pop(name, absent) for name in STATISTICS}
+    table = LatentTable(names, statistics["typical"], statistics["frequency"])
+    space = Dictionary.from_tensors(tensors, table, record.point.point)
+    return Level(record, space, statistics)

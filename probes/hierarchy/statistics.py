@@ -1,0 +1,67 @@
+"""Statistics per latent, streamed over a store: how often, how strong, how widely spread."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probes.activations.store import ActivationStore, Split
+from probes.hierarchy.codes import encoded
+from probes.hierarchy.probe import Level
+
+TYPICAL_QUANTILE = 0.95
+
+
+def latent_statistics(
+    store: ActivationStore, split: Split, level: Level, *, max_rows: int = 400_000
+) -> dict[str, Tensor]:
+    """Per latent (`n_latents`): frequency, mean_active, typical (95 % quantile of active values), largest,
+    spread and spread_floor.
+
+    Spread is the participation ratio (Σa)² / (P Σa²) of a latent's activations over the P usable rows of
+    a chunk, averaged over the chunks where it is active; its floor is 1/P, a latent active in one row.
+    """
+    n = level.space.n_latents
+    values: list[np.ndarray] = []
+    indices: list[np.ndarray] = []
+    rows, sums = 0, np.zeros((3, n))  # chunks where active, Σ spread, Σ floor
+    for shard in encoded(store, split, level, max_rows=max_rows):
+        rows += int(shard.usable.sum())
+        active = shard.codes.active
+        indices.append(shard.codes.index[active].numpy())
+        values.append(shard.codes.value[active].numpy())
+        sums += _spread_sums(shard.codes.index, shard.codes.value, shard.usable, n)
+    index, value = np.concatenate(indices), np.concatenate(values)
+    count = np.bincount(index, minlength=n)
+    total = np.bincount(index, weights=value, minlength=n)
+    order = np.lexsort((value, index))
+    ends = count.cumsum()
+    at = ends - count + np.floor(TYPICAL_QUANTILE * np.maximum(count - 1, 0)).astype(int)
+    ordered = np.append(value[order], 0.0)
+    fired = count > 0
+    chunks = np.maximum(sums[0], 1)
+    found = {
+        "frequency": count / max(rows, 1),
+        "mean_active": total / np.maximum(count, 1),
+        "typical": np.where(fired, ordered[np.minimum(at, len(ordered) - 1)], 0.0),
+        "largest": np.where(fired, ordered[np.maximum(ends - 1, 0)], 0.0),
+        "spread": sums[1] / chunks,
+        "spread_floor": sums[2] / chunks,
+    }
+    return {name: torch.from_numpy(np.asarray(part, dtype=np.float32)) for name, part in found.items()}
+
+
+def _spread_sums(index: Tensor, value: Tensor, usable: Tensor, n: int) -> np.ndarray:
+    """(chunks where active, Σ participation ratio, Σ floor) per latent over the chunks of one shard."""
+    chunks = value.shape[0]
+    key = (torch.arange(chunks)[:, None, None] * n + index).reshape(-1)
+    size = chunks * n
+    flat = value.reshape(-1).double()
+    total = torch.zeros(size, dtype=torch.float64).scatter_add_(0, key, flat).reshape(chunks, n)
+    square = torch.zeros(size, dtype=torch.float64).scatter_add_(0, key, flat.square()).reshape(chunks, n)
+    places = usable.sum(dim=1).clamp_min(1).double()[:, None]
+    active = total > 0
+    ratio = torch.where(active, total.square() / (places * square.clamp_min(1e-30)), 0.0)
+    floor = torch.where(active, 1 / places.expand_as(total), 0.0)
+    return torch.stack([active.sum(dim=0).double(), ratio.sum(dim=0), floor.sum(dim=0)]).numpy()

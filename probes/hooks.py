@@ -1,0 +1,372 @@
+"""The only way in and out of a subject: hook points, selectors, edits and the hooked session.
+
+An edit never replaces an activation: it returns what to *add*, computed in float32 on the unedited
+activation, and all edits at one point are summed. So lever order never matters, a strength of zero
+leaves the output bit-identical, and the reconstruction error of a dictionary is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from probes.addresses import HookPoint, Selector
+from probes.errors import WorkbenchError
+
+__all__ = ["Call", "EarlyStop", "Edit", "HookPoint", "PointTable", "Selector", "Subject", "Tape", "Where", "hooked"]
+
+
+class EarlyStop(BaseException):
+    """Raised inside a subject's forward pass once every point of interest has fired in this call."""
+
+
+class Call(NamedTuple):
+    """One call of a subject's root module: its arguments, and its place in the session."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    index: int
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where and when an activation was computed.
+
+    `positions`, `generated`, `padding` and `special` are `batch pos`; `noise` is None for a subject
+    without a trajectory; `branches` names the guidance branch of each batch row.
+    """
+
+    call: int
+    branches: tuple[str, ...]
+    noise: float | None = None
+    positions: Tensor | None = None
+    generated: Tensor | None = None
+    padding: Tensor | None = None
+    special: Tensor | None = None
+
+    def selected(self, selector: Selector, shape: Sequence[int], device: torch.device) -> Tensor:
+        """The places (`batch pos`, bool) of an activation of this `shape` that a selector names."""
+        chosen = torch.ones(tuple(shape[:2]), dtype=torch.bool, device=device)
+        if self.noise is not None and not selector.noise[0] <= self.noise <= selector.noise[1]:
+            return torch.zeros_like(chosen)
+        if selector.branch != "both":
+            on_branch = torch.tensor([branch == selector.branch for branch in self.branches], device=device)
+            chosen &= on_branch[:, None]
+        if selector.rows is not None:
+            on_row = torch.zeros(shape[0], dtype=torch.bool, device=device)
+            on_row[[row for row in selector.rows if row < shape[0]]] = True
+            chosen &= on_row[:, None]
+        if selector.positions != "all":
+            chosen &= self._at_positions(selector.positions).to(device)
+        if self.padding is not None:
+            chosen &= ~self.padding.to(device)
+        return chosen
+
+    def _at_positions(self, positions: Literal["prompt", "generated"] | tuple[int, int]) -> Tensor:
+        if self.positions is None or self.generated is None:
+            raise WorkbenchError(
+                "no-positions",
+                "The selector names token positions",
+                "this subject has none",
+                "Leave positions at 'all' for this subject.",
+            )
+        if positions == "prompt":
+            return ~self.generated
+        if positions == "generated":
+            return self.generated
+        start, stop = positions
+        return (self.positions >= start) & (self.positions < stop)
+
+
+class Subject(Protocol):
+    """A frozen model under study; see `probes/subjects/`."""
+
+    root: nn.Module
+    points: PointTable
+    lock: threading.RLock
+
+    def where(self, call: Call) -> Where: ...
+
+
+Reader = Callable[[Tensor, Where], Any]
+Change = Callable[[Tensor, Where], Tensor]
+
+
+class Edit(NamedTuple):
+    """Add `change(x, where)` (float32, the shape of x) to the activation at `point`, where selected."""
+
+    point: HookPoint
+    where: Selector
+    change: Change
+
+
+class PointTable:
+    """The hook points of one subject: every module path with its taps, and which output member it is."""
+
+    def __init__(self, root: nn.Module, suggested: Sequence[HookPoint] = (), member: int = 0) -> None:
+        self._root = weakref.ref(root)
+        self.suggested = tuple(suggested)
+        self.member = member
+
+    def paths(self) -> list[str]:
+        root = self._root()
+        return [] if root is None else [path for path, _ in root.named_modules() if path]
+
+    def module(self, point: HookPoint) -> nn.Module:
+        """The module a point addresses. Raises `WorkbenchError` naming near paths when there is none."""
+        root = self._root()
+        try:
+            if root is None or not point.path:
+                raise AttributeError
+            return root.get_submodule(point.path)
+        except AttributeError:
+            near = get_close_matches(point.path, self.paths(), n=3, cutoff=0.5)
+            shown = near or [str(known) for known in self.suggested[:3]]
+            raise WorkbenchError(
+                "unknown-hook-point",
+                f"There is no hook point {point}",
+                f"the subject has no module called {point.path!r}",
+                f"Near names: {', '.join(shown)}." if shown else "List the subject's hook points first.",
+            ) from None
+
+
+@dataclass
+class Tape:
+    """What a session saw: per point the values its reader returned, and how often each point fired."""
+
+    budget_bytes: int
+    seen: dict[HookPoint, list[Any]] = field(default_factory=dict)
+    fired: dict[HookPoint, int] = field(default_factory=dict)
+    edited_places: dict[HookPoint, int] = field(default_factory=dict)
+    calls: int = 0
+    bytes: int = 0
+
+    def __getitem__(self, point: HookPoint) -> list[Any]:
+        return self.seen[point]
+
+    def last(self, point: HookPoint) -> Any:
+        return self.seen[point][-1]
+
+    def _record(self, point: HookPoint, value: Any) -> None:
+        self.bytes += sum(part.nbytes for part in _tensors_in(value))
+        if self.bytes > self.budget_bytes:
+            raise WorkbenchError(
+                "recording-budget",
+                f"Recording {point} was stopped",
+                f"it would hold more than {self.budget_bytes / 2**20:.0f} MiB in memory",
+                "Record fewer points or rows, return codes from the reader, or raise budget_bytes.",
+            )
+        self.seen[point].append(value)
+
+
+def keep(x: Tensor, where: Where) -> Tensor:
+    """The plain reader: a detached copy of the activation, in its own number type."""
+    return x.detach().clone()
+
+
+_active: ContextVar[tuple[_Session, ...]] = ContextVar("active_sessions", default=())
+
+
+class _Session:
+    """The hooks of one `hooked` block. Hooks are closures gated by a context variable, so a plain run
+    of the same model in another thread never sees them."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        read: Mapping[HookPoint, Reader],
+        write: Sequence[Edit],
+        stop: bool,
+        budget_bytes: int,
+    ) -> None:
+        self.subject, self.read, self.stop = subject, read, stop
+        self.edits: dict[HookPoint, list[Edit]] = {}
+        for edit in write:
+            self.edits.setdefault(edit.point, []).append(edit)
+        self.points = list(dict.fromkeys([*read, *self.edits]))
+        self.tape = Tape(budget_bytes, {point: [] for point in read}, dict.fromkeys(self.points, 0))
+        self.tape.edited_places = dict.fromkeys(self.edits, 0)
+        self.where: Where | None = None
+        self.pending: set[HookPoint] = set()
+        self.inputs: dict[HookPoint, Tensor] = {}
+        self.handles: list[Any] = []
+
+    def attach(self) -> None:
+        _preflight(self.subject.root)
+        self.handles.append(self.subject.root.register_forward_pre_hook(self._on_call, with_kwargs=True))
+        for point in self.points:
+            module = self.subject.points.module(point)
+            if point.tap != "out":
+                self.handles.append(
+                    module.register_forward_pre_hook(self._gated(self._on_input, point), with_kwargs=True)
+                )
+            if point.tap != "in":
+                self.handles.append(module.register_forward_hook(self._gated(self._on_output, point)))
+
+    def detach(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+        self.handles.clear()
+        self.inputs.clear()
+
+    def _on_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self in _active.get():
+            self.where = self.subject.where(Call(args, kwargs, self.tape.calls))
+            self.tape.calls += 1
+            self.pending = set(self.points)
+
+    def _gated(self, hook: Callable[..., Any], point: HookPoint) -> Callable[..., Any]:
+        def gated(module: nn.Module, *given: Any) -> Any:
+            return hook(point, *given) if self in _active.get() else None
+
+        return gated
+
+    def _on_input(self, point: HookPoint, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        x, put = _first_tensor(args, kwargs)
+        if point.tap == "update":
+            self.inputs[point] = x
+            return None
+        edited = self._visit(point, x)
+        return None if edited is None else put(edited)
+
+    def _on_output(self, point: HookPoint, args: tuple[Any, ...], output: Any) -> Any:
+        x = _pick(output, self.subject.points.member)
+        base = x - self.inputs.pop(point) if point.tap == "update" else x
+        change = self._visit(point, base, onto=x)
+        return None if change is None else _put(output, change, self.subject.points.member)
+
+    def _visit(self, point: HookPoint, x: Tensor, onto: Tensor | None = None) -> Tensor | None:
+        """Read x, and return the edited activation (`onto` plus all changes) or None when nothing edits."""
+        if self.where is None:
+            raise WorkbenchError(
+                "outside-root",
+                f"{point} fired outside a call of the subject's root",
+                "its place in the input is unknown",
+                "Run the subject through its root module.",
+            )
+        self.tape.fired[point] += 1
+        if point in self.read:
+            self.tape._record(point, self.read[point](x, self.where))
+        edited = self._edited(point, x, x if onto is None else onto)
+        self.pending.discard(point)
+        if self.stop and not self.pending:
+            raise EarlyStop
+        return edited
+
+    def _edited(self, point: HookPoint, x: Tensor, onto: Tensor) -> Tensor | None:
+        assert self.where is not None
+        if point not in self.edits:
+            return None
+        total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)
+        for edit in self.edits[point]:
+            chosen = self.where.selected(edit.where, x.shape, x.device)
+            self.tape.edited_places[point] += int(chosen.sum())
+            total = total + edit.change(x.float(), self.where) * chosen[..., None]
+        return (onto.float() + total).to(onto.dtype)
+
+
+@contextlib.contextmanager
+def hooked(
+    subject: Subject,
+    read: Mapping[HookPoint, Reader] | None = None,
+    write: Sequence[Edit] = (),
+    *,
+    stop: bool = False,
+    budget_bytes: int = 4 * 2**30,
+) -> Iterator[Tape]:
+    """Read and edit a subject's activations for the length of a `with` block.
+
+    `stop` ends each call (by `EarlyStop`, which the subject's own run methods swallow) once every point
+    has fired. Raises `WorkbenchError` for an unknown point, a root in training mode or compiled, a
+    recording over `budget_bytes`, and a point that never fired. Sessions nest within a thread; across
+    threads the subject's lock makes them take turns.
+    """
+    session = _Session(subject, dict(read or {}), tuple(write), stop, budget_bytes)
+    with subject.lock:
+        token = None
+        try:
+            session.attach()
+            token = _active.set((*_active.get(), session))
+            yield session.tape
+        finally:
+            session.detach()
+            if token is not None:
+                _active.reset(token)
+        silent = [str(point) for point, count in session.tape.fired.items() if count == 0]
+        if silent:
+            raise WorkbenchError(
+                "hook-never-fired",
+                f"{', '.join(silent)} never fired",
+                f"the subject was called {session.tape.calls} times and did not run that module",
+                "Check the path, and that the block runs the subject inside the session.",
+            )
+
+
+def _preflight(root: nn.Module) -> None:
+    if root.training:
+        raise WorkbenchError(
+            "training-mode", "The subject is in training mode", "dropout would make runs differ", "Call .eval()."
+        )
+    if type(root).__name__ == "OptimizedModule" or any(
+        getattr(module, "_compiled_call_impl", None) is not None for module in (root,)
+    ):
+        raise WorkbenchError(
+            "compiled-root",
+            "The subject's root is compiled",
+            "hooks added now would silently not fire",
+            "Load it uncompiled, or compile its blocks one by one.",
+        )
+
+
+def _first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """The activation among a module's inputs, and how to hand back changed inputs."""
+    if args and isinstance(args[0], Tensor):
+        return args[0], lambda new: ((new, *args[1:]), kwargs)
+    name = next((key for key, value in kwargs.items() if isinstance(value, Tensor)), None)
+    if name is None:
+        raise WorkbenchError(
+            "no-tensor-input", "A hooked module took no tensor", "there is nothing to read", "Hook another module."
+        )
+    return kwargs[name], lambda new: (args, {**kwargs, name: new})
+
+
+def _pick(output: Any, member: int) -> Tensor:
+    """The activation among a module's outputs: the tensor itself, or that member of a tuple or output."""
+    if isinstance(output, Tensor):
+        return output
+    parts = output if isinstance(output, (tuple, list)) else list(output.values())
+    chosen = parts[member]
+    if not isinstance(chosen, Tensor):
+        raise WorkbenchError(
+            "no-tensor-output", "A hooked module returned no tensor", f"member {member} is not one", "Hook another."
+        )
+    return chosen
+
+
+def _put(output: Any, new: Tensor, member: int) -> Any:
+    """A copy of a module's output with the activation exchanged."""
+    if isinstance(output, Tensor):
+        return new
+    if isinstance(output, (tuple, list)):
+        return type(output)(new if at == member else part for at, part in enumerate(output))
+    names = list(output.keys())
+    return type(output)(**{name: new if at == member else output[name] for at, name in enumerate(names)})
+
+
+def _tensors_in(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _tensors_in(part)
+    elif hasattr(value, "__dataclass_fields__"):
+        yield from _tensors_in([getattr(value, name) for name in value.__dataclass_fields__])

@@ -1,0 +1,1 @@
+"""Metrics with named conventions, and the one interval function."""

@@ -1,0 +1,1 @@
+"""Subjects: the frozen models under study, one file per kind."""

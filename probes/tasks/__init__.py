@@ -1,0 +1,1 @@
+"""Task components of an objective: what must be preserved. One file each."""

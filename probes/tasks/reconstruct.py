@@ -1,0 +1,45 @@
+"""Tasks of a dictionary: rebuild the activations, and revive latents that no longer help to."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from probes.autoencoders.losses import normalised_error, revival_error
+from probes.autoencoders.topk import Encoded, TopKAutoencoder
+from probes.configs import Frozen
+from probes.training.objective import Batch, Terms
+
+
+class Reconstruct:
+    """Rebuild each row from its codes; unexplained share of the batch's variance."""
+
+    def loss(self, rep: TopKAutoencoder, seen: Encoded, batch: Batch) -> Terms:
+        return {"reconstruction": normalised_error(seen.x, seen.decoded)}
+
+
+class ReviveConfig(Frozen):
+    """Auxiliary loss that lets dead latents explain the residual."""
+
+    weight: float = Field(default=1 / 32, description="Weight of the auxiliary loss.", ge=0, le=10)
+    k: int = Field(default=64, description="Dead latents used per row.", ge=1)
+    every: int = Field(default=8, description="Use one row in this many (the full batch costs more than the step).", ge=1)
+
+
+class Revive:
+    """Give dead latents the residual of the live ones to explain (AuxK, Gao et al. 2024).
+
+    The residual is detached and only dead rows take part, so live latents get exactly zero gradient.
+    It reads observations (the residual), so it is a task and no constraint.
+    """
+
+    def __init__(self, config: ReviveConfig) -> None:
+        self.config = config
+
+    def loss(self, rep: TopKAutoencoder, seen: Encoded, batch: Batch) -> Terms:
+        dead = rep.dead().nonzero().squeeze(1)
+        if len(dead) == 0:
+            return {}
+        part = slice(None, None, self.config.every)
+        x, residual = seen.x[part], (seen.x[part] - seen.decoded[part]).detach()
+        pre = (x - rep.b_dec.detach()) @ rep.w_enc[dead].T + rep.b_enc[dead]
+        return {"revival": revival_error(residual, pre, rep.w_dec[dead], self.config.k)}

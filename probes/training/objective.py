@@ -1,0 +1,89 @@
+"""What is trained: Σ a(s)·task + Σ b(s)·constraint over one representation.
+
+Every term is a named scalar; every logged term is trained with its logged weight, and nothing else is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+Terms = dict[str, Tensor]
+Batch = Mapping[str, Tensor]
+Schedule = Callable[[int], float]
+
+
+class Representation(Protocol):
+    """The trained module: it turns a batch of observations into what tasks and constraints look at."""
+
+    def represent(self, batch: Batch) -> Any: ...
+    def parameters(self) -> Any: ...
+    def state_dict(self) -> dict[str, Tensor]: ...
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> Any: ...
+
+
+class Task(Protocol):
+    """What must be preserved. Reads observations; returns named scalars."""
+
+    def loss(self, rep: Any, seen: Any, batch: Batch) -> Terms: ...
+
+
+class Constraint(Protocol):
+    """What structure is imposed. Never sees observations, only what `represent` returned."""
+
+    def penalty(self, rep: Any, seen: Any) -> Terms: ...
+
+    def certify(self, rep: Any, seen: Any) -> dict[str, float]: ...
+
+
+@dataclass(frozen=True)
+class Component:
+    """A task or constraint with its weight schedule (step to weight)."""
+
+    name: str
+    part: Task | Constraint
+    weight: Schedule
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One representation under tasks and constraints; `hooks` keep its invariants around each step."""
+
+    representation: Any
+    tasks: Sequence[Component]
+    constraints: Sequence[Component] = ()
+
+    def terms(self, batch: Batch, step: int) -> Terms:
+        """Weighted terms at a step, one entry per named scalar of each component."""
+        seen = self.representation.represent(batch)
+        found: Terms = {}
+        for component in self.tasks:
+            weight = component.weight(step)
+            found |= {n: weight * v for n, v in component.part.loss(self.representation, seen, batch).items()}  # type: ignore[union-attr]
+        for component in self.constraints:
+            weight = component.weight(step)
+            found |= {n: weight * v for n, v in component.part.penalty(self.representation, seen).items()}  # type: ignore[union-attr]
+        return found
+
+    def module(self) -> nn.Module:
+        module: nn.Module = self.representation
+        return module
+
+    def before_step(self) -> None:
+        """After the backward pass, before the optimiser: gradient projections."""
+        if hasattr(self.representation, "before_step"):
+            self.representation.before_step()
+
+    def after_step(self) -> None:
+        """After the optimiser: renormalisation and counters."""
+        if hasattr(self.representation, "after_step"):
+            self.representation.after_step()
+
+    def gauges(self) -> dict[str, float]:
+        """Numbers to watch that are not trained (L0, dead share, explained variance of the last batch)."""
+        if hasattr(self.representation, "gauges"):
+            return dict(self.representation.gauges())
+        return {}

@@ -1,0 +1,1 @@
+"""Levers: weighted sets of latents that change what a frozen model does."""
