@@ -50,7 +50,7 @@ def add_flags(parser: argparse.ArgumentParser | Any, config: type[BaseModel], pr
 def _help(field: FieldInfo) -> str:
     sentence = field.description or ""
     if not field.is_required():
-        sentence += f" Default: {_as_text(field.get_default(call_default_factory=True))}."
+        sentence += f" Default: {as_text(field.get_default(call_default_factory=True))}."
     return sentence.replace("%", "%%")
 
 
@@ -96,7 +96,7 @@ def from_text(annotation: Any, text: str) -> Any:
     return text
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """The text that `from_text` reads back as `value`."""
     if value is None:
         return "none"
@@ -112,21 +112,35 @@ def _is_plain(part: Any) -> bool:
     )
 
 
-def flags_of(config: BaseModel, prefix: str = "") -> list[str]:
-    """The shortest flags that produce a config: only fields that differ from their defaults."""
+def flags_of(config: BaseModel, prefix: str = "", base: BaseModel | None = None) -> list[str]:
+    """The shortest flags that produce a config: only fields that differ from their defaults.
+
+    The defaults of a nested model are those its parent gives it (`base`), not those of its own class.
+    """
     flags: list[str] = []
     for name, field in type(config).model_fields.items():
         value, flag = getattr(config, name), f"--{prefix}{name}"
-        if not field.is_required() and value == field.get_default(call_default_factory=True):
+        usual = field.get_default(call_default_factory=True) if base is None else getattr(base, name)
+        if value == usual and not (base is None and field.is_required()):
             continue
         if nested_model(field.annotation) is not None and isinstance(value, BaseModel):
-            flags += flags_of(value, f"{prefix}{name}.")
+            flags += flags_of(value, f"{prefix}{name}.", usual if isinstance(usual, BaseModel) else None)
         elif isinstance(value, bool):
             flags.append(flag if value else f"--no-{prefix}{name}")
         else:
-            text = _as_text(config.model_dump(mode="json", include={name})[name])
+            text = as_text(config.model_dump(mode="json", include={name})[name])
             flags += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
     return flags
+
+
+def nested_defaults(config: type[BaseModel]) -> dict[str, Any]:
+    """The values every nested model has by default: what partial values are laid over."""
+    found = {}
+    for name, field in config.model_fields.items():
+        usual = field.get_default(call_default_factory=True)
+        if nested_model(field.annotation) is not None and isinstance(usual, BaseModel):
+            found[name] = usual.model_dump()
+    return found
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

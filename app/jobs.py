@@ -42,10 +42,10 @@ class JobKind:
     positional: str | None = None
 
     def config_class(self) -> type[BaseModel]:
-        return _load(self.config)  # type: ignore[no-any-return]
+        return _load(self.config)
 
     def work_function(self) -> Work:
-        return _load(self.work)  # type: ignore[no-any-return]
+        return _load(self.work)
 
     def presets(self) -> dict[str, dict[str, Any]]:
         """The named starting points that stand beside the config, as plain values."""

@@ -41,6 +41,8 @@ def execute(run: Run) -> Path | None:
             failure = _explained(error, run)
             run.fail(failure)
             raise failure from error
+        if run.status().state == "stopped":  # the job said so itself, in its own words
+            return None
         if artefact is None and run.stop_requested():
             run.update(
                 state="stopped", message="Stopped on request; resume continues from the last checkpoint."

@@ -21,6 +21,7 @@ from probes.files import (
     read_json,
     sha256_of,
     slug,
+    to_json,
     write_json,
 )
 from probes.provenance import ROOT, commit, now, versions
@@ -101,7 +102,11 @@ def write_manifest(
     licence: str = "",
     notes: str = "",
 ) -> Manifest:
-    """Hash every file below `directory` and write its manifest, last. Figures must be finite numbers."""
+    """Hash every file below `directory` and write its manifest, last.
+
+    Raises `WorkbenchError` for a figure that is not finite (write None for an unknown one).
+    """
+    to_json(dict(figures or {}))
     paths = sorted(path for path in directory.rglob("*") if path.is_file() and not path.name.startswith("."))
     files = {
         path.relative_to(directory).as_posix(): FileEntry(sha256=sha256_of(path), bytes=path.stat().st_size)

@@ -76,7 +76,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Open a checkpoint and verify every file. Raises `WorkbenchError` when anything is missing or changed."""
+    """Open a checkpoint and verify every file. Raises `WorkbenchError` when one is missing or changed."""
     what = f"The manifest of {path.name}"
     manifest = validated(CheckpointManifest, read_json(path / "MANIFEST.json"), what=what)
     for name, entry in manifest.files.items():

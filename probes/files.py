@@ -45,7 +45,7 @@ def is_slug(name: str) -> bool:
 
 
 def confined(root: Path, name: str) -> Path:
-    """`root / name`, resolved. Raises `WorkbenchError` unless name is a slug and the result lies below root."""
+    """`root / name`, resolved. Raises `WorkbenchError` unless name is a slug and the result is below root."""
     path = (root / name).resolve() if is_slug(name) else None
     if path is None or not path.is_relative_to(root.resolve()):
         raise WorkbenchError(

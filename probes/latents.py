@@ -39,9 +39,11 @@ class Codes:
         out = torch.zeros(*self.value.shape[:-1], self.n_latents, dtype=self.value.dtype, device=self.value.device)
         return out.scatter_add_(-1, self.index, self.value)
 
-    def column(self, latent: int) -> Tensor:
-        """One latent's values over all rows, `...`."""
-        return torch.where(self.index == latent, self.value, 0.0).sum(dim=-1)
+    def only(self, latents: Sequence[int]) -> Codes:
+        """The codes of these latents alone, in this order, `... n_chosen` (zero where they are off)."""
+        chosen = torch.tensor(list(latents), dtype=torch.long, device=self.index.device)
+        value = self.dense()[..., chosen]
+        return Codes(chosen.expand(value.shape), value, self.n_latents)
 
     def csr(self) -> sparse.csr_matrix:
         """All rows flattened, `(row) n_latents`, as a scipy matrix."""

@@ -37,7 +37,7 @@ def _row(line: bytes) -> dict[str, Any] | None:
 
 
 class MetricsLog:
-    """The writing end. Opening it cuts off a torn last row, so that the next row starts on a line of its own."""
+    """The writing end. Opening it cuts off a torn last row, so that the next row starts on its own line."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a+b", buffering=0)

@@ -1,4 +1,4 @@
-"""Run folders: the truth about every job. One writer, atomic status, append-only metrics, safe checkpoints."""
+"""Run folders, the truth about every job: one writer, atomic status, append-only metrics, checkpoints."""
 
 from __future__ import annotations
 
@@ -82,6 +82,7 @@ class Run:
         self._metrics: MetricsLog | None = None
         self._clock = time.monotonic()
         self._last_beat = 0.0
+        self._unsaid: dict[str, Any] = {}
         self._record: Record | None = None
 
     def __repr__(self) -> str:
@@ -117,6 +118,10 @@ class Run:
     @classmethod
     def open(cls, ref: str | Path) -> Run:
         """A run by its slug or its path. Raises `WorkbenchError` when there is no such run."""
+        if "\0" in str(ref):
+            raise WorkbenchError(
+                "no-run", "There is no such run", "its name holds a NUL", "Use a name from the list."
+            )
         named = isinstance(ref, str) and is_slug(ref)
         path = confined(home() / "runs", str(ref)) if named else Path(ref).expanduser().resolve()
         if not (path / "config.json").is_file():
@@ -202,23 +207,26 @@ class Run:
 
     def update(self, **fields: Any) -> None:
         """Change fields of the status file in one atomic step; the heartbeat is renewed as well."""
-        merged = {**self._written().model_dump(), "beat": time.time(), **fields}
+        merged = {**self._written().model_dump(), "beat": time.time(), **self._unsaid, **fields}
         status = validated(Status, merged, what=f"The status of {self.slug}")
         lasting = status.state not in {"queued", "running"}
         write_json(self.path / "status.json", status.model_dump(mode="json"), durable=lasting)
+        self._unsaid = {}
         self._last_beat = time.monotonic()
 
     def begin(self, *, step: int = 0, steps: int | None = None, message: str = "") -> None:
-        """Mark the run as running in this process. Call it inside `lock`, again once `step` or `steps` are known."""
+        """Mark the run as running in this process, inside `lock`; again once `step` or `steps` are known."""
         self._clock = time.monotonic()
         fields = {"state": "running", **processes.me(), "step": step, "first_step": step, "seconds": 0.0}
         self.update(**fields, steps=steps, message=message, artefact=None)
 
     def progress(self, step: int, *, message: str | None = None, force: bool = False) -> None:
-        """Say how far the run is. Cheap: the status file is written at most twice a second unless forced."""
+        """Say how far the run is. Cheap: the status file is written at most twice a second unless forced;
+        what was left unsaid goes out with the next `update`."""
+        said = {} if message is None else {"message": message}
+        self._unsaid |= {"step": step, "seconds": time.monotonic() - self._clock, **said}
         if force or time.monotonic() - self._last_beat >= _BEAT_SECONDS:
-            said = {} if message is None else {"message": message}
-            self.update(step=step, seconds=time.monotonic() - self._clock, **said)
+            self.update()
 
     def log(self, step: int, **values: float) -> None:
         """Append one row of metrics, and report progress. A non-finite value is written as null."""

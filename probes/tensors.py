@@ -18,7 +18,7 @@ _CHUNK = 2**24
 
 
 def tensor_header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: name -> {dtype, shape, data_offsets}. Reads no tensor, needs no torch.
+    """The header of a safetensors file: name -> {dtype, shape, data_offsets}. Needs no torch.
 
     Raises `WorkbenchError` for a missing, cut, oversized or foreign file, duplicate names, and names
     that look like paths.

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from probes.activations.store import ActivationStore, Split
+from probes.activations.store import ActivationStore
 from probes.addresses import HookPoint
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
@@ -110,11 +110,10 @@ class MixedRows:
         *,
         batch: int,
         seed: int,
-        split: Split = "train",
         buffer_bytes: int = 4 * 2**30,
     ) -> None:
         self.store, self.point, self.kind, self.batch, self.seed = store, point, kind, batch, seed
-        self.shards = store.shards(split)
+        self.shards = store.fitting_shards()
         self.counts = {shard: self._count(shard) for shard in self.shards}
         self.n_rows = sum(self.counts.values())
         width = store.info(point).d_model * (2 if kind.span == 1 else 4)
@@ -179,6 +178,16 @@ class MixedRows:
 def _windows_usable(usable: Tensor, span: int) -> Tensor:
     padded = _pad_to(usable, span)
     return padded.reshape(padded.shape[0], -1, span).float().sum(dim=2) >= span / 2
+
+
+def calibration_rows(store: ActivationStore, point: HookPoint, kind: RowKind, rows: int) -> Tensor:
+    """Up to `rows` usable rows, `row d` float32, that no dictionary was trained on."""
+    parts: list[Tensor] = []
+    for shard in store.calibration_shards():
+        x, usable = shard_rows(store, shard, point, kind)
+        parts.append(x[usable].float())
+    held = torch.cat(parts)
+    return held[permutation(len(held), 0, "calibration")[:rows]]
 
 
 def sample_rows(batch_at: Callable[[int], dict[str, Tensor]], rows: int) -> Tensor:

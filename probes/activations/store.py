@@ -125,6 +125,19 @@ class ActivationStore:
     def shards(self, split: Split) -> list[int]:
         return [n for n, shard in enumerate(self.index.shards) if shard.split == split]
 
+    def calibration_shards(self) -> list[int]:
+        """Training shards kept from training, for thresholds and other choices (the last sixteenth).
+
+        A store of fewer than four training shards has none to spare: all of them, then.
+        """
+        train = self.shards("train")
+        return train if len(train) < 4 else train[-max(1, len(train) // 16) :]
+
+    def fitting_shards(self) -> list[int]:
+        """Training shards that dictionaries are trained on."""
+        train = self.shards("train")
+        return train if len(train) < 4 else train[: -len(self.calibration_shards())]
+
     def tokens_in(self, split: Split) -> int:
         return sum(self.index.shards[n].tokens for n in self.shards(split))
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor
 
-from probes.activations.rows import sample_rows
+from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
 from probes.artefacts import artefact_path, parent_of, resolve
 from probes.autoencoders.dictionary import Dictionary
@@ -183,15 +183,15 @@ def _train_level(
 
 
 def _measured(store: ActivationStore, name: str, config: LevelConfig, state: dict[str, Tensor]) -> Level:
-    """Fold, round, calibrate the threshold on training rows, measure statistics and held-out figures."""
+    """Fold, round, calibrate the threshold on rows kept from training, measure statistics and held-out figures."""
     point = store.point_at(config.depth)
     shape = state["w_dec"].shape
     module = TopKAutoencoder(shape[1], shape[0], config.k, seed=0, dead_after=config.dead_after)
     module.load_state_dict(state)
-    rows = rows_for(store, config, 0)
-    sample = sample_rows(rows.batch_at, min(CALIBRATION_ROWS, rows.n_rows))
+    kind = RowKind(span=config.span)
+    sample = calibration_rows(store, point, kind, CALIBRATION_ROWS)
     space = Dictionary.from_training(module, point, name).calibrated(sample, config.k)
-    record = LevelRecord(name=name, point=store.info(point), rows=rows.kind, n_latents=shape[0], k=config.k)
+    record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=shape[0], k=config.k)
     level = Level(record, space, {})
     statistics = latent_statistics(store, "train", level)
     table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from probes.configs import Frozen
 from probes.constraints.edge_count import EdgeCount
+from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.selection_map import GatedMap, SelectionMap, keep_rule
 from probes.tasks.predict_selection import PredictSelection
@@ -75,13 +76,41 @@ def eligible(codes: sparse.csr_matrix, config: MapConfig) -> np.ndarray:
 
 
 def candidates_of(codes: PairedCodes, config: MapConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(targets, `target candidate` sources, `n_low n_high` correlations): the best correlated sources."""
+    """(targets, `target candidate` sources, `n_low n_high` correlations): the best correlated sources.
+
+    Raises `WorkbenchError` when too few latents fire often enough to fit anything.
+    """
     correlation = correlations(codes)
-    sources, targets = eligible(codes.low, config), eligible(codes.high, config)
+    targets = eligible(codes.high, config)
+    return targets, best_sources(codes, targets, correlation, config), correlation
+
+
+def best_sources(
+    codes: PairedCodes, targets: np.ndarray, correlation: np.ndarray, config: MapConfig
+) -> np.ndarray:
+    """The best correlated eligible sources of each target, `target candidate`."""
+    sources = eligible(codes.low, config)
+    if not len(sources) or not len(targets):
+        raise WorkbenchError(
+            "too-few-rows",
+            "No selection map can be fitted",
+            f"fewer than one latent per level fires in {config.minimum_rows} of {codes.low.shape[0]} rows",
+            "Capture more text, train longer, or lower maps.minimum_rows.",
+        )
     among = correlation[np.ix_(sources, targets)]
     width = min(config.candidates, len(sources))
-    best = np.argpartition(-among, width - 1, axis=0)[:width].T if width else np.zeros((len(targets), 0), int)
-    return targets, sources[best], correlation
+    return sources[np.argpartition(-among, width - 1, axis=0)[:width].T]
+
+
+def refit_kept(
+    codes: PairedCodes, targets: np.ndarray, correlation: np.ndarray, config: MapConfig, seed: int
+) -> set[tuple[int, int]]:
+    """The (source, target) pairs a fresh fit of these targets keeps, candidates chosen as before."""
+    scaled = _scaled(codes, _typical(codes.low), _typical(codes.high))
+    candidates = best_sources(codes, targets, correlation, config)
+    weights, _ = fit_gates(scaled, None, targets, candidates, config, seed)
+    row, column = np.nonzero(keep_rule(torch.from_numpy(weights)).numpy())
+    return set(zip(candidates[row, column].tolist(), targets[row].tolist(), strict=True))
 
 
 def fit_map(
@@ -125,15 +154,21 @@ def fit_map(
 
 
 def fit_gates(
-    codes: _Scaled, test: _Scaled, targets: np.ndarray, candidates: np.ndarray, config: MapConfig, seed: int
+    codes: _Scaled,
+    test: _Scaled | None,
+    targets: np.ndarray,
+    candidates: np.ndarray,
+    config: MapConfig,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(`target candidate` weights, `target` held-out R²) for all targets, block by block."""
+    """(`target candidate` weights, `target` R² on `test`) for all targets, block by block."""
     weights, r2 = np.zeros(candidates.shape, dtype=np.float32), np.zeros(len(targets))
     for at in range(0, len(targets), TARGET_BLOCK):
         part = slice(at, at + TARGET_BLOCK)
         fitted = _fit_block(codes, targets[part], candidates[part], config, seed + at)
         weights[part] = fitted.weights().numpy()
-        r2[part] = _held_out_r2(fitted, test, targets[part], candidates[part])
+        if test is not None:
+            r2[part] = _held_out_r2(fitted, test, targets[part], candidates[part])
     return weights, r2
 
 

@@ -148,7 +148,7 @@ def test_an_edit_adds_exactly_what_it_returns(subject: TextAutoregressive, token
 @pytest.mark.parametrize("inside", [False, True])
 def test_the_three_taps_agree(subject: TextAutoregressive, tokens: Tensor, inside: bool) -> None:
     points = {tap: inner(subject, tap) if inside else block(subject, 1, tap) for tap in TAPS}
-    with hooked(subject, {point: keep for point in points.values()}) as tape:
+    with hooked(subject, dict.fromkeys(points.values(), keep)) as tape:
         subject.run(tokens)
     seen = {tap: tape.last(point) for tap, point in points.items()}
     assert torch.equal(seen["update"], seen["out"] - seen["in"])

@@ -1,0 +1,185 @@
+"""The command line. Flags come from the configs; every job runs the same function the browser starts.
+
+Exit codes: 0 done, 2 an error a person can mend (one sentence on stderr), 130 and 143 stopped by SIGINT
+and SIGTERM after a checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from app import jobs, looking
+from app.config_flags import add_flags, collect, merged, nested_defaults
+from app.progress import printed, progress_line, summary
+from app.settings import Settings
+from app.worker import execute, stop_on_signals
+from probes.configs import validated
+from probes.errors import WorkbenchError
+from probes.files import read_json
+from probes.runs import Run
+
+SENTENCES = {
+    "serve": "Open the workbench in a browser.",
+    "steer": "Apply a concept as a lever to one prompt and show what changes.",
+    "work": "Continue a run that has a folder already, from its last checkpoint.",
+} | {name: kind.sentence for name, kind in jobs.JOBS.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["graph"] and given[1:2] not in (["show"], ["extract"]):
+        given.insert(1, "extract")
+    try:
+        args = build_parser(given[0] if given else None).parse_args(given)
+        return int(args.run_command(args))
+    except WorkbenchError as error:
+        print(f"{args_name(given)}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of a pipe has gone: nothing is left to say, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def args_name(given: Sequence[str]) -> str:
+    return f"fulcrum {given[0]}" if given else "fulcrum"
+
+
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """The parser. Only the chosen command is given its flags: importing every config would import torch."""
+    parser = argparse.ArgumentParser(prog="fulcrum", description="Concept graphs of generative models.")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    for name in ("serve", *jobs.JOBS, "steer", "work"):
+        sentence = SENTENCES.get(name) or jobs.job(name).sentence
+        command = commands.add_parser(name, help=sentence, description=sentence)
+        if name == chosen:
+            _fill(command, name)
+    return parser
+
+
+def _fill(command: argparse.ArgumentParser, name: str) -> None:
+    if name == "serve":
+        add_flags(command, Settings)
+        command.set_defaults(run_command=_serve)
+    elif name == "steer":
+        looking.add_steer_flags(command)
+    elif name == "work":
+        command.add_argument("run", help="Name or folder of the run.")
+        command.add_argument("--json", action="store_true", help="Print one JSON object.")
+        command.add_argument(
+            "--background", action="store_true", help="Yield to other work, print no progress."
+        )
+        command.set_defaults(run_command=_work)
+    elif name == "graph":
+        actions = command.add_subparsers(metavar="action", required=True)
+        looking.add_show_flags(
+            actions.add_parser("show", help="Print a graph.", description="Print a graph.")
+        )
+        _add_job_flags(
+            actions.add_parser("extract", help=SENTENCES["graph"], description=SENTENCES["graph"]), name
+        )
+    else:
+        _add_job_flags(command, name)
+
+
+def _add_job_flags(command: argparse.ArgumentParser, kind: str) -> None:
+    row = jobs.job(kind)
+    config = row.config_class()
+    bare = f"config.json, or the {row.positional}" if row.positional else "config.json"
+    command.add_argument("given", nargs="?", metavar="config", help=f"{bare}; flags are laid over it.")
+    command.add_argument("--json", action="store_true", help="Print one JSON object.")
+    command.add_argument("--detach", action="store_true", help="Start in a process of its own and return.")
+    if "name" not in config.model_fields:
+        command.add_argument("--name", default="", help="Title of the run.")
+    presets = row.presets()
+    if presets:
+        command.add_argument("--preset", choices=presets, help="Start from these values.")
+    add_flags(command, config)
+    command.set_defaults(run_command=_job, kind=kind)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    settings = Settings.load(collect(args, Settings))
+    from app.server import serve
+
+    serve(settings)
+    return 0
+
+
+def _job(args: argparse.Namespace) -> int:
+    row = jobs.job(args.kind)
+    config_class = row.config_class()
+    values = merged(nested_defaults(config_class), Settings.load().defaults_for(config_class))
+    values = merged(values, row.presets()[args.preset] if getattr(args, "preset", None) else {})
+    values = merged(values, _given(args, row))
+    values = merged(values, collect(args, config_class))
+    config = validated(config_class, values, what=f"The config of {args.kind}")
+    run = jobs.new_run(args.kind, config, getattr(args, "name", ""))
+    if args.detach:
+        jobs.start(run)
+        started = {"run": run.slug, "kind": args.kind, "state": "queued", "folder": str(run.path)}
+        print(json.dumps(started) if args.json else f"{args.kind} {run.slug} started in {run.path}")
+        return 0
+    return _foreground(run, as_json=args.json)
+
+
+def _given(args: argparse.Namespace, row: jobs.JobKind) -> dict[str, Any]:
+    """Values of the positional argument: a config file, a run's config.json, or one bare value."""
+    if args.given is None:
+        return {}
+    if row.positional and not args.given.endswith(".json"):
+        return {row.positional: args.given}
+    content = read_json(Path(args.given), limit=16 * 2**20)
+    if isinstance(content, dict) and {"kind", "config", "schema_version"} <= content.keys():
+        if content["kind"] != args.kind:
+            raise WorkbenchError(
+                "wrong-kind",
+                f"{args.given} is not for {args.kind}",
+                f"it is for {content['kind']}",
+                f"Use: fulcrum {content['kind']} {args.given}",
+            )
+        content = content["config"]
+    if not isinstance(content, dict):
+        raise WorkbenchError(
+            "bad-config", f"{args.given} is no config", "it is not a JSON object", "Correct it."
+        )
+    return content
+
+
+def _work(args: argparse.Namespace) -> int:
+    run = Run.open(args.run)
+    if not args.background:
+        jobs.prepare(run)
+        return _foreground(run, as_json=args.json)
+    with contextlib.suppress(OSError):
+        os.nice(10)
+    return _foreground(run, as_json=args.json, quiet=True)
+
+
+def _foreground(run: Run, *, as_json: bool, quiet: bool = False) -> int:
+    """Work on a run here, with a progress line, and print what it came to."""
+    if not quiet:
+        print(f"run {run.slug} in {run.path}", file=sys.stderr)
+    with stop_on_signals(run) as received:
+        try:
+            with contextlib.nullcontext() if quiet else progress_line(run):
+                artefact = execute(run)
+        except KeyboardInterrupt:
+            return 128 + (received or [2])[-1]
+        except WorkbenchError:
+            if as_json:
+                print(json.dumps(summary(run)))
+            raise
+    result = summary(run)
+    if as_json and artefact is not None and artefact.suffix == ".json":
+        print(json.dumps(read_json(artefact)))
+    else:
+        print(json.dumps(result) if as_json else printed(result))
+    return 128 + received[0] if received and result["state"] == "stopped" else 0

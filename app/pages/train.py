@@ -1,0 +1,216 @@
+"""The Train page: capture activations or train a probe in a process of its own, and watch it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+
+from app import jobs
+from app.components.config_form import ConfigForm
+from app.components.curves import QUANTITIES, curve_figure
+from app.components.plot_view import PlotlyView
+from app.watching import Seen, look
+from probes.errors import WorkbenchError
+
+KINDS = {"Train a probe": "train", "Capture activations": "capture"}
+BACKENDS = {"Causal minimality": "train"}
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Gradio sends the change event of a State only after events that went through its queue.
+TELLING: dict[str, Any] = QUIET | {"queue": True, "concurrency_limit": None}
+NOTHING = "No run is shown. Start one, or open one from the Runs page."
+PUT_IN_ADDRESS = """(slug) => { const u = new URL(location);
+  if (slug) u.searchParams.set("run", slug); else u.searchParams.delete("run");
+  history.replaceState(null, "", u); }"""
+
+
+def build(context: Any) -> None:
+    """Build the page inside the current tab. `context.settings` gives the threads of a detached run."""
+    blocks = Context.root_block
+    assert blocks is not None
+    tab = Context.block
+    shown = gr.State("")
+    opened = gr.State(False)
+    preset = gr.State("")
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=5, min_width=340):
+            kind = gr.Radio(list(KINDS), value="Train a probe", label="What to do", elem_id="train-kind")
+            gr.Dropdown(
+                list(BACKENDS),
+                value="Causal minimality",
+                label="Training recipe",
+                info="Dictionaries at three levels, then gated selection maps between them.",
+                elem_id="train-backend",
+            )
+            _form(context, kind, preset, opened, shown)
+        with gr.Column(scale=6, min_width=340):
+            panel = _Panel(shown)
+    panel.wire(context)
+    _open_when_seen(tab, opened)
+    linked = blocks.load(_linked_run, outputs=[shown, opened], **TELLING)
+    linked.then(panel.refresh, inputs=panel.inputs, outputs=panel.outputs, **QUIET)
+
+
+def _open_when_seen(tab: Any, opened: gr.State) -> None:
+    """Make the form when the tab is first seen: a config may import torch, the server's start must not."""
+    if isinstance(tab, gr.Tab):
+        tab.select(lambda: True, outputs=opened, **TELLING)
+    else:
+        assert Context.root_block is not None
+        Context.root_block.load(lambda: True, outputs=opened, **TELLING)
+
+
+def _linked_run(request: gr.Request) -> tuple[str, bool]:
+    """The run the address names, when there is one, and whether the address opens this tab."""
+    asked = dict(request.query_params)
+    slug = str(asked.get("run", ""))
+    try:
+        found = jobs.find(slug).slug if slug else ""
+    except WorkbenchError:
+        found = ""
+    return found, asked.get("tab") == "train"
+
+
+def _form(context: Any, kind: gr.Radio, preset: gr.State, opened: gr.State, shown: gr.State) -> None:
+    kind.change(lambda: "", outputs=preset, **TELLING)
+
+    @gr.render(  # type: ignore[untyped-decorator]
+        inputs=[kind, preset, opened], triggers=[opened.change, kind.change, preset.change], queue=False
+    )
+    def form(chosen: str, preset_name: str, is_open: bool) -> None:
+        if not is_open or chosen not in KINDS:
+            return
+        row = jobs.job(KINDS[chosen])
+        presets = row.presets()
+        if presets:
+            name = preset_name if preset_name in presets else next(iter(presets))
+            choice = gr.Radio(
+                list(presets),
+                value=name,
+                label="Size",
+                info="Starting values; every one can be changed below.",
+                elem_id="train-preset",
+            )
+            choice.change(lambda value: value, inputs=choice, outputs=preset, **TELLING)
+        values = context.settings.defaults_for(row.config_class()) | (presets[name] if presets else {})
+        fields = ConfigForm(row.config_class(), values, prefix="train")
+        command = gr.Code(
+            _command(KINDS[chosen], fields, [part.value for part in fields.components]),
+            language="shell",
+            label="The same from a command line",
+            interactive=False,
+            elem_id="train-command",
+        )
+        go = gr.Button("Start", variant="primary", elem_id="train-start")
+
+        def show_command(*given: Any) -> str:
+            return _command(KINDS[chosen], fields, given)
+
+        def begin(*given: Any) -> str:
+            try:
+                run = jobs.new_run(KINDS[chosen], fields.read(given))
+                jobs.start(run, threads=context.settings.threads)
+            except WorkbenchError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+            return run.slug
+
+        gr.on([part.change for part in fields.components], show_command, fields.components, command, **QUIET)
+        go.click(begin, inputs=fields.components, outputs=shown, **TELLING)
+
+
+def _command(kind: str, fields: ConfigForm, given: Any) -> str:
+    """The command line of the form as it stands, or what is still wrong with it."""
+    try:
+        return jobs.command_line(kind, fields.read(list(given)))
+    except WorkbenchError as error:
+        return f"# {error.why}"
+
+
+class _Panel:
+    """The right-hand side: state, curves and log of the run that is shown, polled only while it is active."""
+
+    def __init__(self, shown: gr.State) -> None:
+        self.shown = shown
+        self.size = gr.State(-1)
+        self.line = gr.Textbox(
+            NOTHING, label="Run", lines=2, max_lines=4, interactive=False, elem_id="train-status"
+        )
+        with gr.Row():
+            self.stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="train-stop")
+            self.resume = gr.Button("Resume", interactive=False, min_width=90, elem_id="train-resume")
+        self.plots = []
+        for pair in (QUANTITIES[:2], QUANTITIES[2:]):
+            with gr.Row():
+                for quantity in pair:
+                    with gr.Column(min_width=280):
+                        self.plots.append(
+                            PlotlyView(None, elem_id=f"train-curve-{quantity.name}", visible=False)
+                        )
+        self.log = gr.Textbox(
+            "", label="Log", lines=6, max_lines=12, interactive=False, elem_id="train-log", visible=False
+        )
+        self.timer = gr.Timer(1.0, active=False)
+        self.inputs = [self.shown, self.size]
+        self.outputs = [self.line, self.stop, self.resume, self.log, self.size, self.timer, *self.plots]
+
+    def wire(self, context: Any) -> None:
+        """Connect the buttons, the timer and the choice of another run."""
+        changed = self.shown.change(lambda: -1, outputs=self.size, **QUIET)
+        changed.then(self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET)
+        changed.then(None, inputs=self.shown, js=PUT_IN_ADDRESS, **QUIET)
+        self.timer.tick(self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET)
+
+        def stop(slug: str) -> None:
+            self._asked(lambda: jobs.stop(jobs.find(slug)))
+
+        def resume(slug: str) -> None:
+            self._asked(lambda: jobs.start(jobs.find(slug), threads=context.settings.threads))
+
+        for button, act in ((self.stop, stop), (self.resume, resume)):
+            button.click(act, inputs=self.shown, **QUIET).then(
+                self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET
+            )
+
+    @staticmethod
+    def _asked(act: Any) -> None:
+        try:
+            act()
+        except WorkbenchError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def refresh(self, slug: str, size: int) -> list[Any]:
+        """Values of `outputs`; curves are sent only when there are new rows."""
+        if not slug:
+            return [
+                NOTHING,
+                *[gr.update(interactive=False)] * 2,
+                gr.update(visible=False),
+                -1,
+                gr.Timer(active=False),
+            ] + [gr.update(value=None, visible=False) for _ in self.plots]
+        try:
+            seen = look(slug)
+        except WorkbenchError as error:
+            return [
+                str(error),
+                *[gr.update(interactive=False)] * 2,
+                gr.skip(),
+                -1,
+                gr.Timer(active=False),
+            ] + [gr.skip() for _ in self.plots]
+        return [
+            seen.line,
+            gr.update(interactive=seen.can_stop),
+            gr.update(interactive=seen.can_resume),
+            gr.update(value=seen.log, visible=bool(seen.log)),
+            seen.size,
+            gr.Timer(active=seen.active),
+            *self._curves(seen, size),
+        ]
+
+    def _curves(self, seen: Seen, size: int) -> list[Any]:
+        if seen.size == size:
+            return [gr.skip() for _ in self.plots]
+        figures = [curve_figure(seen.rows, quantity, key=seen.slug) for quantity in QUANTITIES]
+        return [gr.update(value=figure, visible=bool(figure["data"])) for figure in figures]

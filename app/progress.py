@@ -1,0 +1,115 @@
+"""The progress line of a run in the foreground, and the summary printed when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+from probes.artefacts import MANIFEST, home, read_manifest
+from probes.errors import WorkbenchError
+from probes.runs import Run, Status
+
+_SECONDS = 1.0
+_PLAIN_EVERY = 30
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 42 s, 3 min 10 s or 2 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def one_line(kind: str, status: Status) -> str:
+    """Where a run is: steps, share, rate, time left and what it is doing."""
+    parts = [kind]
+    if status.steps:
+        parts.append(f"{status.step:,}/{status.steps:,} ({min(1.0, status.step / status.steps):.0%})")
+    elif status.step:
+        parts.append(f"{status.step:,}")
+    if status.state == "running":
+        if status.rate is not None:
+            parts.append(f"{status.rate:,.3g} a second")
+        if status.seconds_left is not None:
+            parts.append(f"{duration(max(0.0, status.seconds_left))} left")
+    else:
+        parts.append(status.state)
+    if status.message:
+        parts.append(status.message)
+    return "  ".join(parts)
+
+
+@contextlib.contextmanager
+def progress_line(run: Run, out: TextIO | None = None) -> Iterator[None]:
+    """Keep one line on `out` (stderr) up to date; where that is no terminal, write a line now and then."""
+    stream = sys.stderr if out is None else out
+    ended = threading.Event()
+    thread = threading.Thread(target=_report, args=(run, stream, ended), daemon=True, name="progress")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _report(run: Run, stream: TextIO, ended: threading.Event) -> None:
+    terminal = stream.isatty()
+    kind, ticks, drawn = run.record().kind, 0, False
+    while not ended.wait(_SECONDS):
+        ticks += 1
+        if not terminal and ticks % _PLAIN_EVERY:
+            continue
+        with contextlib.suppress(WorkbenchError, OSError):
+            line = one_line(kind, run.status())
+            stream.write(f"\r\x1b[K{line[:160]}" if terminal else f"{line}\n")
+            stream.flush()
+            drawn = terminal
+    if drawn:
+        stream.write("\n")
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What a run came to: state, steps, the artefact with its figures, and the error when it failed."""
+    status = run.status()
+    path = None if status.artefact is None else home() / status.artefact
+    figures = read_manifest(path).figures if path is not None and (path / MANIFEST).is_file() else {}
+    record = run.record()
+    return {
+        "run": run.slug,
+        "kind": record.kind,
+        "state": status.state,
+        "step": status.step,
+        "steps": status.steps,
+        "seconds": round(status.seconds, 3),
+        "message": status.message,
+        "artefact": None if path is None else str(path),
+        "figures": figures,
+        "error": run.error(),
+        "command": record.command,
+    }
+
+
+def printed(result: Mapping[str, Any]) -> str:
+    """A summary for people."""
+    lines = [
+        f"{result['kind']} {result['run']}: {result['state']}"
+        + (f". {result['message']}" * bool(result["message"]))
+    ]
+    if result["artefact"]:
+        lines.append(f"  written to {result['artefact']}")
+    width = max(map(len, result["figures"]), default=0)
+    lines += [f"  {name:<{width}}  {_number(value)}" for name, value in result["figures"].items()]
+    return "\n".join(lines)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

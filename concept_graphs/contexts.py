@@ -1,0 +1,96 @@
+"""Where concepts fire: their strongest rows from different documents, streamed over a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probes.activations.rows import RowKind
+from probes.activations.store import ActivationStore
+from probes.hierarchy.codes import encode_shard
+from probes.hierarchy.probe import Level
+
+
+class Firings(NamedTuple):
+    """Every firing of some latents over some shards; all arrays are `firing`.
+
+    `latent`: position in the list asked for; `row`: row within its chunk; `chunk`: number of the chunk
+    over all shards read; `document`: number in the store's index.
+    """
+
+    latent: np.ndarray
+    value: np.ndarray
+    chunk: np.ndarray
+    row: np.ndarray
+    document: np.ndarray
+
+
+class Text(NamedTuple):
+    """The tokens of the shards read: `tokens` and `usable` are `chunk pos`; `document`, `start` `chunk`."""
+
+    tokens: np.ndarray
+    usable: np.ndarray
+    document: np.ndarray
+    start: np.ndarray
+    shard_of: np.ndarray
+    row_in_shard: np.ndarray
+
+
+def firings(
+    store: ActivationStore, shards: Sequence[int], level: Level, latents: Sequence[int]
+) -> tuple[Firings, Text]:
+    """All firings of the latents in the shards, and the text they fire in."""
+    wanted = np.full(level.space.n_latents, -1)
+    wanted[list(latents)] = np.arange(len(latents))
+    parts: list[tuple[np.ndarray, ...]] = []
+    texts: list[tuple[np.ndarray, ...]] = []
+    seen = 0
+    for shard in shards:
+        found = encode_shard(store, shard, level)
+        document, start = store.documents_of(shard)
+        which = torch.from_numpy(wanted)[found.codes.index]
+        on = (found.codes.value > 0) & (which >= 0)
+        chunk, row, _ = on.nonzero(as_tuple=True)
+        parts.append((which[on], found.codes.value[on], chunk + seen, row, document[chunk]))  # type: ignore[arg-type]
+        usable = store.usable(shard, level.record.point.point)
+        rows = torch.arange(len(document))
+        texts.append((store.tokens(shard), usable, document, start, torch.full_like(rows, shard), rows))  # type: ignore[arg-type]
+        seen += len(document)
+    joined = [np.concatenate([np.asarray(part[at]) for part in parts]) for at in range(5)]
+    written = [np.concatenate([np.asarray(text[at]) for text in texts]) for at in range(6)]
+    return Firings(*joined), Text(*written)
+
+
+def strongest(found: Firings, n_latents: int, count: int) -> list[np.ndarray]:
+    """Per latent, the firings with the largest values, at most one per document, strongest first."""
+    order = np.lexsort((-found.value, found.latent))
+    latent, document = found.latent[order], found.document[order]
+    key = latent.astype(np.int64) * (document.max(initial=0) + 1) + document
+    _, first = np.unique(key, return_index=True)
+    best = np.sort(first)
+    starts = np.searchsorted(latent[best], np.arange(n_latents + 1))
+    return [order[best[starts[i] : starts[i + 1]][:count]] for i in range(n_latents)]
+
+
+def window(row: int, kind: RowKind, length: int, margin: int) -> tuple[int, int]:
+    """The tokens shown around a row: its own tokens and `margin` on either side."""
+    return max(0, row * kind.span - margin), min(length, (row + 1) * kind.span + margin)
+
+
+def token_values(store: ActivationStore, level: Level, shard: int, row: int, latent: int) -> Tensor:
+    """How strongly each token of a chunk speaks for a latent, `pos`, never negative.
+
+    For token rows: the codes. For span rows: each token's own pre-activation, since a span's code is the
+    mean of its tokens' (before the threshold).
+    """
+    x = store.activations(shard, level.record.point.point)[row].float()
+    usable = store.usable(shard, level.record.point.point)[row]
+    if level.rows.span == 1:
+        value = level.space.encode(x, [latent]).value[:, 0]
+    else:
+        value = level.space.pre_activations(x)[:, latent].clamp_min(0)
+    return value * usable

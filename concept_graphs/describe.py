@@ -1,0 +1,120 @@
+"""Describe concepts: label, detection, examples, output tokens, frequency, spread and seed agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from concept_graphs.contexts import Firings, Text, firings, strongest, token_values, window
+from concept_graphs.labels import Label, detection_scores, label_text, make_labels
+from concept_graphs.output_tokens import output_tokens
+from concept_graphs.seeds import best_matches
+from concept_graphs.tables import Example, Node
+from probes.activations.rows import pool_mean
+from probes.activations.store import ActivationStore
+from probes.hierarchy.probe import Level, Probe
+from probes.subjects.text_autoregressive import TextAutoregressive
+
+MARGIN = 16
+
+
+class Described(NamedTuple):
+    """Nodes in the order of the latents asked for, and their examples by concept id."""
+
+    nodes: list[Node]
+    examples: dict[str, list[Example]]
+
+
+def describe(
+    subject: TextAutoregressive,
+    store: ActivationStore,
+    level: Level,
+    latents: Sequence[int],
+    others: Sequence[Probe] = (),
+    *,
+    count: int = 6,
+) -> Described:
+    """Labels are made on training text, scored on held-out text; examples are training text's strongest
+    rows from different documents."""
+    found, text = firings(store, store.shards("train"), level, latents)
+    labels = make_labels(found, text, level.rows, len(latents))
+    held, held_text = firings(store, store.shards("held_out"), level, latents)
+    usable = torch.from_numpy(held_text.usable)
+    rows = pool_mean(usable[..., None].float(), usable, level.rows.span)[1].numpy()
+    detections = detection_scores(labels, held, held_text, rows, level.rows)
+    promoted, suppressed = output_tokens(subject, level.space.w_dec[list(latents)])
+    agreement = _agreement(level, others, latents)
+    nodes, examples = [], {}
+    best = strongest(found, len(latents), count)
+    for at, latent in enumerate(latents):
+        name, detection = f"{level.name}/{latent}", detections[at]
+        nodes.append(
+            Node(
+                id=name,
+                level=level.name,
+                index=latent,
+                label=label_text(labels[at], subject.facts.piece),
+                label_tokens=_tokens(labels[at], subject),
+                detection=detection.auroc if detection else None,
+                detection_low=detection.low if detection else None,
+                detection_high=detection.high if detection else None,
+                detection_n=detection.n if detection else 0,
+                frequency=float(level.statistics["frequency"][latent]),
+                typical=float(level.statistics["typical"][latent]),
+                spread=float(level.statistics["spread"][latent]),
+                spread_floor=float(level.statistics["spread_floor"][latent]),
+                seed_agreement=agreement[at],
+                promoted=[(token, round(value, 4)) for token, value in promoted[at]],
+                suppressed=[(token, round(value, 4)) for token, value in suppressed[at]],
+            )
+        )
+        examples[name] = [_example(subject, store, level, found, text, int(i), latent) for i in best[at]]
+    return Described(nodes, {name: rows for name, rows in examples.items() if rows})
+
+
+def _tokens(label: Label, subject: TextAutoregressive) -> list[str]:
+    return [
+        subject.facts.piece(token) if before < 0 else subject.facts.piece(before) + subject.facts.piece(token)
+        for before, token in label.patterns
+    ]
+
+
+def _agreement(level: Level, others: Sequence[Probe], latents: Sequence[int]) -> list[float | None]:
+    """Mean over other seeds of the best decoder cosine; None without other seeds."""
+    if not others:
+        return [None] * len(latents)
+    found = np.mean([best_matches(level, other, latents)[0] for other in others], axis=0)
+    return [float(np.clip(value, -1, 1)) for value in found]
+
+
+def _example(
+    subject: TextAutoregressive,
+    store: ActivationStore,
+    level: Level,
+    found: Firings,
+    text: Text,
+    firing: int,
+    latent: int,
+) -> Example:
+    chunk, row = int(found.chunk[firing]), int(found.row[firing])
+    start, stop = window(row, level.rows, text.tokens.shape[1], MARGIN)
+    shard, place = int(text.shard_of[chunk]), int(text.row_in_shard[chunk])
+    values = token_values(store, level, shard, place, latent)[start:stop]
+    tokens = text.tokens[chunk, start:stop]
+    real = _length(text, chunk) - start
+    shown: dict[str, Any] = {
+        "document": store.index.documents[int(text.document[chunk])].id,
+        "position": int(text.start[chunk]) + start,
+        "tokens": subject.facts.pieces(tokens[:real]),
+        "values": [round(float(v), 3) for v in values[:real]],
+    }
+    return Example(**shown, peak=int(np.argmax(shown["values"])))
+
+
+def _length(text: Text, chunk: int) -> int:
+    """Where a chunk's padding begins."""
+    used = np.flatnonzero(text.usable[chunk])
+    return int(used[-1]) + 1 if len(used) else 1

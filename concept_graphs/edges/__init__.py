@@ -1,0 +1,1 @@
+"""Edge proposals: one file each behind one interface."""

@@ -1,0 +1,27 @@
+"""Proposal by co-activation: pairs whose codes correlate, ranked by the effect a regression predicts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from concept_graphs.edges.proposal import Proposed, predicted_effect
+from probes.hierarchy.codes import PairedCodes
+from probes.hierarchy.fit_maps import MapConfig, candidates_of
+
+
+class CoactivationProposal:
+    """The best correlated sources of every eligible target."""
+
+    def __init__(self, config: MapConfig | None = None, minimum: float = 0.1) -> None:
+        self.config, self.minimum = config or MapConfig(), minimum
+
+    def propose(self, codes: PairedCodes) -> Proposed:
+        targets, candidates, correlation = candidates_of(codes, self.config)
+        source, target = candidates.ravel(), np.repeat(targets, candidates.shape[1])
+        r = correlation[source, target]
+        kept = r > self.minimum
+        source, target, r = source[kept], target[kept], r[kept]
+        score = predicted_effect(codes, source, target, r)
+        order = np.argsort(-score)
+        ones = np.ones(len(order))
+        return Proposed(source[order], target[order], score[order], r[order], r[order], ones)

@@ -1,0 +1,78 @@
+"""What every proposal returns: scored pairs of a lower and a higher latent, to be tested by intervention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from probes.hierarchy.codes import PairedCodes
+from probes.registry import Registry
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """Proposed edges, best first; all arrays are `edge`. `score` is the proposal's own ranking."""
+
+    source: np.ndarray
+    target: np.ndarray
+    score: np.ndarray
+    weight: np.ndarray
+    correlation: np.ndarray
+    frequency: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def take(self, chosen: np.ndarray) -> Proposed:
+        return Proposed(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+
+class Proposal(Protocol):
+    """Scores pairs from paired codes of held-in text; the subject is not run."""
+
+    def propose(self, codes: PairedCodes) -> Proposed: ...
+
+
+PROPOSALS = Registry(
+    "edge proposal",
+    {
+        "gates": (
+            "concept_graphs.edges.gates:GateProposal",
+            "Edges the gated selection map keeps, ranked by the effect it predicts for ablating the source.",
+        ),
+        "coactivation": (
+            "concept_graphs.edges.coactivation:CoactivationProposal",
+            "Best correlated pairs of codes.",
+        ),
+    },
+)
+
+
+def spread_out(proposed: Proposed, count: int, *, per_target: int, per_source: int) -> Proposed:
+    """The best `count` edges with at most so many per target and per source, so that no hub takes all."""
+    chosen: list[int] = []
+    targets: dict[int, int] = {}
+    sources: dict[int, int] = {}
+    for at in np.argsort(-proposed.score, kind="stable"):
+        source, target = int(proposed.source[at]), int(proposed.target[at])
+        if targets.get(target, 0) >= per_target or sources.get(source, 0) >= per_source:
+            continue
+        targets[target], sources[source] = targets.get(target, 0) + 1, sources.get(source, 0) + 1
+        chosen.append(int(at))
+        if len(chosen) == count:
+            break
+    return proposed.take(np.array(chosen, dtype=int))
+
+
+def predicted_effect(codes: PairedCodes, source: np.ndarray, target: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """The target's change, in its s.d., that a regression of correlation `r` predicts for ablating the
+    source where it is active: r · mean active value / s.d. of the source."""
+    rows = codes.low.shape[0]
+    total = np.bincount(codes.low.indices, weights=codes.low.data, minlength=codes.low.shape[1])
+    square = np.bincount(codes.low.indices, weights=codes.low.data**2, minlength=codes.low.shape[1])
+    count = np.bincount(codes.low.indices, minlength=codes.low.shape[1])
+    deviation = np.sqrt(np.maximum(square / rows - (total / rows) ** 2, 1e-12))
+    active = total / np.maximum(count, 1)
+    return np.asarray(r * active[source] / deviation[source])

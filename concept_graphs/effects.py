@@ -1,0 +1,125 @@
+"""From per-chunk sums to edges with effect, interval, null, and whether they are composed or carried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from concept_graphs.evidence import SourceEffects
+from probes.metrics.intervals import bootstrap_means
+
+ACTIVE_PLACES = 5
+
+
+@dataclass(frozen=True)
+class EdgeEvidence:
+    """What interventions say of a set of edges, all `edge`; effects in s.d. of the target over all rows."""
+
+    columns: Mapping[str, np.ndarray]
+    null: Mapping[str, Any]
+
+
+def edge_evidence(
+    effects: Mapping[int, SourceEffects],
+    sources: Sequence[int],
+    targets: Sequence[int],
+    tested_targets: Sequence[int],
+    deviation: np.ndarray,
+) -> EdgeEvidence:
+    """Evidence for the edges (sources[e], targets[e]) from the runs of their sources.
+
+    `tested_targets`: the target of each column of the effects; `deviation`: s.d. of each latent of the
+    upper level over all rows. An edge counts as confirmed when its 95 % interval over chunks excludes
+    zero and |effect| exceeds the 95 % quantile of the null: the same places and the same size along
+    random decoder directions, pooled over all tested edges of the pair. It is composed when what is left
+    with the direct residual path held passes the same two tests with the same sign, else carried.
+    """
+    column = {target: at for at, target in enumerate(tested_targets)}
+    rows = [_one(effects.get(s), column[t], deviation[t]) for s, t in zip(sources, targets, strict=True)]
+    columns = {name: np.array([row[name] for row in rows]) for name in _EMPTY if not name.startswith("nulls")}
+    null = np.abs(np.concatenate([row["nulls"] for row in rows])) if rows else np.zeros(0)
+    null_held = np.abs(np.concatenate([row["nulls_held"] for row in rows])) if rows else np.zeros(0)
+    null95, null995 = (float(np.quantile(null, q)) if len(null) else np.nan for q in (0.95, 0.995))
+    held95 = float(np.quantile(null_held, 0.95)) if len(null_held) else np.nan
+    tested = columns["n"] > 0
+    columns["null95"] = np.where(tested, null95, np.nan)
+    columns["null995"] = np.where(tested, null995, np.nan)
+    magnitude = np.abs(columns["effect"])
+    columns["p"] = np.array(
+        [(1 + np.sum(null >= m)) / (1 + len(null)) if t else np.nan for m, t in zip(magnitude, tested, strict=True)]
+    )
+    columns["q"] = _false_discovery(columns["p"])
+    confirmed = tested & _excludes_zero(columns, "effect") & (magnitude > null95)
+    composed = (
+        confirmed
+        & _excludes_zero(columns, "held")
+        & (np.abs(columns["held"]) > held95)
+        & (np.sign(columns["held"]) == np.sign(columns["effect"]))
+    )
+    columns["verdict"] = np.select(
+        [composed, confirmed, tested], ["composed", "carried", "unsupported"], default="untested"
+    )
+    summary = {
+        "kind": "same places, same size, a random decoder direction",
+        "draws": len(null),
+        "null95": null95,
+        "null995": null995,
+        "held_null95": held95,
+    }
+    return EdgeEvidence(columns, summary)
+
+
+_EMPTY: dict[str, Any] = {
+    "effect": np.nan,
+    "effect_low": np.nan,
+    "effect_high": np.nan,
+    "held": np.nan,
+    "held_low": np.nan,
+    "held_high": np.nan,
+    "relative": np.nan,
+    "n": 0,
+    "places": 0,
+    "nulls": np.zeros(0),
+    "nulls_held": np.zeros(0),
+}
+
+
+def _one(found: SourceEffects | None, at: int, deviation: float) -> dict[str, Any]:
+    if found is None or found.count[:, at].sum() == 0 or deviation <= 0:
+        return _EMPTY
+    count = found.count[:, at : at + 1]
+    sums = np.stack([found.change[:, at], found.held[:, at]], axis=1) / deviation
+    value, low, high = bootstrap_means(sums, np.repeat(count, 2, axis=1), seed=found.source)
+    places_on, base = found.count_active[:, at].sum(), found.base_active[:, at].sum()
+    relative = found.change_active[:, at].sum() / base if places_on >= ACTIVE_PLACES and base > 0 else np.nan
+    return {
+        "effect": value[0],
+        "effect_low": low[0],
+        "effect_high": high[0],
+        "held": value[1],
+        "held_low": low[1],
+        "held_high": high[1],
+        "relative": relative,
+        "n": int((count > 0).sum()),
+        "places": int(count.sum()),
+        "nulls": found.null[:, :, at].sum(axis=1) / count.sum() / deviation,
+        "nulls_held": found.null_held[:, :, at].sum(axis=1) / count.sum() / deviation,
+    }
+
+
+def _excludes_zero(columns: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    return np.asarray((columns[f"{name}_low"] > 0) | (columns[f"{name}_high"] < 0))
+
+
+def _false_discovery(p: np.ndarray) -> np.ndarray:
+    """Benjamini-Hochberg adjusted p over the tested edges (scipy); NaN stays."""
+    from scipy.stats import false_discovery_control
+
+    q = np.full(len(p), np.nan)
+    known = ~np.isnan(p)
+    if known.any():
+        q[known] = false_discovery_control(p[known])
+    return q

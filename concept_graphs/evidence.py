@@ -1,0 +1,252 @@
+"""Evidence for edges: ablate the lower latent in the subject, and see what the higher code does.
+
+One run per source gives its effect on every target. Runs restart from stored activations and use only
+the blocks between the two levels. The null is the same places and the same size along a random decoder
+direction. Holding the direct residual path (subtracting the edit where the higher level is read) leaves
+what the blocks in between compute.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from probes.activations.rows import pool_max, pool_mean
+from probes.activations.store import ActivationStore
+from probes.configs import Frozen
+from probes.files import atomic_write
+from probes.hierarchy.probe import Level
+from probes.hooks import Edit, Selector, Where, hooked
+from probes.subjects.text_autoregressive import TextAutoregressive
+from probes.training.randomness import generator
+
+
+class EvidenceConfig(Frozen):
+    """How interventions test edges."""
+
+    chunks: int = Field(default=16, description="Held-out chunks per source, drawn among those where it fires.", ge=2)
+    minimum_chunks: int = Field(default=5, description="Sources that fire in fewer held-out chunks are not tested.", ge=2)
+    nulls: int = Field(default=2, description="Random directions per source at the same places and size.", ge=1)
+    rows: int = Field(default=32, description="Chunks per forward pass, of several sources together.", ge=1)
+    seed: int = Field(default=0, description="Seed of chunk choice and random directions.", ge=0)
+
+
+@dataclass
+class SourceEffects:
+    """Per chunk sums over ablated places of one source, each `chunk target`.
+
+    `change`: of the target codes; `held`: with the direct path held; `null`, `null_held`: `draw chunk
+    target`; `base_active`, `change_active`: restricted to places where the target was on; `count`,
+    `count_active`: places.
+    """
+
+    source: int
+    change: np.ndarray
+    held: np.ndarray
+    null: np.ndarray
+    null_held: np.ndarray
+    count: np.ndarray
+    base_active: np.ndarray
+    change_active: np.ndarray
+    count_active: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """One `.npz`, written in one step."""
+        held = io.BytesIO()
+        np.savez(held, **{name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__})
+        atomic_write(path, held.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> SourceEffects:
+        with np.load(path, allow_pickle=False) as held:
+            return cls(int(held["source"]), *(held[name] for name in list(cls.__dataclass_fields__)[1:]))
+
+
+class HeldOut:
+    """Held-out chunks of a store: tokens, activations at the lower level, and both levels' masks and codes."""
+
+    def __init__(self, store: ActivationStore, low: Level, high: Level) -> None:
+        self.store, self.low, self.high = store, low, high
+        point = low.record.point.point
+        shards = store.shards("held_out")
+        self.tokens = torch.cat([store.tokens(s) for s in shards])
+        self.valid = torch.cat([store.read(s, "valid")[0] for s in shards])
+        self.x = torch.cat([store.activations(s, point) for s in shards])
+        self.usable_low = torch.cat([store.usable(s, point) for s in shards])
+        self.usable_high = torch.cat([store.usable(s, high.record.point.point) for s in shards])
+        self.document = torch.cat([store.documents_of(s)[0] for s in shards])
+
+    def codes_of(self, sources: Sequence[int], block: int = 32) -> Tensor:
+        """The lower codes of some latents over all chunks, `chunk pos source` float16."""
+        parts = []
+        for at in range(0, len(self.x), block):
+            codes = self.low.space.encode(self.x[at : at + block], sources)
+            parts.append((codes.value * self.usable_low[at : at + block, :, None]).half())
+        return torch.cat(parts)
+
+
+def choose_places(fires: Tensor, sources: Sequence[int], config: EvidenceConfig) -> dict[int, Tensor]:
+    """Per source, the chunks it is tested in: drawn at random among those where it fires.
+
+    `fires`: `chunk source` bool. Sources that fire in too few chunks are left out.
+    """
+    chosen: dict[int, Tensor] = {}
+    for column, source in enumerate(sources):
+        chunks = fires[:, column].nonzero().flatten()
+        if len(chunks) >= config.minimum_chunks:
+            order = torch.randperm(len(chunks), generator=generator(config.seed, "places", source))
+            chosen[source] = chunks[order[: config.chunks]].sort().values
+    return chosen
+
+
+def test_sources(
+    subject: TextAutoregressive,
+    held_out: HeldOut,
+    sources: Sequence[int],
+    targets: Sequence[int],
+    config: EvidenceConfig,
+    *,
+    report: Callable[[int, int], None] = lambda done, of: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[SourceEffects]:
+    """Ablate each source where it fires and yield its effects on all targets, several sources per pass.
+
+    Sources that fire in too few chunks are skipped. Stops early, between passes, when `stop` says so.
+    """
+    codes = held_out.codes_of(sources)
+    places = choose_places((codes > 0).any(dim=1), sources, config)
+    column = {source: at for at, source in enumerate(sources)}
+    waiting = sorted(places)
+    groups = _grouped(waiting, {s: len(places[s]) for s in waiting}, config.rows)
+    done = 0
+    for group in groups:
+        if stop():
+            return
+        chunk = torch.cat([places[s] for s in group])
+        z = torch.cat([codes[places[s], :, column[s]].float() for s in group])
+        owner = torch.cat([torch.full((len(places[s]),), s) for s in group])
+        yield from _split(_effects_of(subject, held_out, chunk, owner, z, targets, config), group, owner)
+        done += len(group)
+        report(done, len(waiting))
+
+
+class _Batch(NamedTuple):
+    """Per row of a pass (one chunk of one source): sums over places, `row target`; nulls `draw row target`."""
+
+    change: Tensor
+    held: Tensor
+    null: Tensor
+    null_held: Tensor
+    count: Tensor
+    base_active: Tensor
+    change_active: Tensor
+    count_active: Tensor
+
+
+def _effects_of(
+    subject: TextAutoregressive,
+    held_out: HeldOut,
+    chunk: Tensor,
+    owner: Tensor,
+    z: Tensor,
+    targets: Sequence[int],
+    config: EvidenceConfig,
+) -> _Batch:
+    """Run the blocks between the levels: unedited, with the source ablated, and along random directions."""
+    high, span = held_out.high, held_out.high.rows.span // held_out.low.rows.span
+    usable = held_out.usable_high[chunk]
+    fires = pool_max((z > 0).float(), span) > 0
+    places = fires & pool_mean(usable[..., None].float(), usable, high.rows.span)[1]  # row place
+    decoder = held_out.low.space.w_dec
+
+    def read(delta: Tensor | None) -> tuple[Tensor, Tensor]:
+        return _target_codes(subject, held_out, chunk, delta, usable, places, targets)
+
+    base, _ = read(None)
+    ablated, held = read(-z[..., None] * decoder[owner][:, None])
+    drawn = []
+    for draw in range(config.nulls):
+        seeds = [generator(config.seed, f"null{draw}", int(source)) for source in owner]
+        other = torch.stack([torch.randint(len(decoder), (), generator=seed) for seed in seeds])
+        drawn.append(read(-z[..., None] * decoder[other][:, None]))
+    row = places.nonzero()[:, 0]
+
+    def total(x: Tensor) -> Tensor:
+        return torch.zeros(len(chunk), len(targets)).index_add_(0, row, x)
+
+    on = (base > 0).float()
+    return _Batch(
+        total(ablated - base),
+        total(held - base),
+        torch.stack([total(full - base) for full, _ in drawn]),
+        torch.stack([total(kept - base) for _, kept in drawn]),
+        total(torch.ones_like(base)),
+        total(base),
+        total((ablated - base) * on),
+        total(on),
+    )
+
+
+def _target_codes(
+    subject: TextAutoregressive,
+    held_out: HeldOut,
+    chunk: Tensor,
+    delta: Tensor | None,
+    usable: Tensor,
+    places: Tensor,
+    targets: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """(codes of the targets, the same with the direct residual path held) at the places, `place target`.
+
+    `delta`: `row pos d` added at the lower level, or None for the unedited run; `places`: `row place` bool.
+    """
+    low, high = held_out.low.record.point.point, held_out.high.record.point.point
+    tokens, padding = held_out.tokens[chunk], ~held_out.valid[chunk]
+    edits = [] if delta is None else [Edit(low, Selector(), lambda x, where: delta)]
+
+    def encode(x: Tensor) -> Tensor:
+        rows, _ = pool_mean(x, usable, held_out.high.rows.span)
+        return held_out.high.space.encode(rows[places], targets).value
+
+    def reader(x: Tensor, where: Where) -> tuple[Tensor, Tensor]:
+        full = encode(x)
+        return full, full if delta is None else encode(x.float() - delta)
+
+    with subject.restarted(low, held_out.x[chunk]), hooked(subject, {high: reader}, edits, stop=True) as tape:
+        subject.run(tokens, padding if bool(padding.any()) else None)
+    codes: tuple[Tensor, Tensor] = tape.last(high)
+    return codes
+
+
+def _grouped(sources: Sequence[int], sizes: dict[int, int], rows: int) -> Iterator[list[int]]:
+    """Consecutive sources whose chunks together fill a pass."""
+    group: list[int] = []
+    held = 0
+    for source in sources:
+        if group and held + sizes[source] > rows:
+            yield group
+            group, held = [], 0
+        group.append(source)
+        held += sizes[source]
+    if group:
+        yield group
+
+
+def _split(batch: _Batch, group: Sequence[int], owner: Tensor) -> Iterator[SourceEffects]:
+    for source in group:
+        mine = owner == source
+        yield SourceEffects(
+            source,
+            *(
+                (part[:, mine] if name.startswith("null") else part[mine]).double().numpy()
+                for name, part in batch._asdict().items()
+            ),
+        )

@@ -1,0 +1,290 @@
+"""Extract a concept graph from a probe: propose edges, test them on the subject, describe the concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from concept_graphs.describe import Described, describe
+from concept_graphs.edges.coactivation import CoactivationProposal
+from concept_graphs.edges.gates import GateProposal, with_bootstrap
+from concept_graphs.edges.proposal import Proposed, spread_out
+from concept_graphs.effects import EdgeEvidence, edge_evidence
+from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, test_sources
+from concept_graphs.graph import ConceptGraph
+from concept_graphs.schema import GraphMeta, LevelRow
+from concept_graphs.seeds import SeedAgreement, seed_agreement
+from concept_graphs.spread import spread_order
+from concept_graphs.tables import Edge, EdgeTable, Node, NodeTable
+from probes.activations.store import ActivationStore
+from probes.artefacts import artefact_path, parent_of, resolve
+from probes.configs import Frozen
+from probes.errors import WorkbenchError
+from probes.files import commit_directory
+from probes.hierarchy.codes import PairedCodes, paired
+from probes.hierarchy.fit_maps import MapConfig
+from probes.hierarchy.probe import Level, Probe, open_probe
+from probes.provenance import now
+from probes.runs import Run
+from probes.subjects.loading import load_subject
+from probes.subjects.text_autoregressive import TextAutoregressive
+
+
+class GraphConfig(Frozen):
+    """Extract a concept graph: proposals, interventions on the subject, labels and examples."""
+
+    name: str = Field(description="Name of the graph to make.", min_length=1, max_length=64)
+    probe: str = Field(description="Probe to read.", min_length=1)
+    store: str = Field(default="", description="Activation store; empty for the one the probe was trained on.")
+    subject: str = Field(default="", description="Subject to intervene on; empty for the probe's own.")
+    title: str = Field(default="", description="Title of the graph; empty for its name.", max_length=200)
+    proposal: Literal["gates", "coactivation"] = Field(default="gates", description="Where edges come from.")
+    edges: int = Field(default=300, description="Edges tested per pair of levels.", ge=1, le=5000)
+    per_target: int = Field(default=4, description="Most edges of one target.", ge=1)
+    per_source: int = Field(default=4, description="Most edges of one source.", ge=1)
+    r2_floor: float = Field(default=0.05, description="Targets predicted worse than this on held-out text get no edges.", ge=0, lt=1)
+    rows: int = Field(default=200_000, description="Training rows that proposals are ranked on.", ge=256)
+    bootstrap_fits: int = Field(default=3, description="Refits on resampled chunks behind the bootstrap frequency.", ge=0, le=50)
+    seed_probes: tuple[str, ...] = Field(default=(), description="Probes of other seeds, for agreement and support.")
+    examples: int = Field(default=6, description="Examples per concept.", ge=1, le=50)
+    evidence: EvidenceConfig = Field(default=EvidenceConfig(), description="How edges are tested.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(default="auto", description="The subject's number type.")
+    device: str = Field(default="cpu", description="Where the subject runs.")
+    offline: bool = Field(default=True, description="Never fetch a model from a hub.")
+    seed: int = Field(default=0, description="Seed of the bootstrap.", ge=0)
+
+
+class PairEvidence(NamedTuple):
+    """Tested edges between two levels."""
+
+    low: Level
+    high: Level
+    proposed: Proposed
+    target_r2: np.ndarray
+    evidence: EdgeEvidence
+    agreement: SeedAgreement | None
+
+
+def work(config: GraphConfig, run: Run) -> Path:
+    """Do the whole extraction; tested sources are kept in the run and not repeated on resume."""
+    probe = open_probe(config.probe)
+    store = ActivationStore(resolve(config.store or probe.record.store, "store"))
+    subject_name = config.subject or probe.record.subject
+    if subject_name != store.index.subject:
+        raise WorkbenchError(
+            "wrong-subject",
+            f"The store {store.path.name} is of another subject",
+            f"it was captured from {store.index.subject}, not {subject_name}",
+            "Choose the store of this subject.",
+        )
+    target = artefact_path("graph", config.name)
+    if target.exists():
+        raise WorkbenchError(
+            "name-taken", f"A graph called {target.name} exists", "it is never overwritten", "Choose another name."
+        )
+    run.update(message="loading the subject")
+    subject = load_subject(subject_name, dtype=config.dtype, device=config.device, offline=config.offline)
+    others = [open_probe(ref) for ref in config.seed_probes]
+    pairs = []
+    for low, high in probe.pairs():
+        tested = _tested_pair(subject, store, probe, others, low, high, config, run)
+        if tested is None:
+            run.update(state="stopped", message="stopped while testing edges; resume to go on")
+            return run.path
+        pairs.append(tested)
+    graph = _assemble(subject, store, probe, others, pairs, config, run)
+    with commit_directory(target) as folder:
+        graph.laid_out().save(
+            folder,
+            command=run.record().command,
+            parents={"probe": parent_of(config.probe, "probe"), "store": parent_of(config.store or probe.record.store, "store")},
+        )
+    return target
+
+
+def _tested_pair(
+    subject: TextAutoregressive,
+    store: ActivationStore,
+    probe: Probe,
+    others: Sequence[Probe],
+    low: Level,
+    high: Level,
+    config: GraphConfig,
+    run: Run,
+) -> PairEvidence | None:
+    pair = f"{low.name}-{high.name}"
+    run.update(message=f"{pair}: proposing edges")
+    codes = paired(store, "train", low, high, max_rows=config.rows)
+    found = probe.map_between(low.name, high.name)
+    maker = GateProposal(found, config.r2_floor) if found and config.proposal == "gates" else CoactivationProposal()
+    proposed = spread_out(
+        maker.propose(codes), config.edges, per_target=config.per_target, per_source=config.per_source
+    )
+    if len(proposed) == 0:
+        raise WorkbenchError(
+            "no-edges", f"No edge was proposed for {pair}", "no target is predictable", "Train longer or on more text."
+        )
+    if config.bootstrap_fits:
+        run.update(message=f"{pair}: refitting {config.bootstrap_fits} bootstrap samples")
+        settings = MapConfig(rows=config.rows)
+        proposed = with_bootstrap(proposed, codes, settings, fits=config.bootstrap_fits, seed=config.seed)
+    effects = _effects(subject, store, low, high, proposed, config, run)
+    if effects is None:
+        return None
+    targets = sorted({int(t) for t in proposed.target})
+    evidence = edge_evidence(effects, proposed.source, proposed.target, targets, _deviation(codes))
+    r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
+    agreement = seed_agreement(probe, others, low, high, proposed) if others else None
+    return PairEvidence(low, high, proposed, r2, evidence, agreement)
+
+
+def _deviation(codes: PairedCodes) -> np.ndarray:
+    """s.d. of each upper latent over all rows, the unit effects are given in."""
+    mean = np.asarray(codes.high.mean(axis=0)).ravel()
+    square = np.asarray(codes.high.multiply(codes.high).mean(axis=0)).ravel()
+    return np.sqrt(np.maximum(square - mean**2, 0))
+
+
+def _effects(
+    subject: TextAutoregressive,
+    store: ActivationStore,
+    low: Level,
+    high: Level,
+    proposed: Proposed,
+    config: GraphConfig,
+    run: Run,
+) -> dict[int, SourceEffects] | None:
+    """Effects per source; what an earlier session of the run tested is read back. None when stopped."""
+    pair = f"{low.name}-{high.name}"
+    held_out = HeldOut(store, low, high)
+    sources = sorted({int(s) for s in proposed.source})
+    targets = sorted({int(t) for t in proposed.target})
+    folder = run.path / "evidence" / pair
+    folder.mkdir(parents=True, exist_ok=True)
+    done = {s: SourceEffects.load(folder / f"{s}.npz") for s in sources if (folder / f"{s}.npz").is_file()}
+    left = [s for s in sources if s not in done]
+    run.begin(step=0, steps=len(left), message=f"{pair}: ablating {len(left)} sources in the subject")
+    for tested in test_sources(
+        subject,
+        held_out,
+        left,
+        targets,
+        config.evidence,
+        report=lambda at, of: run.log(at, **{f"{pair}.sources": at}),
+        stop=run.stop_requested,
+    ):
+        tested.save(folder / f"{tested.source}.npz")
+        done[tested.source] = tested
+    return None if run.stop_requested() else done
+
+
+def _assemble(
+    subject: TextAutoregressive,
+    store: ActivationStore,
+    probe: Probe,
+    others: Sequence[Probe],
+    pairs: Sequence[PairEvidence],
+    config: GraphConfig,
+    run: Run,
+) -> ConceptGraph:
+    nodes: list[Node] = []
+    examples: dict[str, Any] = {}
+    for level in probe.levels:
+        latents = sorted(_latents_of(level.name, pairs))
+        run.update(message=f"describing {len(latents)} concepts of level {level.name}")
+        found: Described = describe(subject, store, level, latents, others, count=config.examples)
+        nodes += found.nodes
+        examples |= found.examples
+    order, warnings = spread_order(probe)
+    edges = [edge for pair in pairs for edge in _edges(pair)]
+    meta = GraphMeta(
+        name=artefact_path("graph", config.name).name,
+        title=config.title or config.name,
+        subject=probe.record.subject,
+        probe=config.probe,
+        store=config.store or probe.record.store,
+        created=now(),
+        figures={**order, **_counts(pairs)},
+        levels=[
+            LevelRow(
+                name=level.name,
+                hook_point=str(level.record.point.point),
+                row=str(level.rows),
+                n_latents=level.record.n_latents,
+                fraction=level.record.point.fraction,
+            )
+            for level in probe.levels
+        ],
+        warnings=warnings,
+        nulls={f"{pair.low.name}-{pair.high.name}": _finite(pair.evidence.null) for pair in pairs},
+        settings=config.model_dump(mode="json"),
+    )
+    return ConceptGraph(meta, NodeTable.from_rows(nodes), EdgeTable.from_rows(edges), examples)
+
+
+def _latents_of(name: str, pairs: Sequence[PairEvidence]) -> set[int]:
+    below = {int(s) for pair in pairs if pair.low.name == name for s in pair.proposed.source}
+    above = {int(t) for pair in pairs if pair.high.name == name for t in pair.proposed.target}
+    return below | above
+
+
+def _edges(pair: PairEvidence) -> list[Edge]:
+    proposed, columns = pair.proposed, pair.evidence.columns
+    cosine = _cosines(pair.low, pair.high, proposed)
+    support = pair.agreement.support if pair.agreement else np.full(len(proposed), np.nan)
+    rows = []
+    for at in range(len(proposed)):
+        values = {name: _plain(column[at]) for name, column in columns.items()}
+        rows.append(
+            Edge(
+                source=f"{pair.low.name}/{proposed.source[at]}",
+                target=f"{pair.high.name}/{proposed.target[at]}",
+                weight=_plain(proposed.weight[at]),
+                correlation=_plain(proposed.correlation[at]),
+                target_r2=_plain(pair.target_r2[at]),
+                frequency=_plain(proposed.frequency[at]),
+                cosine=_plain(cosine[at]),
+                seed_support=_plain(support[at]),
+                **values,
+            )
+        )
+    return rows
+
+
+def _cosines(low: Level, high: Level, proposed: Proposed) -> np.ndarray:
+    """Cosine of the lower decoder row with the upper encoder column: what the residual path alone carries."""
+    decoder = low.space.w_dec[torch.from_numpy(proposed.source)]
+    encoder = high.space.w_enc[torch.from_numpy(proposed.target)]
+    return torch.nn.functional.cosine_similarity(decoder, encoder, dim=1).numpy()
+
+
+def _counts(pairs: Sequence[PairEvidence]) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for pair in pairs:
+        verdict, name = pair.evidence.columns["verdict"], f"{pair.low.name}-{pair.high.name}"
+        beyond = np.abs(pair.evidence.columns["effect"]) > pair.evidence.columns["null995"]
+        confirmed = np.isin(verdict, ["composed", "carried"])
+        figures |= {
+            f"{name}.proposed": len(pair.proposed),
+            f"{name}.tested": int((verdict != "untested").sum()),
+            f"{name}.confirmed": int(confirmed.sum()),
+            f"{name}.beyond_null995": int((confirmed & beyond).sum()),
+            f"{name}.composed": int((verdict == "composed").sum()),
+            f"{name}.carried": int((verdict == "carried").sum()),
+        }
+    return figures
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar as a plain one; NaN as None."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and plain != plain else plain
