@@ -70,8 +70,11 @@ class PairEvidence(NamedTuple):
     agreement: SeedAgreement | None
 
 
-def work(config: GraphConfig, run: Run) -> Path:
-    """Do the whole extraction; tested sources are kept in the run and not repeated on resume."""
+def work(config: GraphConfig, run: Run) -> Path | None:
+    """Do the whole extraction; tested sources are kept in the run and not repeated on resume.
+
+    Returns the graph, or None when it was asked to stop.
+    """
     probe = open_probe(config.probe)
     store = ActivationStore(resolve(config.store or probe.record.store, "store"))
     subject_name = config.subject or probe.record.subject
@@ -94,8 +97,7 @@ def work(config: GraphConfig, run: Run) -> Path:
     for low, high in probe.pairs():
         tested = _tested_pair(subject, store, probe, others, low, high, config, run)
         if tested is None:
-            run.update(state="stopped", message="stopped while testing edges; resume to go on")
-            return run.path
+            return None
         pairs.append(tested)
     graph = _assemble(subject, store, probe, others, pairs, config, run)
     with commit_directory(target) as folder:
@@ -168,7 +170,7 @@ def _effects(
     folder.mkdir(parents=True, exist_ok=True)
     done = {s: SourceEffects.load(folder / f"{s}.npz") for s in sources if (folder / f"{s}.npz").is_file()}
     left = [s for s in sources if s not in done]
-    run.begin(step=0, steps=len(left), message=f"{pair}: ablating {len(left)} sources in the subject")
+    run.begin(steps=len(left), message=f"{pair}: ablating {len(left)} sources in the subject")
     for tested in test_sources(
         subject,
         held_out,

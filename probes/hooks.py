@@ -203,14 +203,20 @@ class _Session:
     def attach(self) -> None:
         _preflight(self.subject.root)
         self.handles.append(self.subject.root.register_forward_pre_hook(self._on_call, with_kwargs=True))
-        for point in self.points:
+        # An update is measured from the input as edited, so pre-hooks of `in` points come first.
+        for point in sorted(self.points, key=lambda point: point.tap != "in"):
             module = self.subject.points.module(point)
             if point.tap != "out":
-                self.handles.append(
-                    module.register_forward_pre_hook(self._gated(self._on_input, point), with_kwargs=True)
-                )
+                hook = self._gated(self._on_input, point)
+                self.handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
+        # `out` and `update` edit the same tensor: one hook per module, so that neither sees the other's change.
+        behind: dict[str, list[HookPoint]] = {}
+        for point in self.points:
             if point.tap != "in":
-                self.handles.append(module.register_forward_hook(self._gated(self._on_output, point)))
+                behind.setdefault(point.path, []).append(point)
+        for points in behind.values():
+            module = self.subject.points.module(points[0])
+            self.handles.append(module.register_forward_hook(self._gated(self._on_output, points)))
 
     def detach(self) -> None:
         for handle in self.handles:
@@ -224,9 +230,9 @@ class _Session:
             self.tape.calls += 1
             self.pending = set(self.points)
 
-    def _gated(self, hook: Callable[..., Any], point: HookPoint) -> Callable[..., Any]:
+    def _gated(self, hook: Callable[..., Any], at: HookPoint | list[HookPoint]) -> Callable[..., Any]:
         def gated(module: nn.Module, *given: Any) -> Any:
-            return hook(point, *given) if self in _active.get() else None
+            return hook(at, *given) if self in _active.get() else None
 
         return gated
 
@@ -235,17 +241,21 @@ class _Session:
         if point.tap == "update":
             self.inputs[point] = x
             return None
-        edited = self._visit(point, x)
-        return None if edited is None else put(edited)
+        change = self._visit(point, x)
+        return None if change is None else put(_added(x, change))
 
-    def _on_output(self, point: HookPoint, args: tuple[Any, ...], output: Any) -> Any:
-        x = _pick(output, self.subject.points.member)
-        base = x - self.inputs.pop(point) if point.tap == "update" else x
-        change = self._visit(point, base, onto=x)
-        return None if change is None else _put(output, change, self.subject.points.member)
+    def _on_output(self, points: list[HookPoint], args: tuple[Any, ...], output: Any) -> Any:
+        member = self.subject.points.member
+        x = _pick(output, member)
+        total: Tensor | None = None
+        for point in points:
+            change = self._visit(point, x - self.inputs.pop(point) if point.tap == "update" else x)
+            if change is not None:
+                total = change if total is None else total + change
+        return None if total is None else _put(output, _added(x, total), member)
 
-    def _visit(self, point: HookPoint, x: Tensor, onto: Tensor | None = None) -> Tensor | None:
-        """Read x, and return the edited activation (`onto` plus all changes) or None when nothing edits."""
+    def _visit(self, point: HookPoint, x: Tensor) -> Tensor | None:
+        """Read x, and return the sum of all changes at this point (float32), or None when nothing edits."""
         if self.where is None:
             raise WorkbenchError(
                 "outside-root",
@@ -256,13 +266,13 @@ class _Session:
         self.tape.fired[point] += 1
         if point in self.read:
             self.tape._record(point, self.read[point](x, self.where))
-        edited = self._edited(point, x, x if onto is None else onto)
+        change = self._change(point, x)
         self.pending.discard(point)
         if self.stop and not self.pending:
             raise EarlyStop
-        return edited
+        return change
 
-    def _edited(self, point: HookPoint, x: Tensor, onto: Tensor) -> Tensor | None:
+    def _change(self, point: HookPoint, x: Tensor) -> Tensor | None:
         assert self.where is not None
         if point not in self.edits:
             return None
@@ -270,8 +280,13 @@ class _Session:
         for edit in self.edits[point]:
             chosen = self.where.selected(edit.where, x.shape, x.device)
             self.tape.edited_places[point] += int(chosen.sum())
-            total = total + edit.change(x.float(), self.where) * chosen[..., None]
-        return (onto.float() + total).to(onto.dtype)
+            # Chosen, not multiplied: what a change says elsewhere may be no number at all.
+            total = total + torch.where(chosen[..., None], edit.change(x.float(), self.where), 0.0)
+        return total
+
+
+def _added(x: Tensor, change: Tensor) -> Tensor:
+    return (x.float() + change).to(x.dtype)
 
 
 @contextlib.contextmanager

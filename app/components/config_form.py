@@ -101,6 +101,8 @@ def _component(name: str, field: FieldInfo, value: Any, elem_id: str) -> gr.comp
         return gr.Number(value=value, minimum=low, maximum=high, precision=digits, **common)
     if name in REFERENCES:
         names = available(name)  # type: ignore[arg-type]
+        if not names:
+            common["info"] = f"{field.description} There is no {name} yet: make one first."
         chosen = value or (names[0] if field.is_required() and names else value or "")
         return gr.Dropdown(
             choices=[*dict.fromkeys([*names, chosen])], value=chosen, allow_custom_value=True, **common

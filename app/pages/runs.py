@@ -11,7 +11,6 @@ from app.watching import COLUMNS, look, table
 from probes.errors import WorkbenchError
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-NOTHING = "Choose a run in the table."
 OPEN_IN_TRAIN = """(slug) => { if (!slug) return; const u = new URL(location);
   u.searchParams.set("tab", "train"); u.searchParams.set("run", slug); location.assign(u); }"""
 
@@ -20,8 +19,6 @@ def build(context: Any) -> None:
     """Build the page inside the current tab."""
     blocks, tab = Context.root_block, Context.block
     assert blocks is not None
-    chosen = gr.State("")
-    count = gr.Textbox("", label="Runs", interactive=False, lines=1, elem_id="runs-count")
     listing = gr.Dataframe(
         value=[],
         headers=list(COLUMNS),
@@ -31,33 +28,43 @@ def build(context: Any) -> None:
         wrap=True,
         column_widths=["18%", "8%", "8%", "14%", "14%", "38%"],
         max_height=420,
-        show_label=False,
+        label="Runs",
+        show_label=True,
         elem_id="runs-table",
     )
-    with gr.Row():
-        again = gr.Button("Refresh", min_width=90, elem_id="runs-refresh")
-        open_in_train = gr.Button("Open in Train", min_width=120, interactive=False, elem_id="runs-open")
-    line = gr.Textbox(NOTHING, label="Run", lines=2, max_lines=6, interactive=False, elem_id="runs-status")
-    command = gr.Code(
-        "", language="shell", label="Its command line", interactive=False, elem_id="runs-command"
-    )
-    log = gr.Textbox("", label="Log", lines=6, max_lines=16, interactive=False, elem_id="runs-log")
+    again = gr.Button("Refresh", size="sm", elem_id="runs-refresh")
+    with gr.Column(visible=False) as detail:
+        chosen = gr.Textbox("", label="Run", interactive=False, lines=1, elem_id="runs-chosen")
+        line = gr.Textbox(
+            "", show_label=False, lines=2, max_lines=6, interactive=False, elem_id="runs-status"
+        )
+        open_in_train = gr.Button("Open in Train", size="sm", elem_id="runs-open")
+        command = gr.Code(
+            "",
+            language="shell",
+            label="Its command line",
+            lines=1,
+            wrap_lines=True,
+            interactive=False,
+            elem_id="runs-command",
+        )
+        log = gr.Textbox("", label="Log", lines=4, max_lines=16, interactive=False, elem_id="runs-log")
     timer = gr.Timer(2.0, active=False)
-    details = [line, command, log, open_in_train]
+    details = [detail, line, command, log]
 
     def refresh(slug: str) -> list[Any]:
         rows, unreadable = table()
-        said = f"{len(rows)} runs" + (
-            f", and {unreadable} folders that could not be read" if unreadable else ""
+        said = f"Runs: {len(rows)}" + (
+            f"; folders that could not be read: {unreadable}" if unreadable else ""
         )
         busy = any(row[2] in {"queued", "running", "stopping"} for row in rows)
-        return [said, rows, gr.Timer(active=busy), *_details(slug)]
+        return [gr.update(value=rows, label=said), gr.Timer(active=busy), *_details(slug)]
 
     def choose(event: gr.SelectData) -> str:
         row = event.row_value
         return str(row[0]) if isinstance(row, list) and row else ""
 
-    everything = [count, listing, timer, *details]
+    everything = [listing, timer, *details]
     blocks.load(refresh, inputs=chosen, outputs=everything, **QUIET)
     if isinstance(tab, gr.Tab):
         tab.select(refresh, inputs=chosen, outputs=everything, **QUIET)
@@ -68,11 +75,11 @@ def build(context: Any) -> None:
 
 
 def _details(slug: str) -> list[Any]:
-    """State, command line and log of the chosen run, and whether it can be opened."""
+    """State, command line and log of the chosen run."""
     if not slug:
-        return [NOTHING, "", "", gr.update(interactive=False)]
+        return [gr.update(visible=False), "", "", ""]
     try:
         seen = look(slug)
     except WorkbenchError as error:
-        return [str(error), "", "", gr.update(interactive=False)]
-    return [seen.line, seen.command, seen.log, gr.update(interactive=True)]
+        return [gr.update(visible=True), str(error), "", ""]
+    return [gr.update(visible=True), seen.line, seen.command, seen.log]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,8 @@ from app import jobs
 from app.components.config_form import ConfigForm
 from app.components.curves import QUANTITIES, curve_figure
 from app.components.plot_view import PlotlyView
-from app.watching import Seen, look
+from app.watching import Seen, look, table
+from probes.artefacts import Kind, available
 from probes.errors import WorkbenchError
 
 KINDS = {"Train a probe": "train", "Capture activations": "capture"}
@@ -19,7 +21,7 @@ BACKENDS = {"Causal minimality": "train"}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Gradio sends the change event of a State only after events that went through its queue.
 TELLING: dict[str, Any] = QUIET | {"queue": True, "concurrency_limit": None}
-NOTHING = "No run is shown. Start one, or open one from the Runs page."
+NOTHING = "No run is shown. Start one, or choose one above."
 PUT_IN_ADDRESS = """(slug) => { const u = new URL(location);
   if (slug) u.searchParams.set("run", slug); else u.searchParams.delete("run");
   history.replaceState(null, "", u); }"""
@@ -30,25 +32,32 @@ def build(context: Any) -> None:
     blocks = Context.root_block
     assert blocks is not None
     tab = Context.block
-    shown = gr.State("")
     opened = gr.State(False)
     preset = gr.State("")
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=340):
             kind = gr.Radio(list(KINDS), value="Train a probe", label="What to do", elem_id="train-kind")
-            gr.Dropdown(
+            backend = gr.Dropdown(
                 list(BACKENDS),
                 value="Causal minimality",
                 label="Training recipe",
                 info="Dictionaries at three levels, then gated selection maps between them.",
                 elem_id="train-backend",
             )
-            _form(context, kind, preset, opened, shown)
+            form_place = gr.Column()
+            kind.change(
+                lambda value: gr.update(visible=KINDS.get(value) == "train"),
+                inputs=kind,
+                outputs=backend,
+                **QUIET,
+            )
         with gr.Column(scale=6, min_width=340):
-            panel = _Panel(shown)
+            panel = _Panel()
+    with form_place:
+        _form(context, kind, preset, opened, panel.shown)
     panel.wire(context)
     _open_when_seen(tab, opened)
-    linked = blocks.load(_linked_run, outputs=[shown, opened], **TELLING)
+    linked = blocks.load(_linked_run, outputs=[panel.shown, opened], **TELLING)
     linked.then(panel.refresh, inputs=panel.inputs, outputs=panel.outputs, **QUIET)
 
 
@@ -61,7 +70,12 @@ def _open_when_seen(tab: Any, opened: gr.State) -> None:
         Context.root_block.load(lambda: True, outputs=opened, **TELLING)
 
 
-def _linked_run(request: gr.Request) -> tuple[str, bool]:
+def _choices() -> list[str]:
+    """The runs this page can show, newest first."""
+    return [row[0] for row in table()[0] if row[1] in KINDS.values()]
+
+
+def _linked_run(request: gr.Request) -> tuple[Any, bool]:
     """The run the address names, when there is one, and whether the address opens this tab."""
     asked = dict(request.query_params)
     slug = str(asked.get("run", ""))
@@ -69,10 +83,10 @@ def _linked_run(request: gr.Request) -> tuple[str, bool]:
         found = jobs.find(slug).slug if slug else ""
     except WorkbenchError:
         found = ""
-    return found, asked.get("tab") == "train"
+    return gr.update(choices=_choices(), value=found), asked.get("tab") == "train"
 
 
-def _form(context: Any, kind: gr.Radio, preset: gr.State, opened: gr.State, shown: gr.State) -> None:
+def _form(context: Any, kind: gr.Radio, preset: gr.State, opened: gr.State, shown: gr.Dropdown) -> None:
     kind.change(lambda: "", outputs=preset, **TELLING)
 
     @gr.render(  # type: ignore[untyped-decorator]
@@ -90,33 +104,44 @@ def _form(context: Any, kind: gr.Radio, preset: gr.State, opened: gr.State, show
                 value=name,
                 label="Size",
                 info="Starting values; every one can be changed below.",
+                interactive=True,
                 elem_id="train-preset",
             )
             choice.change(lambda value: value, inputs=choice, outputs=preset, **TELLING)
         values = context.settings.defaults_for(row.config_class()) | (presets[name] if presets else {})
+        values.setdefault("name", _free_name(KINDS[chosen]))
         fields = ConfigForm(row.config_class(), values, prefix="train")
         command = gr.Code(
             _command(KINDS[chosen], fields, [part.value for part in fields.components]),
             language="shell",
             label="The same from a command line",
+            lines=1,
+            wrap_lines=True,
             interactive=False,
             elem_id="train-command",
         )
-        go = gr.Button("Start", variant="primary", elem_id="train-start")
+        go = gr.Button("Start", variant="primary", size="md", elem_id="train-start")
 
         def show_command(*given: Any) -> str:
             return _command(KINDS[chosen], fields, given)
 
-        def begin(*given: Any) -> str:
+        def begin(*given: Any) -> Any:
             try:
                 run = jobs.new_run(KINDS[chosen], fields.read(given))
                 jobs.start(run, threads=context.settings.threads)
             except WorkbenchError as error:
                 raise gr.Error(str(error), print_exception=False) from error
-            return run.slug
+            return gr.update(choices=_choices(), value=run.slug)
 
         gr.on([part.change for part in fields.components], show_command, fields.components, command, **QUIET)
         go.click(begin, inputs=fields.components, outputs=shown, **TELLING)
+
+
+def _free_name(kind: str) -> str:
+    """A name no artefact of that kind has: a finished one is never overwritten."""
+    made: Kind = "store" if kind == "capture" else "probe"
+    taken = set(available(made))
+    return next(name for n in count(1) if (name := f"my-{made}" + (f"-{n}" if n > 1 else "")) not in taken)
 
 
 def _command(kind: str, fields: ConfigForm, given: Any) -> str:
@@ -130,15 +155,19 @@ def _command(kind: str, fields: ConfigForm, given: Any) -> str:
 class _Panel:
     """The right-hand side: state, curves and log of the run that is shown, polled only while it is active."""
 
-    def __init__(self, shown: gr.State) -> None:
-        self.shown = shown
+    def __init__(self) -> None:
         self.size = gr.State(-1)
+        self.shown = gr.Dropdown(
+            [], value="", label="Run", allow_custom_value=True, interactive=True, elem_id="train-run"
+        )
         self.line = gr.Textbox(
-            NOTHING, label="Run", lines=2, max_lines=4, interactive=False, elem_id="train-status"
+            NOTHING, show_label=False, lines=2, max_lines=4, interactive=False, elem_id="train-status"
         )
         with gr.Row():
-            self.stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="train-stop")
-            self.resume = gr.Button("Resume", interactive=False, min_width=90, elem_id="train-resume")
+            self.stop = gr.Button("Stop", size="sm", interactive=False, min_width=90, elem_id="train-stop")
+            self.resume = gr.Button(
+                "Resume", size="sm", interactive=False, min_width=90, elem_id="train-resume"
+            )
         self.plots = []
         for pair in (QUANTITIES[:2], QUANTITIES[2:]):
             with gr.Row():

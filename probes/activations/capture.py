@@ -113,8 +113,11 @@ def plan_capture(config: CaptureConfig, subject: TextAutoregressive) -> Plan:
     return Plan(documents, chunks, total, rows * (len(config.layers) * (subject.d_model * width + 4) + 5))
 
 
-def work(config: CaptureConfig, run: Run) -> Path:
-    """Do the whole capture, resuming what an earlier try of the same run finished; returns the store."""
+def work(config: CaptureConfig, run: Run) -> Path | None:
+    """Do the whole capture, resuming what an earlier try of the same run finished.
+
+    Returns the store, or None when it was asked to stop.
+    """
     subject = load_subject(config.subject, dtype=config.dtype, device=config.device, offline=config.offline)
     points = [subject.layer_at(fraction) for fraction in config.layers]
     if len(set(points)) < len(points):
@@ -129,7 +132,8 @@ def work(config: CaptureConfig, run: Run) -> Path:
         )
     target.mkdir(parents=True, exist_ok=True)
     ensure_space(target, plan.bytes)
-    run.update(message=f"{plan.tokens:,} tokens, {plan.bytes / 2**20:,.0f} MiB", steps=plan.tokens)
+    run.rewind(None)
+    run.begin(steps=plan.tokens, message=f"{plan.tokens:,} tokens, {plan.bytes / 2**20:,.0f} MiB")
     store_dtype = subject.dtype if subject.dtype == torch.bfloat16 else torch.float16
     infos = _measure_norms(subject, points, config, plan.chunks["train"][:NORM_CHUNKS])
     shards, done = [], 0
@@ -138,8 +142,7 @@ def work(config: CaptureConfig, run: Run) -> Path:
         count = sum(len(chunk.tokens) for chunk in part)
         if not (target / file).is_file():
             if run.stop_requested():
-                run.update(state="stopped", step=done, message="stopped; resume to go on")
-                return target
+                return None
             tensors = _capture_shard(subject, points, part, config, store_dtype)
             _save(tensors, target / file)
         shards.append(ShardInfo(split=split, file=file, chunks=len(part), tokens=count))

@@ -91,8 +91,11 @@ def level_configs(config: Config) -> dict[str, LevelConfig]:
     return {"low": config.low, "middle": config.middle, "high": config.high}
 
 
-def work(config: Config, run: Run) -> Path:
-    """Train every level, then every map; resumes after a stop or a kill where it was. Returns the probe."""
+def work(config: Config, run: Run) -> Path | None:
+    """Train every level, then every map; resumes after a stop or a kill where it was.
+
+    Returns the probe, or None when it was asked to stop.
+    """
     store = ActivationStore(resolve(config.store, "store"))
     target = artefact_path("probe", config.name)
     if target.exists():
@@ -100,9 +103,10 @@ def work(config: Config, run: Run) -> Path:
             "name-taken", f"A probe called {target.name} exists", "it is never overwritten", "Choose another name."
         )
     levels = level_configs(config)
-    run.update(steps=sum(level.optimiser.steps for level in levels.values()))
     checkpoint = run.latest_checkpoint()
     run.rewind(checkpoint)
+    steps = sum(level.optimiser.steps for level in levels.values())
+    run.begin(step=checkpoint.step if checkpoint else 0, steps=steps)
     trained: list[Level] = []
     offset = 0
     for name, level in levels.items():
@@ -110,8 +114,7 @@ def work(config: Config, run: Run) -> Path:
         if found is None:
             found = _train_level(store, config, name, offset, run)
             if found is None:
-                run.update(state="stopped", message=f"stopped while training level {name}; resume to go on")
-                return run.path
+                return None
         run.update(message=f"measuring level {name}")
         trained.append(_measured(store, name, level, found))
         offset += level.optimiser.steps

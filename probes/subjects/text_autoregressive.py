@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -34,7 +35,11 @@ class _Progress:
     """What a generation in progress knows and a single call does not."""
 
     prompt_length: int
+    cached: bool
     seen: int = 0
+
+
+_restarting: ContextVar[TextAutoregressive | None] = ContextVar("restarting", default=None)
 
 
 class TextAutoregressive:
@@ -93,8 +98,8 @@ class TextAutoregressive:
         shape = (tokens if tokens is not None else embedded).shape[:2]
         device = (tokens if tokens is not None else embedded).device
         past = _past_length(call.kwargs)
-        if past is None:
-            past = self._progress.seen if self._progress else 0
+        if past is None:  # without a cache every call starts at the first token again
+            past = self._progress.seen if self._progress and self._progress.cached else 0
         positions = (past + torch.arange(shape[1], device=device)).expand(shape)
         padding = None
         mask = call.kwargs.get("attention_mask")
@@ -150,13 +155,24 @@ class TextAutoregressive:
         def give(out: Tensor) -> Any:
             return (out,) if as_tuple else out
 
+        def instead(block: nn.Module, index: int) -> Callable[..., Any]:
+            computed = block.forward
+
+            def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+                if _restarting.get() is not self:  # a plain run of another thread
+                    return computed(hidden_states, *args, **kwargs)
+                return give(x if index == last else hidden_states)
+
+            return forward
+
         with self.lock:
+            token = _restarting.set(self)
             try:
-                for block in self.blocks[:last]:
-                    block.forward = lambda hidden_states, *_, **__: give(hidden_states)
-                self.blocks[last].forward = lambda *_, **__: give(x)
+                for index, block in enumerate(self.blocks[: last + 1]):
+                    block.forward = instead(block, index)
                 yield
             finally:
+                _restarting.reset(token)
                 for block in self.blocks[: last + 1]:
                     block.__dict__.pop("forward", None)
 
@@ -170,6 +186,16 @@ class TextAutoregressive:
                 handle.remove()
             self._tuples = seen[0]
         return self._tuples
+
+    @contextlib.contextmanager
+    def prompt_of(self, length: int) -> Iterator[None]:
+        """Within the block, single calls count their tokens from `length` on as generated."""
+        with self.lock:
+            before, self._progress = self._progress, _Progress(prompt_length=length, cached=False)
+            try:
+                yield
+            finally:
+                self._progress = before
 
     # -- generating --------------------------------------------------------------------------------
 
@@ -206,7 +232,7 @@ class TextAutoregressive:
         pad = self.facts.pad_id if self.facts.pad_id is not None else 0
         end = {} if stop_at_end else {"min_new_tokens": max_new_tokens}
         with self.lock:
-            self._progress = _Progress(prompt_length=tokens.shape[1])
+            self._progress = _Progress(prompt_length=tokens.shape[1], cached=use_cache)
             try:
                 out = self.model.generate(
                     input_ids=tokens.to(self.device),

@@ -1,0 +1,88 @@
+"""What a lever is compared with: random latents, a difference of means, and simply asking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from probes.errors import WorkbenchError
+from probes.hierarchy.probe import Level
+from probes.hooks import Edit, Where, hooked
+from probes.subjects.text_autoregressive import TextAutoregressive
+from probes.training.randomness import generator
+from steering.edits import level_mask
+from steering.levers import Lever
+
+
+class Context(NamedTuple):
+    """A stretch of text as token ids, `pos`, and where the concept is on, `pos` bool."""
+
+    tokens: Tensor
+    on: Tensor
+
+
+Contexts = Sequence[Context]
+
+
+@dataclass(frozen=True)
+class ControlRun:
+    """One control: edits to apply, and text put before the prompt."""
+
+    name: str
+    edits: list[Edit]
+    prefix: str = ""
+
+
+def random_lever(lever: Lever, level: Level, seed: int) -> Lever:
+    """The same operation, strength and places on random latents of a similar frequency, with weights that
+    give each the same norm of change for one typical activation."""
+    typical, frequency = level.space.table.typical, level.space.table.frequency
+    living = (typical > 0).nonzero().flatten()
+    weights: dict[int, float] = {}
+    for latent, weight in lever.weights.items():
+        near = (frequency[living].clamp_min(1e-9) / frequency[latent].clamp_min(1e-9)).log().abs()
+        pool = living[near.argsort()[: min(200, len(living))]]
+        pool = pool[[int(i) not in lever.weights and int(i) not in weights for i in pool]]
+        if len(pool) == 0:
+            raise WorkbenchError(
+                "no-control", "No random latent is left to compare with", "the level is too small", "Skip controls."
+            )
+        chosen = int(pool[torch.randint(len(pool), (), generator=generator(seed, "control", latent))])
+        weights[chosen] = weight * float(typical[latent] / typical[chosen])
+    return lever.model_copy(update={"weights": weights})
+
+
+def difference_of_means(subject: TextAutoregressive, level: Level, contexts: Contexts) -> Tensor:
+    """Mean activation where the concept is on minus the mean where it is off, `d_model`.
+
+    Raises `WorkbenchError` when the contexts have no place of one kind.
+    """
+    sums = torch.zeros(2, subject.d_model, dtype=torch.float64)
+    counts = torch.zeros(2)
+
+    def read(x: Tensor, where: Where) -> Tensor:
+        return torch.cat([x.float()[0], level_mask(level, x.float(), where)[0, :, None].float()], dim=1)
+
+    for context in contexts:
+        with hooked(subject, {level.record.point.point: read}, stop=True) as tape:
+            subject.run(context.tokens[None])
+        seen = tape.last(level.record.point.point)
+        use = seen[:, -1] == 0
+        for kind in (0, 1):
+            chosen = use & (context.on == bool(kind))
+            sums[kind] += seen[chosen, :-1].double().sum(dim=0)
+            counts[kind] += int(chosen.sum())
+    if counts.min() == 0:
+        raise WorkbenchError(
+            "no-control", "No difference of means can be taken", "one side has no place", "Give longer contexts."
+        )
+    return (sums[1] / counts[1] - sums[0] / counts[0]).float()
+
+
+def prompt_asking_for(concept: str) -> str:
+    """The plain request a lever has to beat."""
+    return f"Write about {concept}.\n\n"

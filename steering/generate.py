@@ -1,0 +1,216 @@
+"""Steered and unsteered text from the same seed, with what each lever did and what it damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from probes.configs import Frozen
+from probes.errors import WorkbenchError
+from probes.hierarchy.probe import Probe
+from probes.hooks import Edit, hooked
+from probes.subjects.text_autoregressive import TextAutoregressive
+from steering.controls import Contexts, ControlRun, difference_of_means, prompt_asking_for, random_lever
+from steering.edits import LeverEffect, compile_levers, direction_edit
+from steering.levers import Lever
+
+LARGE_SHARE = 0.5
+
+
+class Continuation(Frozen):
+    """A continuation: its token pieces, and per token the change of the log-probability of the *unsteered*
+    text under these edits (nats; None where that text had ended)."""
+
+    name: str = Field(description="What was done: unsteered, steered, or the control's name.")
+    prompt: str = Field(description="The prompt it continues.")
+    tokens: list[str] = Field(description="Generated token pieces.")
+    text: str = Field(description="Generated text.")
+    damage: float | None = Field(default=None, description="Mean change of the unsteered text's log-probability.")
+    damage_per_token: list[float] = Field(default=[], description="The same for each unsteered token, in nats.")
+
+
+class LeverReport(Frozen):
+    """What one lever did."""
+
+    lever: Lever
+    places: int = Field(description="Places where it applied.")
+    moved: int = Field(description="Places where it changed the activation.")
+    share: float = Field(description="Mean |change| / |activation| over the places that moved.")
+    largest_share: float = Field(description="The largest such share.")
+
+
+class Comparison(Frozen):
+    """Steered against unsteered, same prompt, same seed, with controls."""
+
+    schema_version: int = Field(default=1, description="Version of this format.")
+    subject: str
+    probe: str
+    prompt: str
+    seed: int
+    temperature: float
+    unsteered: Continuation
+    steered: Continuation
+    controls: list[Continuation] = []
+    levers: list[LeverReport] = []
+    notices: list[str] = []
+
+
+def compare(
+    subject: TextAutoregressive,
+    probe: Probe,
+    levers: Sequence[Lever],
+    prompt: str,
+    *,
+    seed: int = 0,
+    max_new_tokens: int = 40,
+    temperature: float = 0.7,
+    controls: bool = True,
+    concept: str = "",
+    contexts: Contexts | None = None,
+) -> Comparison:
+    """Continue a prompt with and without levers.
+
+    With `controls`, three more continuations: random latents of equal norm, the difference-of-means
+    direction at equal norm (where `contexts` of the concept are given), and the plain prompt that asks
+    for `concept`. Raises `WorkbenchError` for an empty prompt and for levers the probe does not carry.
+    """
+    tokens = prompt_tokens(subject, prompt)
+    edits, effects = compile_levers(levers, probe, subject)
+    plain = _continue(subject, tokens, [], seed, max_new_tokens, temperature)
+    steered = _continue(subject, tokens, edits, seed, max_new_tokens, temperature)
+    unsteered = _described(subject, "unsteered", prompt, plain, tokens)
+    report = [_report(lever, effect) for lever, effect in zip(levers, effects, strict=True)]
+    made = [
+        _run_control(subject, run, prompt, plain, tokens, seed, max_new_tokens, temperature)
+        for run in (_controls(subject, probe, levers, seed, concept, contexts) if controls and levers else [])
+    ]
+    found = _described(subject, "steered", prompt, steered, tokens, _damage(subject, plain, tokens, edits))
+    return Comparison(
+        subject=subject.name,
+        probe=probe.ref,
+        prompt=prompt,
+        seed=seed,
+        temperature=temperature,
+        unsteered=unsteered,
+        steered=found,
+        controls=made,
+        levers=report,
+        notices=_notices(report, unsteered, found),
+    )
+
+
+def prompt_tokens(subject: TextAutoregressive, prompt: str) -> Tensor:
+    """`1 pos` token ids of a prompt, with the beginning-of-text token where the tokenizer adds one."""
+    ids: Tensor = subject.tokenizer(prompt, return_tensors="pt").input_ids
+    if ids.shape[1] == 0:
+        raise WorkbenchError("empty-prompt", "The prompt is empty", "there is nothing to continue", "Write a prompt.")
+    return ids
+
+
+def _continue(
+    subject: TextAutoregressive, tokens: Tensor, edits: Sequence[Edit], seed: int, new: int, temperature: float
+) -> Tensor:
+    """The generated token ids, `pos`, the end token included."""
+    with hooked(subject, write=edits):
+        out = subject.generate(tokens, seeds=[seed], max_new_tokens=new, temperature=temperature)
+    return out.tokens[0, out.prompt_length :]
+
+
+def log_probabilities(
+    subject: TextAutoregressive, tokens: Tensor, continuation: Tensor, edits: Sequence[Edit]
+) -> Tensor:
+    """log p of each token of a continuation `pos` after the prompt `1 pos`, under the edits, in nats."""
+    both = torch.cat([tokens[0], continuation])[None]
+    with hooked(subject, write=edits), subject.prompt_of(tokens.shape[1]):
+        logits = subject.logits(both)[0, tokens.shape[1] - 1 : -1]
+    return logits.log_softmax(dim=-1).gather(1, continuation[:, None])[:, 0]
+
+
+def _damage(subject: TextAutoregressive, plain: Tensor, tokens: Tensor, edits: Sequence[Edit]) -> Tensor:
+    """Change of log p of the unsteered continuation under the edits, `pos`, nats (negative = damage)."""
+    return log_probabilities(subject, tokens, plain, edits) - log_probabilities(subject, tokens, plain, [])
+
+
+def _described(
+    subject: TextAutoregressive,
+    name: str,
+    prompt: str,
+    generated: Tensor,
+    tokens: Tensor,
+    damage: Tensor | None = None,
+) -> Continuation:
+    return Continuation(
+        name=name,
+        prompt=prompt,
+        tokens=subject.facts.pieces(generated),
+        text=subject.tokenizer.decode(generated, skip_special_tokens=True),
+        damage=float(damage.mean()) if damage is not None and len(damage) else None,
+        damage_per_token=[round(float(value), 4) for value in damage] if damage is not None else [],
+    )
+
+
+def _report(lever: Lever, effect: LeverEffect) -> LeverReport:
+    return LeverReport(
+        lever=lever, places=effect.places, moved=effect.moved, share=effect.share, largest_share=effect.largest
+    )
+
+
+def _controls(
+    subject: TextAutoregressive,
+    probe: Probe,
+    levers: Sequence[Lever],
+    seed: int,
+    concept: str,
+    contexts: Contexts | None,
+) -> list[ControlRun]:
+    """The controls of the first lever, at the same places and the same norm."""
+    lever = levers[0]
+    level = probe.level(lever.level)
+    other = random_lever(lever, level, seed)
+    runs = [ControlRun("random latents of equal norm", compile_levers([other], probe, subject)[0])]
+    if contexts:
+        vector = difference_of_means(subject, level, contexts)
+        amount = lever.strength * float(
+            torch.linalg.vector_norm(
+                sum(w * level.space.table.typical[i] * level.space.w_dec[i] for i, w in lever.weights.items())
+            )
+        )
+        runs.append(ControlRun("difference of means, equal norm", [direction_edit(level, vector, amount, lever)]))
+    if concept:
+        runs.append(ControlRun("a prompt that asks for it", [], prompt_asking_for(concept)))
+    return runs
+
+
+def _run_control(
+    subject: TextAutoregressive,
+    run: ControlRun,
+    prompt: str,
+    plain: Tensor,
+    tokens: Tensor,
+    seed: int,
+    new: int,
+    temperature: float,
+) -> Continuation:
+    asked = run.prefix + prompt
+    start = prompt_tokens(subject, asked) if run.prefix else tokens
+    generated = _continue(subject, start, run.edits, seed, new, temperature)
+    before = log_probabilities(subject, tokens, plain, [])
+    damage = log_probabilities(subject, start, plain, run.edits) - before
+    return _described(subject, run.name, asked, generated, start, damage)
+
+
+def _notices(report: Sequence[LeverReport], unsteered: Continuation, steered: Continuation) -> list[str]:
+    notices = []
+    for at, found in enumerate(report, start=1):
+        if found.moved == 0:
+            notices.append(f"Lever {at} moved nothing: it changed no activation at any of {found.places} places.")
+        elif found.share > LARGE_SHARE:
+            notices.append(
+                f"Lever {at} changes the activation by {found.share:.0%} of its norm; above 50 % text breaks down."
+            )
+    if report and unsteered.tokens == steered.tokens:
+        notices.append("The text did not change: at this strength the levers did not alter any chosen token.")
+    return notices
