@@ -4,5 +4,7 @@ import os
 
 # Gradio and the Hugging Face libraries read these while they are imported, so they are set before either is.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Threads that wait actively slow everything down on a machine that is doing anything else.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if os.environ.get("FULCRUM_OFFLINE", "1").lower() not in {"0", "false", "no", "off"}:
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"

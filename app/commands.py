@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["graph"] and given[1:2] not in (["show"], ["extract"]):
         given.insert(1, "extract")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # libraries would draw their own bars over the progress line
     try:
         args = build_parser(given[0] if given else None).parse_args(given)
         return int(args.run_command(args))

@@ -132,41 +132,42 @@ def add_steer_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def steer(args: argparse.Namespace) -> int:
-    """Generate with and without the lever, and print both."""
-    from steering.generate import compare
-    from steering.levers import Lever
-
+    """Generate with and without the lever, and print both with their controls."""
     from concept_graphs.graph import ConceptGraph
+    from probes.hierarchy.probe import open_probe
     from probes.subjects.loading import load_subject
+    from steering.contexts import contexts_of
+    from steering.generate import compare
+    from steering.levers import lever_of
 
     graph = ConceptGraph.open(args.graph)
-    levers = [
-        Lever(
-            probe=graph.meta.probe,
-            level=node.level,
-            weights={node.index: 1.0},
-            operation=args.operation,
-            strength=args.strength,
-            where=args.where,
-        )
-        for node in map(graph.node, args.concept)
-    ]
+    nodes = [graph.node(concept) for concept in args.concept]
+    levers = [lever_of(node.id, args.strength, args.operation, args.where) for node in nodes]
     settings = Settings.load()
+    probe = open_probe(graph.meta.probe)
     subject = load_subject(
         graph.meta.subject, dtype=settings.dtype, device=settings.device, offline=settings.offline
     )
     found = compare(
         subject,
+        probe,
         levers,
         args.prompt,
         seed=args.seed,
         max_new_tokens=args.tokens,
         temperature=args.temperature,
+        concept=nodes[0].label,
+        contexts=contexts_of(subject, graph.examples.get(nodes[0].id, [])),
     )
     if args.json:
-        print(json.dumps(found.as_json(), allow_nan=False))
+        print(found.model_dump_json())
         return 0
-    print(f"unsteered: {''.join(found.unsteered)}\n  steered: {''.join(found.steered)}")
+    rows = [found.unsteered, found.steered, *found.controls]
+    for row in rows:
+        damage = "" if row.damage is None else f"  [{row.damage:+.3f} nats per unsteered token]"
+        print(f"{row.name}: {row.text!r}{damage}")
+    for lever in found.levers:
+        print(f"  lever {lever.lever.level}/{next(iter(lever.lever.weights))}: {lever.share:.0%} of the norm")
     for notice in found.notices:
         print(f"  {notice}")
     return 0

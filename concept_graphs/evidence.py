@@ -12,7 +12,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,9 +31,15 @@ from probes.training.randomness import generator
 class EvidenceConfig(Frozen):
     """How interventions test edges."""
 
-    chunks: int = Field(default=16, description="Held-out chunks per source, drawn among those where it fires.", ge=2)
-    minimum_chunks: int = Field(default=5, description="Sources that fire in fewer held-out chunks are not tested.", ge=2)
-    nulls: int = Field(default=2, description="Random directions per source at the same places and size.", ge=1)
+    chunks: int = Field(
+        default=16, description="Held-out chunks per source, drawn among those where it fires.", ge=2
+    )
+    minimum_chunks: int = Field(
+        default=5, description="Sources that fire in fewer held-out chunks are not tested.", ge=2
+    )
+    nulls: int = Field(
+        default=2, description="Random directions per source at the same places and size.", ge=1
+    )
     rows: int = Field(default=32, description="Chunks per forward pass, of several sources together.", ge=1)
     seed: int = Field(default=0, description="Seed of chunk choice and random directions.", ge=0)
 
@@ -61,7 +66,7 @@ class SourceEffects:
     def save(self, path: Path) -> None:
         """One `.npz`, written in one step."""
         held = io.BytesIO()
-        np.savez(held, **{name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__})
+        np.savez(held, allow_pickle=False, **{k: np.asarray(v) for k, v in vars(self).items()})
         atomic_write(path, held.getvalue())
 
     @classmethod
@@ -71,7 +76,7 @@ class SourceEffects:
 
 
 class HeldOut:
-    """Held-out chunks of a store: tokens, activations at the lower level, and both levels' masks and codes."""
+    """Held-out chunks of a store: tokens, activations at the lower level, and both levels' masks."""
 
     def __init__(self, store: ActivationStore, low: Level, high: Level) -> None:
         self.store, self.low, self.high = store, low, high
@@ -107,7 +112,7 @@ def choose_places(fires: Tensor, sources: Sequence[int], config: EvidenceConfig)
     return chosen
 
 
-def test_sources(
+def ablate_sources(
     subject: TextAutoregressive,
     held_out: HeldOut,
     sources: Sequence[int],
@@ -138,8 +143,9 @@ def test_sources(
         report(done, len(waiting))
 
 
-class _Batch(NamedTuple):
-    """Per row of a pass (one chunk of one source): sums over places, `row target`; nulls `draw row target`."""
+@dataclass(frozen=True)
+class _Batch:
+    """Per row of a pass (a chunk of one source): sums over places, `row target`; nulls `draw row target`."""
 
     change: Tensor
     held: Tensor
@@ -247,6 +253,6 @@ def _split(batch: _Batch, group: Sequence[int], owner: Tensor) -> Iterator[Sourc
             source,
             *(
                 (part[:, mine] if name.startswith("null") else part[mine]).double().numpy()
-                for name, part in batch._asdict().items()
+                for name, part in vars(batch).items()
             ),
         )

@@ -15,7 +15,7 @@ from concept_graphs.edges.coactivation import CoactivationProposal
 from concept_graphs.edges.gates import GateProposal, with_bootstrap
 from concept_graphs.edges.proposal import Proposed, spread_out
 from concept_graphs.effects import EdgeEvidence, edge_evidence
-from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, test_sources
+from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, ablate_sources
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.schema import GraphMeta, LevelRow
 from concept_graphs.seeds import SeedAgreement, seed_agreement
@@ -29,6 +29,8 @@ from probes.files import commit_directory
 from probes.hierarchy.codes import PairedCodes, paired
 from probes.hierarchy.fit_maps import MapConfig
 from probes.hierarchy.probe import Level, Probe, open_probe
+from probes.metrics.intervals import bootstrap
+from probes.metrics.loss_recovered import loss_recovered
 from probes.provenance import now
 from probes.runs import Run
 from probes.subjects.loading import load_subject
@@ -40,20 +42,34 @@ class GraphConfig(Frozen):
 
     name: str = Field(description="Name of the graph to make.", min_length=1, max_length=64)
     probe: str = Field(description="Probe to read.", min_length=1)
-    store: str = Field(default="", description="Activation store; empty for the one the probe was trained on.")
+    store: str = Field(
+        default="", description="Activation store; empty for the one the probe was trained on."
+    )
     subject: str = Field(default="", description="Subject to intervene on; empty for the probe's own.")
     title: str = Field(default="", description="Title of the graph; empty for its name.", max_length=200)
     proposal: Literal["gates", "coactivation"] = Field(default="gates", description="Where edges come from.")
     edges: int = Field(default=300, description="Edges tested per pair of levels.", ge=1, le=5000)
     per_target: int = Field(default=4, description="Most edges of one target.", ge=1)
     per_source: int = Field(default=4, description="Most edges of one source.", ge=1)
-    r2_floor: float = Field(default=0.05, description="Targets predicted worse than this on held-out text get no edges.", ge=0, lt=1)
+    r2_floor: float = Field(
+        default=0.05,
+        description="Targets predicted worse than this on held-out text get no edges.",
+        ge=0,
+        lt=1,
+    )
     rows: int = Field(default=200_000, description="Training rows that proposals are ranked on.", ge=256)
-    bootstrap_fits: int = Field(default=3, description="Refits on resampled chunks behind the bootstrap frequency.", ge=0, le=50)
-    seed_probes: tuple[str, ...] = Field(default=(), description="Probes of other seeds, for agreement and support.")
+    bootstrap_fits: int = Field(
+        default=3, description="Refits on resampled chunks behind the bootstrap frequency.", ge=0, le=50
+    )
+    seed_probes: tuple[str, ...] = Field(
+        default=(), description="Probes of other seeds, for agreement and support."
+    )
     examples: int = Field(default=6, description="Examples per concept.", ge=1, le=50)
+    loss_chunks: int = Field(default=64, description="Held-out chunks for cross-entropy; 0 for none.", ge=0)
     evidence: EvidenceConfig = Field(default=EvidenceConfig(), description="How edges are tested.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(default="auto", description="The subject's number type.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="The subject's number type."
+    )
     device: str = Field(default="cpu", description="Where the subject runs.")
     offline: bool = Field(default=True, description="Never fetch a model from a hub.")
     seed: int = Field(default=0, description="Seed of the bootstrap.", ge=0)
@@ -88,7 +104,10 @@ def work(config: GraphConfig, run: Run) -> Path | None:
     target = artefact_path("graph", config.name)
     if target.exists():
         raise WorkbenchError(
-            "name-taken", f"A graph called {target.name} exists", "it is never overwritten", "Choose another name."
+            "name-taken",
+            f"A graph called {target.name} exists",
+            "it is never overwritten",
+            "Choose another name.",
         )
     run.update(message="loading the subject")
     subject = load_subject(subject_name, dtype=config.dtype, device=config.device, offline=config.offline)
@@ -104,7 +123,10 @@ def work(config: GraphConfig, run: Run) -> Path | None:
         graph.laid_out().save(
             folder,
             command=run.record().command,
-            parents={"probe": parent_of(config.probe, "probe"), "store": parent_of(config.store or probe.record.store, "store")},
+            parents={
+                "probe": parent_of(config.probe, "probe"),
+                "store": parent_of(config.store or probe.record.store, "store"),
+            },
         )
     return target
 
@@ -123,13 +145,20 @@ def _tested_pair(
     run.update(message=f"{pair}: proposing edges")
     codes = paired(store, "train", low, high, max_rows=config.rows)
     found = probe.map_between(low.name, high.name)
-    maker = GateProposal(found, config.r2_floor) if found and config.proposal == "gates" else CoactivationProposal()
+    maker = (
+        GateProposal(found, config.r2_floor)
+        if found and config.proposal == "gates"
+        else CoactivationProposal()
+    )
     proposed = spread_out(
         maker.propose(codes), config.edges, per_target=config.per_target, per_source=config.per_source
     )
     if len(proposed) == 0:
         raise WorkbenchError(
-            "no-edges", f"No edge was proposed for {pair}", "no target is predictable", "Train longer or on more text."
+            "no-edges",
+            f"No edge was proposed for {pair}",
+            "no target is predictable",
+            "Train longer or on more text.",
         )
     if config.bootstrap_fits:
         run.update(message=f"{pair}: refitting {config.bootstrap_fits} bootstrap samples")
@@ -139,7 +168,9 @@ def _tested_pair(
     if effects is None:
         return None
     targets = sorted({int(t) for t in proposed.target})
-    evidence = edge_evidence(effects, proposed.source, proposed.target, targets, _deviation(codes))
+    evidence = edge_evidence(
+        effects, proposed.source.tolist(), proposed.target.tolist(), targets, _deviation(codes)
+    )
     r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
     agreement = seed_agreement(probe, others, low, high, proposed) if others else None
     return PairEvidence(low, high, proposed, r2, evidence, agreement)
@@ -171,7 +202,7 @@ def _effects(
     done = {s: SourceEffects.load(folder / f"{s}.npz") for s in sources if (folder / f"{s}.npz").is_file()}
     left = [s for s in sources if s not in done]
     run.begin(steps=len(left), message=f"{pair}: ablating {len(left)} sources in the subject")
-    for tested in test_sources(
+    for tested in ablate_sources(
         subject,
         held_out,
         left,
@@ -203,6 +234,7 @@ def _assemble(
         nodes += found.nodes
         examples |= found.examples
     order, warnings = spread_order(probe)
+    losses = _losses(subject, store, probe, config, run)
     edges = [edge for pair in pairs for edge in _edges(pair)]
     meta = GraphMeta(
         name=artefact_path("graph", config.name).name,
@@ -211,7 +243,7 @@ def _assemble(
         probe=config.probe,
         store=config.store or probe.record.store,
         created=now(),
-        figures={**order, **_counts(pairs)},
+        figures={**order, **losses, **_counts(pairs), **_detections(nodes)},
         levels=[
             LevelRow(
                 name=level.name,
@@ -227,6 +259,30 @@ def _assemble(
         settings=config.model_dump(mode="json"),
     )
     return ConceptGraph(meta, NodeTable.from_rows(nodes), EdgeTable.from_rows(edges), examples)
+
+
+def _losses(
+    subject: TextAutoregressive, store: ActivationStore, probe: Probe, config: GraphConfig, run: Run
+) -> dict[str, float]:
+    """What each dictionary of token rows costs the subject, on held-out chunks."""
+    found: dict[str, float] = {}
+    for level in probe.levels:
+        if level.rows.span == 1 and config.loss_chunks:
+            run.update(message=f"cross-entropy with level {level.name}")
+            figures = loss_recovered(subject, store, level, chunks=config.loss_chunks)
+            found |= {f"{level.name}.{name}": value for name, value in figures.items()}
+    return found
+
+
+def _detections(nodes: Sequence[Node]) -> dict[str, Any]:
+    """Mean detection score of the labels per level, with its interval over concepts."""
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(node.level for node in nodes):
+        scores = [node.detection for node in nodes if node.level == name and node.detection is not None]
+        if scores:
+            value = bootstrap([scores])
+            found[f"{name}.detection"] = [value.value, value.low, value.high, value.n]
+    return found
 
 
 def _latents_of(name: str, pairs: Sequence[PairEvidence]) -> set[int]:

@@ -36,7 +36,9 @@ class Detection(NamedTuple):
     n: int
 
 
-def make_labels(found: Firings, text: Text, kind: RowKind, n_latents: int, *, patterns: int = 4) -> list[Label]:
+def make_labels(
+    found: Firings, text: Text, kind: RowKind, n_latents: int, *, patterns: int = 4
+) -> list[Label]:
     """One label per latent from its firings in training text.
 
     A pattern's weight is the log odds of firing where it occurs, shrunk towards the base rate by four
@@ -63,7 +65,9 @@ def make_labels(found: Firings, text: Text, kind: RowKind, n_latents: int, *, pa
     return labels
 
 
-def _token_places(found: Firings, mine: np.ndarray, kind: RowKind, text: Text) -> tuple[np.ndarray, np.ndarray]:
+def _token_places(
+    found: Firings, mine: np.ndarray, kind: RowKind, text: Text
+) -> tuple[np.ndarray, np.ndarray]:
     """(chunk, position) of every usable token of the firings' rows, and each one's share of the value."""
     chunk, row = found.chunk[mine], found.row[mine]
     position = (row[:, None] * kind.span + np.arange(kind.span)).ravel()
@@ -116,7 +120,13 @@ def _distinct(scored: list[tuple[float, Pattern]], most: int) -> Label:
 
 
 def detection_scores(
-    labels: Sequence[Label], found: Firings, text: Text, row_usable: np.ndarray, kind: RowKind, *, seed: int = 0
+    labels: Sequence[Label],
+    found: Firings,
+    text: Text,
+    row_usable: np.ndarray,
+    kind: RowKind,
+    *,
+    seed: int = 0,
 ) -> list[Detection | None]:
     """How well each label finds its concept in held-out text; None when the concept fires in under five rows.
 
@@ -168,7 +178,9 @@ def _area(table: np.ndarray) -> np.ndarray:
     off, on = table[0], table[1]
     below = np.cumsum(off, axis=1) - off
     pairs = off.sum(axis=1) * on.sum(axis=1)
-    return np.divide((on * (below + off / 2)).sum(axis=1), pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return np.divide(
+        (on * (below + off / 2)).sum(axis=1), pairs, out=np.full(len(pairs), np.nan), where=pairs > 0
+    )
 
 
 def label_text(label: Label, piece: Callable[[int], str]) -> str:

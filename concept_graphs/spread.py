@@ -24,13 +24,15 @@ def spread_order(probe: Probe) -> tuple[dict[str, Any], list[str]]:
         found = bootstrap([spread_ratio(level)])
         intervals.append(found)
         figures[f"spread.{level.name}"] = [found.value, found.low, found.high, found.n]
-    for below, above, low, high in zip(probe.levels, probe.levels[1:], intervals, intervals[1:], strict=False):
+    for below, above, low, high in zip(
+        probe.levels, probe.levels[1:], intervals, intervals[1:], strict=False
+    ):
         supported = high.low > low.high
         figures[f"spread.{below.name}<{above.name}"] = supported
         if not supported:
             warnings.append(
-                f"Spread does not support {above.name} as a higher level than {below.name}: a latent occupies "
-                f"{high.value:.2f} [{high.low:.2f}, {high.high:.2f}] rows of its kind per chunk at {above.name}, "
+                f"Spread does not support {above.name} as a higher level than {below.name}: a latent fills "
+                f"{high.value:.2f} [{high.low:.2f}, {high.high:.2f}] of its rows per chunk at {above.name}, "
                 f"{low.value:.2f} [{low.low:.2f}, {low.high:.2f}] at {below.name}."
             )
     return figures, warnings

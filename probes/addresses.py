@@ -33,7 +33,7 @@ class HookPoint(Frozen):
                 "it is not a module path with a tap",
                 "Write it like layers.15:out (taps: in, out, update).",
             )
-        return cls(path=match[1], tap=match[2] or "out")  # type: ignore[arg-type]
+        return cls(path=match[1], tap=match[2] or "out")
 
 
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -44,7 +44,8 @@ class Selector(Frozen):
 
     rows: tuple[int, ...] | None = Field(default=None, description="Batch rows, or none for all.")
     positions: Literal["all", "prompt", "generated"] | tuple[int, int] = Field(
-        default="all", description="All tokens, those of the prompt, the generated ones, or a range start-stop."
+        default="all",
+        description="All tokens, those of the prompt, the generated ones, or a range start-stop.",
     )
     noise: tuple[Unit, Unit] = Field(default=(0.0, 1.0), description="Noise interval; 1 is pure noise.")
     branch: Literal["cond", "uncond", "both"] = Field(default="cond", description="Guidance branch.")
@@ -88,7 +89,7 @@ class Selector(Frozen):
                     "bad-selector",
                     f"{text!r} is no selector",
                     f"{part!r} is not understood",
-                    "Use rows=0+2, positions=all|prompt|generated|0-16, noise=0.2-0.6, branch=cond|uncond|both.",
+                    "Use rows=0+2, positions=all|prompt|generated|0-16, noise=0.2-0.6, branch=cond|both.",
                 )
         return validated(cls, values, what=f"Selector {text!r}")
 

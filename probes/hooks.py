@@ -22,14 +22,26 @@ from torch import Tensor, nn
 from probes.addresses import HookPoint, Selector
 from probes.errors import WorkbenchError
 
-__all__ = ["Call", "EarlyStop", "Edit", "HookPoint", "PointTable", "Selector", "Subject", "Tape", "Where", "hooked"]
+__all__ = [
+    "Call",
+    "EarlyStop",
+    "Edit",
+    "HookPoint",
+    "PointTable",
+    "Selector",
+    "Subject",
+    "Tape",
+    "Where",
+    "hooked",
+]
 
 
 class EarlyStop(BaseException):
     """Raised inside a subject's forward pass once every point of interest has fired in this call."""
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True)
+class Call:
     """One call of a subject's root module: its arguments, and its place in the session."""
 
     args: tuple[Any, ...]
@@ -209,7 +221,7 @@ class _Session:
             if point.tap != "out":
                 hook = self._gated(self._on_input, point)
                 self.handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-        # `out` and `update` edit the same tensor: one hook per module, so that neither sees the other's change.
+        # `out` and `update` edit the same tensor: one hook per module, so neither sees the other's change.
         behind: dict[str, list[HookPoint]] = {}
         for point in self.points:
             if point.tap != "in":
@@ -329,7 +341,10 @@ def hooked(
 def _preflight(root: nn.Module) -> None:
     if root.training:
         raise WorkbenchError(
-            "training-mode", "The subject is in training mode", "dropout would make runs differ", "Call .eval()."
+            "training-mode",
+            "The subject is in training mode",
+            "dropout would make runs differ",
+            "Call .eval().",
         )
     if type(root).__name__ == "OptimizedModule" or any(
         getattr(module, "_compiled_call_impl", None) is not None for module in (root,)
@@ -349,7 +364,10 @@ def _first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor
     name = next((key for key, value in kwargs.items() if isinstance(value, Tensor)), None)
     if name is None:
         raise WorkbenchError(
-            "no-tensor-input", "A hooked module took no tensor", "there is nothing to read", "Hook another module."
+            "no-tensor-input",
+            "A hooked module took no tensor",
+            "there is nothing to read",
+            "Hook another module.",
         )
     return kwargs[name], lambda new: (args, {**kwargs, name: new})
 
@@ -362,7 +380,10 @@ def _pick(output: Any, member: int) -> Tensor:
     chosen = parts[member]
     if not isinstance(chosen, Tensor):
         raise WorkbenchError(
-            "no-tensor-output", "A hooked module returned no tensor", f"member {member} is not one", "Hook another."
+            "no-tensor-output",
+            "A hooked module returned no tensor",
+            f"member {member} is not one",
+            "Hook another.",
         )
     return chosen
 

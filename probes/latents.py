@@ -36,7 +36,9 @@ class Codes:
 
     def dense(self) -> Tensor:
         """`... n_latents`; only for a few rows."""
-        out = torch.zeros(*self.value.shape[:-1], self.n_latents, dtype=self.value.dtype, device=self.value.device)
+        out = torch.zeros(
+            *self.value.shape[:-1], self.n_latents, dtype=self.value.dtype, device=self.value.device
+        )
         return out.scatter_add_(-1, self.index, self.value)
 
     def only(self, latents: Sequence[int]) -> Codes:
@@ -47,11 +49,15 @@ class Codes:
 
     def csr(self) -> sparse.csr_matrix:
         """All rows flattened, `(row) n_latents`, as a scipy matrix."""
-        value, index = self.value.reshape(-1, self.value.shape[-1]), self.index.reshape(-1, self.index.shape[-1])
+        value, index = (
+            self.value.reshape(-1, self.value.shape[-1]),
+            self.index.reshape(-1, self.index.shape[-1]),
+        )
         active = value != 0
         starts = np.concatenate([[0], active.sum(dim=1).cumsum(0).cpu().numpy()])
         matrix = sparse.csr_matrix(
-            (value[active].cpu().numpy(), index[active].cpu().numpy(), starts), shape=(value.shape[0], self.n_latents)
+            (value[active].cpu().numpy(), index[active].cpu().numpy(), starts),
+            shape=(value.shape[0], self.n_latents),
         )
         matrix.sort_indices()
         return matrix

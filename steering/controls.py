@@ -49,7 +49,10 @@ def random_lever(lever: Lever, level: Level, seed: int) -> Lever:
         pool = pool[[int(i) not in lever.weights and int(i) not in weights for i in pool]]
         if len(pool) == 0:
             raise WorkbenchError(
-                "no-control", "No random latent is left to compare with", "the level is too small", "Skip controls."
+                "no-control",
+                "No random latent is left to compare with",
+                "the level is too small",
+                "Skip controls.",
             )
         chosen = int(pool[torch.randint(len(pool), (), generator=generator(seed, "control", latent))])
         weights[chosen] = weight * float(typical[latent] / typical[chosen])
@@ -78,7 +81,10 @@ def difference_of_means(subject: TextAutoregressive, level: Level, contexts: Con
             counts[kind] += int(chosen.sum())
     if counts.min() == 0:
         raise WorkbenchError(
-            "no-control", "No difference of means can be taken", "one side has no place", "Give longer contexts."
+            "no-control",
+            "No difference of means can be taken",
+            "one side has no place",
+            "Give longer contexts.",
         )
     return (sums[1] / counts[1] - sums[0] / counts[0]).float()
 

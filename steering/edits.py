@@ -52,10 +52,15 @@ def compile_lever(
     wanted = [*latents, *([lever.params.target] if lever.params.target is not None else [])]
     if any(latent >= n or latent < 0 for latent in wanted):
         raise WorkbenchError(
-            "no-such-latent", f"Level {level.name} has no latent {max(wanted)}", f"it has {n}", "Choose another."
+            "no-such-latent",
+            f"Level {level.name} has no latent {max(wanted)}",
+            f"it has {n}",
+            "Choose another.",
         )
     if lever.operation == "swap" and lever.params.target is None:
-        raise WorkbenchError("bad-lever", "A swap needs a target", "none is given", "Choose the latent to swap to.")
+        raise WorkbenchError(
+            "bad-lever", "A swap needs a target", "none is given", "Choose the latent to swap to."
+        )
     operation = OPERATIONS.load(lever.operation)
     donor = _donor_codes(lever, level, subject) if lever.operation == "patch" else None
     weight = torch.zeros(n)
@@ -86,7 +91,9 @@ def compile_levers(
 ) -> tuple[list[Edit], list[LeverEffect]]:
     """Edits of several levers with what each will have done; their order never matters."""
     effects = [LeverEffect() for _ in levers]
-    edits = [compile_lever(lever, probe, subject, effect) for lever, effect in zip(levers, effects, strict=True)]
+    edits = [
+        compile_lever(lever, probe, subject, effect) for lever, effect in zip(levers, effects, strict=True)
+    ]
     return edits, effects
 
 
@@ -120,8 +127,6 @@ def direction_edit(
         return delta
 
     return Edit(level.record.point.point, lever.selector, change)
-
-
 
 
 def _running_rows(x: Tensor, usable: Tensor, where: Where, span: int, memory: _SpanMemory) -> Tensor:

@@ -28,8 +28,12 @@ class Continuation(Frozen):
     prompt: str = Field(description="The prompt it continues.")
     tokens: list[str] = Field(description="Generated token pieces.")
     text: str = Field(description="Generated text.")
-    damage: float | None = Field(default=None, description="Mean change of the unsteered text's log-probability.")
-    damage_per_token: list[float] = Field(default=[], description="The same for each unsteered token, in nats.")
+    damage: float | None = Field(
+        default=None, description="Mean change of the unsteered text's log-probability."
+    )
+    damage_per_token: list[float] = Field(
+        default=[], description="The same for each unsteered token, in nats."
+    )
 
 
 class LeverReport(Frozen):
@@ -106,12 +110,19 @@ def prompt_tokens(subject: TextAutoregressive, prompt: str) -> Tensor:
     """`1 pos` token ids of a prompt, with the beginning-of-text token where the tokenizer adds one."""
     ids: Tensor = subject.tokenizer(prompt, return_tensors="pt").input_ids
     if ids.shape[1] == 0:
-        raise WorkbenchError("empty-prompt", "The prompt is empty", "there is nothing to continue", "Write a prompt.")
+        raise WorkbenchError(
+            "empty-prompt", "The prompt is empty", "there is nothing to continue", "Write a prompt."
+        )
     return ids
 
 
 def _continue(
-    subject: TextAutoregressive, tokens: Tensor, edits: Sequence[Edit], seed: int, new: int, temperature: float
+    subject: TextAutoregressive,
+    tokens: Tensor,
+    edits: Sequence[Edit],
+    seed: int,
+    new: int,
+    temperature: float,
 ) -> Tensor:
     """The generated token ids, `pos`, the end token included."""
     with hooked(subject, write=edits):
@@ -154,7 +165,11 @@ def _described(
 
 def _report(lever: Lever, effect: LeverEffect) -> LeverReport:
     return LeverReport(
-        lever=lever, places=effect.places, moved=effect.moved, share=effect.share, largest_share=effect.largest
+        lever=lever,
+        places=effect.places,
+        moved=effect.moved,
+        share=effect.share,
+        largest_share=effect.largest,
     )
 
 
@@ -178,7 +193,9 @@ def _controls(
                 sum(w * level.space.table.typical[i] * level.space.w_dec[i] for i, w in lever.weights.items())
             )
         )
-        runs.append(ControlRun("difference of means, equal norm", [direction_edit(level, vector, amount, lever)]))
+        runs.append(
+            ControlRun("difference of means, equal norm", [direction_edit(level, vector, amount, lever)])
+        )
     if concept:
         runs.append(ControlRun("a prompt that asks for it", [], prompt_asking_for(concept)))
     return runs
@@ -206,10 +223,12 @@ def _notices(report: Sequence[LeverReport], unsteered: Continuation, steered: Co
     notices = []
     for at, found in enumerate(report, start=1):
         if found.moved == 0:
-            notices.append(f"Lever {at} moved nothing: it changed no activation at any of {found.places} places.")
+            notices.append(
+                f"Lever {at} moved nothing: it changed no activation at any of {found.places} places."
+            )
         elif found.share > LARGE_SHARE:
             notices.append(
-                f"Lever {at} changes the activation by {found.share:.0%} of its norm; above 50 % text breaks down."
+                f"Lever {at} changes the activation by {found.share:.0%} of its norm; above 50 % text decays."
             )
     if report and unsteered.tokens == steered.tokens:
         notices.append("The text did not change: at this strength the levers did not alter any chosen token.")

@@ -1,4 +1,4 @@
-"""Levers as data: which latents, what to do to them, how strongly, where. JSON both ways; imports no torch."""
+"""Levers as data: which latents, what to do to them, how strongly, where. JSON both ways, no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ OPERATIONS = Registry(
     "operation",
     {
         "add": ("probes.operations:add", "Add one typical activation of the latent, whatever is there."),
-        "scale": ("probes.operations:scale", "Multiply what is there: strength −1 removes the latent (ablate)."),
+        "scale": (
+            "probes.operations:scale",
+            "Multiply what is there: strength −1 removes the latent (ablate).",
+        ),
         "set": ("probes.operations:set_to", "Move the latent to a level, in typical activations (clamp)."),
         "cap": ("probes.operations:cap", "Hold the latent down to a level; lower activations stay."),
         "project": ("probes.operations:project", "Take the latent's direction out of the activation."),
@@ -34,7 +37,9 @@ OperationName = Literal["add", "scale", "set", "cap", "project", "swap", "patch"
 class OperationParams(Frozen):
     """What some operations need besides a strength."""
 
-    level: float = Field(default=1.0, description="Level that set and cap aim at, in typical activations.", ge=0, le=100)
+    level: float = Field(
+        default=1.0, description="Level that set and cap aim at, in typical activations.", ge=0, le=100
+    )
     target: int | None = Field(default=None, description="Latent that a swap moves the activation to.", ge=0)
     donor: str = Field(default="", description="Text whose activations a patch copies.", max_length=20_000)
 
@@ -45,12 +50,18 @@ class Lever(Frozen):
     The change of an activation is strength · Σ weight · operation(code), so strength 0 changes nothing.
     """
 
-    level: str = Field(description="Level of the probe the latents belong to.", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    level: str = Field(
+        description="Level of the probe the latents belong to.", pattern=r"^[a-z][a-z0-9_-]{0,31}$"
+    )
     weights: dict[int, float] = Field(description="Latent to weight.", min_length=1, max_length=256)
     operation: OperationName = Field(default="add", description="What to do to the latents' codes.")
-    strength: float = Field(default=1.0, description="Strength; for add, in typical activations.", ge=-100, le=100)
+    strength: float = Field(
+        default=1.0, description="Strength; for add, in typical activations.", ge=-100, le=100
+    )
     where: str = Field(default="", description="Selector, such as positions=generated; empty for everywhere.")
-    params: OperationParams = Field(default=OperationParams(), description="What the operation needs besides.")
+    params: OperationParams = Field(
+        default=OperationParams(), description="What the operation needs besides."
+    )
 
     @field_validator("where")
     @classmethod
@@ -91,7 +102,16 @@ def lever_of(concept: str, strength: float = 1.0, operation: OperationName = "ad
     level, _, latent = concept.partition("/")
     if not level or not latent.isdigit():
         raise WorkbenchError(
-            "bad-concept", f"{concept[:60]!r} is no concept id", "it is not level/number", "Write it like middle/123."
+            "bad-concept",
+            f"{concept[:60]!r} is no concept id",
+            "it is not level/number",
+            "Write it like middle/123.",
         )
-    data = {"level": level, "weights": {int(latent): 1.0}, "strength": strength, "operation": operation, "where": where}
+    data = {
+        "level": level,
+        "weights": {int(latent): 1.0},
+        "strength": strength,
+        "operation": operation,
+        "where": where,
+    }
     return validated(Lever, data, what=f"The lever on {concept}")

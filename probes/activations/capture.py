@@ -41,13 +41,17 @@ class CaptureConfig(Frozen):
     """Run a subject over a corpus and keep its activations at chosen hook points."""
 
     name: str = Field(description="Name of the store to make.", min_length=1, max_length=64)
-    subject: str = Field(default="bundled/smollm2-135m", description="Bundled subject, model folder, GGUF file or hub id.")
+    subject: str = Field(
+        default="bundled/smollm2-135m", description="Bundled subject, model folder, GGUF file or hub id."
+    )
     corpus: str = Field(
         default="bundled/state-of-the-union,bundled/moby-dick",
         description="Text file, folder, .jsonl file or bundled corpus; several separated by commas.",
     )
     layers: tuple[float, ...] = Field(
-        default=(0.2, 0.5, 0.8), description="Where to read, as fractions of the subject's depth.", min_length=1
+        default=(0.2, 0.5, 0.8),
+        description="Where to read, as fractions of the subject's depth.",
+        min_length=1,
     )
     context: int = Field(default=128, description="Tokens per chunk.", ge=8, le=8192)
     max_tokens: int = Field(default=1_200_000, description="Stop after this many tokens.", ge=64)
@@ -56,7 +60,9 @@ class CaptureConfig(Frozen):
     )
     held_out: float = Field(default=0.125, description="Share of documents kept from training.", gt=0, lt=0.9)
     batch: int = Field(default=32, description="Chunks per forward pass.", ge=1, le=1024)
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(default="auto", description="The subject's number type.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="The subject's number type."
+    )
     device: str = Field(default="cpu", description="Where the subject runs.")
     offline: bool = Field(default=True, description="Never fetch a model from a hub.")
     seed: int = Field(default=0, description="Seed of sampled text.", ge=0)
@@ -122,13 +128,19 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
     points = [subject.layer_at(fraction) for fraction in config.layers]
     if len(set(points)) < len(points):
         raise WorkbenchError(
-            "duplicate-level", "Two levels share a layer", f"{subject.name} has {subject.n_layers}", "Spread the fractions."
+            "duplicate-level",
+            "Two levels share a layer",
+            f"{subject.name} has {subject.n_layers}",
+            "Spread the fractions.",
         )
     plan = plan_capture(config, subject)
     target = home() / "stores" / slug(config.name)
     if (target / "manifest.json").is_file():
         raise WorkbenchError(
-            "name-taken", f"A store called {target.name} exists", "a store is never overwritten", "Choose another name."
+            "name-taken",
+            f"A store called {target.name} exists",
+            "a store is never overwritten",
+            "Choose another name.",
         )
     target.mkdir(parents=True, exist_ok=True)
     ensure_space(target, plan.bytes)
@@ -175,7 +187,9 @@ def _parts_of(document: Document, parts: int = 16) -> list[Document]:
         paragraphs = document.text.splitlines(keepends=True)
     size = max(1, -(-len(paragraphs) // parts))
     joined = ["\n\n".join(paragraphs[at : at + size]) for at in range(0, len(paragraphs), size)]
-    made = [Document(f"{document.id}#{n}", text, document.labels) for n, text in enumerate(joined) if text.strip()]
+    made = [
+        Document(f"{document.id}#{n}", text, document.labels) for n, text in enumerate(joined) if text.strip()
+    ]
     return sorted(made, key=lambda part: _hashed(part.id))
 
 
@@ -236,7 +250,11 @@ def _stored(x: Tensor, padding: Tensor | None, point: HookPoint, dtype: torch.dt
         x = x.masked_fill(padding[..., None], 0)
     kept = x.to("cpu", dtype)
     if not bool(torch.isfinite(kept).all()):
-        where = "in the subject itself" if not bool(torch.isfinite(x).all()) else f"only after rounding to {dtype}"
+        where = (
+            "in the subject itself"
+            if not bool(torch.isfinite(x).all())
+            else f"only after rounding to {dtype}"
+        )
         raise WorkbenchError(
             "non-finite",
             f"Activations at {point} are not finite",

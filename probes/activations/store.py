@@ -71,7 +71,9 @@ class StoreIndex(Frozen):
     points: tuple[PointInfo, ...]
     shards: tuple[ShardInfo, ...]
     documents: tuple[DocumentInfo, ...]
-    masked: dict[str, dict[str, float]] = Field(default={}, description="Per point: what outlier masking removed.")
+    masked: dict[str, dict[str, float]] = Field(
+        default={}, description="Per point: what outlier masking removed."
+    )
 
 
 class ActivationStore:
@@ -107,7 +109,7 @@ class ActivationStore:
         )
 
     def point_at(self, fraction: float) -> HookPoint:
-        """The captured point nearest to a fraction of the depth; `WorkbenchError` when none is within 0.05."""
+        """The captured point nearest to a fraction of the depth; refuses when none is within 0.05."""
         near = min(self.index.points, key=lambda info: abs(info.fraction - fraction))
         if abs(near.fraction - fraction) > 0.05:
             held = ", ".join(f"{info.fraction:.2f}" for info in self.index.points)
@@ -184,5 +186,3 @@ class ActivationStore:
 
 def is_special(tokens: Tensor, special_ids: tuple[int, ...]) -> Tensor:
     return torch.isin(tokens.long(), torch.tensor(special_ids or (-1,)))
-
-

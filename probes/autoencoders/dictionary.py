@@ -49,14 +49,18 @@ class Dictionary:
         return self.w_enc.shape[0]
 
     @classmethod
-    def from_training(cls, trained: TopKAutoencoder, point: HookPoint, prefix: str, *, half: bool = True) -> Dictionary:
+    def from_training(
+        cls, trained: TopKAutoencoder, point: HookPoint, prefix: str, *, half: bool = True
+    ) -> Dictionary:
         """Fold the scale, round to half precision (so that what is calibrated is what is saved)."""
         scale = trained.scale
         kept = torch.float16 if half else torch.float32
         parts = (trained.w_enc, trained.b_enc / scale, trained.w_dec, trained.b_dec / scale)
         w_enc, b_enc, w_dec, b_dec = (part.detach().to(kept).float() for part in parts)
         most = min(math.ceil(WIDEST * trained.k), len(w_enc))
-        return cls(w_enc, b_enc, w_dec, b_dec, torch.tensor(0.0), most, unknown_table(len(w_enc), prefix), point)
+        return cls(
+            w_enc, b_enc, w_dec, b_dec, torch.tensor(0.0), most, unknown_table(len(w_enc), prefix), point
+        )
 
     def pre_activations(self, x: Tensor) -> Tensor:
         """`row d` to `row n_latents`, float32."""
@@ -65,7 +69,9 @@ class Dictionary:
     def encode(self, x: Tensor, latents: Sequence[int] | None = None) -> Codes:
         """Codes of rows `... d`, `... most_active`; with `latents`, of those only and in that order."""
         flat = x.reshape(-1, x.shape[-1])
-        parts = [self._encode_block(flat[at : at + ROW_BLOCK]) for at in range(0, max(len(flat), 1), ROW_BLOCK)]
+        parts = [
+            self._encode_block(flat[at : at + ROW_BLOCK]) for at in range(0, max(len(flat), 1), ROW_BLOCK)
+        ]
         shape = (*x.shape[:-1], self.most_active)
         value, index = (torch.cat(part).reshape(shape) for part in zip(*parts, strict=True))
         codes = Codes(index, value, self.n_latents)
@@ -108,7 +114,11 @@ class Dictionary:
         missing = {"w_enc", "b_enc", "w_dec", "b_dec", "threshold", "most_active"} - set(tensors)
         shapes = {name: tuple(part.shape) for name, part in tensors.items()}
         n = len(table)
-        good = not missing and shapes["w_enc"] == shapes["w_dec"] and shapes["b_enc"] == (n,) == shapes["w_enc"][:1]
+        good = (
+            not missing
+            and shapes["w_enc"] == shapes["w_dec"]
+            and shapes["b_enc"] == (n,) == shapes["w_enc"][:1]
+        )
         if not good:
             raise WorkbenchError(
                 "bad-dictionary",
@@ -116,8 +126,9 @@ class Dictionary:
                 f"missing {sorted(missing)}" if missing else f"its shapes do not fit {n} latents: {shapes}",
                 "Train it again, or fetch an undamaged copy.",
             )
-        parts = [tensors[name].float() for name in ("w_enc", "b_enc", "w_dec", "b_dec", "threshold")]
-        return cls(*parts, min(int(tensors["most_active"]), n), table, point)
+        names = ("w_enc", "b_enc", "w_dec", "b_dec", "threshold")
+        w_enc, b_enc, w_dec, b_dec, threshold = (tensors[name].float() for name in names)
+        return cls(w_enc, b_enc, w_dec, b_dec, threshold, min(int(tensors["most_active"]), n), table, point)
 
 
 def unknown_table(n: int, prefix: str) -> LatentTable:

@@ -29,7 +29,7 @@ class _TopK(Function):
     """value, index = the k largest pre-activations, negative ones set to zero."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int
     ) -> tuple[Tensor, Tensor]:
         centred = x - b_dec
@@ -41,7 +41,7 @@ class _TopK(Function):
         return value, index
 
     @staticmethod
-    def backward(ctx: Any, grad_value: Tensor, _: Any) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_value: Tensor, _: Any) -> tuple[Tensor | None, ...]:
         centred, w_enc, value, index = ctx.saved_tensors
         grad = torch.where(value > 0, grad_value, 0.0)
         grad_b = torch.zeros(w_enc.shape[0], dtype=grad.dtype, device=grad.device)
@@ -54,13 +54,13 @@ class _RowGradient(Function):
     """Identity on a decoded batch whose backward gives the decoder its row-sparse gradient."""
 
     @staticmethod
-    def forward(ctx: Any, decoded: Tensor, w_dec: Tensor, value: Tensor, index: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, decoded: Tensor, w_dec: Tensor, value: Tensor, index: Tensor) -> Tensor:
         ctx.save_for_backward(value, index)
         ctx.n = w_dec.shape[0]
         return decoded.view_as(decoded)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         value, index = ctx.saved_tensors
         return grad, accumulate_rows(index, value, grad, ctx.n), None, None
 
@@ -70,11 +70,11 @@ def encode_topk(x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int) 
 
     `x`: `batch d` (no gradient), `w_enc`: `n d`.
     """
-    value, index = _TopK.apply(x, w_enc, b_enc, b_dec, k)
+    value, index = _TopK.apply(x, w_enc, b_enc, b_dec, k)  # type: ignore[no-untyped-call]
     return value, index
 
 
 def decode_sparse(value: Tensor, index: Tensor, w_dec: Tensor) -> Tensor:
     """Σ_j value[b, j] · w_dec[index[b, j]], `batch d`, without the bias."""
     decoded = F.embedding_bag(index, w_dec.detach(), per_sample_weights=value, mode="sum")
-    return _RowGradient.apply(decoded, w_dec, value.detach(), index)
+    return _RowGradient.apply(decoded, w_dec, value.detach(), index)  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ Gao et al. 2024 (scaling and evaluating sparse autoencoders); formulas and conve
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ from probes.autoencoders.sparse import decode_sparse, encode_topk
 from probes.training.objective import Batch
 
 
-class Encoded(NamedTuple):
+@dataclass(frozen=True)
+class Encoded:
     """One batch as the autoencoder sees it: `value`, `index` (`batch k`), `decoded` (`batch d`)."""
 
     x: Tensor
@@ -29,7 +30,9 @@ class TopKAutoencoder(nn.Module):
     `since_fired` counts rows since each latent last fired; a latent is dead after `dead_after` rows.
     """
 
-    def __init__(self, d_model: int, n_latents: int, k: int, *, seed: int, dead_after: int, scale: float = 1.0) -> None:
+    def __init__(
+        self, d_model: int, n_latents: int, k: int, *, seed: int, dead_after: int, scale: float = 1.0
+    ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randn(n_latents, d_model, generator=generator)
@@ -39,6 +42,8 @@ class TopKAutoencoder(nn.Module):
         self.b_enc = nn.Parameter(torch.zeros(n_latents))
         self.b_dec = nn.Parameter(torch.zeros(d_model))
         self.k, self.dead_after = k, dead_after
+        self.scale: Tensor
+        self.since_fired: Tensor
         self.register_buffer("scale", torch.tensor(float(scale)))
         self.register_buffer("since_fired", torch.zeros(n_latents, dtype=torch.long))
         self._last: Encoded | None = None
@@ -64,7 +69,7 @@ class TopKAutoencoder(nn.Module):
     @torch.no_grad()
     def after_step(self) -> None:
         """Unit decoder rows again; count who fired."""
-        self.w_dec /= self.w_dec.norm(dim=1, keepdim=True) + torch.finfo(torch.float32).eps
+        self.w_dec.div_(self.w_dec.norm(dim=1, keepdim=True) + torch.finfo(torch.float32).eps)
         assert self._last is not None
         self.since_fired += self._last.x.shape[0]
         self.since_fired[self._last.index[self._last.value > 0]] = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,12 @@ class Config(Frozen):
 
     name: str = Field(description="Name of the probe to make.", min_length=1, max_length=64)
     store: str = Field(description="Activation store to train on.", min_length=1)
-    low: LevelConfig = Field(default=LevelConfig(depth=0.2), description="The lowest level.")
-    middle: LevelConfig = Field(default=LevelConfig(depth=0.5), description="The middle level.")
+    low: LevelConfig = Field(
+        default=LevelConfig(depth=0.2, optimiser=OptimiserConfig(steps=1200)), description="The lowest level."
+    )
+    middle: LevelConfig = Field(
+        default=LevelConfig(depth=0.5, optimiser=OptimiserConfig(steps=1500)), description="The middle level."
+    )
     high: LevelConfig = Field(
         default=LevelConfig(
             depth=0.8,
@@ -65,7 +70,11 @@ presets: dict[str, dict[str, Any]] = {
         "low": _small(depth=0.2, n_latents=512, k=16, steps=150, batch=512),
         "middle": _small(depth=0.5, n_latents=512, k=16, steps=150, batch=512),
         "high": _small(depth=0.8, span=16, n_latents=128, k=8, steps=150, batch=128, dead_after=5000),
-        "maps": {"rows": 20_000, "minimum_rows": 20, "optimiser": {"steps": 120, "batch": 512, "learning_rate": 0.03}},
+        "maps": {
+            "rows": 20_000,
+            "minimum_rows": 20,
+            "optimiser": {"steps": 120, "batch": 512, "learning_rate": 0.03},
+        },
     },
     "small": {
         "low": _small(depth=0.2, n_latents=2304, k=32, steps=600, batch=1024),
@@ -100,7 +109,10 @@ def work(config: Config, run: Run) -> Path | None:
     target = artefact_path("probe", config.name)
     if target.exists():
         raise WorkbenchError(
-            "name-taken", f"A probe called {target.name} exists", "it is never overwritten", "Choose another name."
+            "name-taken",
+            f"A probe called {target.name} exists",
+            "it is never overwritten",
+            "Choose another name.",
         )
     levels = level_configs(config)
     checkpoint = run.latest_checkpoint()
@@ -123,7 +135,7 @@ def work(config: Config, run: Run) -> Path | None:
         store=config.store,
         seed=config.seed,
         levels=tuple(level.record for level in trained),
-        maps=tuple((a.name, b.name) for a, b in zip(trained, trained[1:], strict=False)),
+        maps=tuple((a.name, b.name) for a, b in pairwise(trained)),
     )
     probe = Probe(record, tuple(trained), ())
     fitted = [_fit(store, low, high, config, run) for low, high in probe.pairs()]
@@ -154,7 +166,9 @@ class _StageProgress:
         self.run.log(self.offset + step, **{f"{self.name}.{key}": value for key, value in values.items()})
 
     def _save(self, step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
-        self.run.save_checkpoint(self.offset + step, tensors, {**state, "stage": self.name, "stage_step": step})
+        self.run.save_checkpoint(
+            self.offset + step, tensors, {**state, "stage": self.name, "stage_step": step}
+        )
 
 
 def _finished(run: Run, name: str) -> dict[str, Tensor] | None:
@@ -176,7 +190,9 @@ def _train_level(
         tensors = {part: checkpoint.tensors(part) for part in ("model", "optimiser")}
         resume = (int(checkpoint.state["stage_step"]), tensors, checkpoint.state)
     run.update(message=f"training level {name}: {rows.n_rows:,} rows")
-    outcome = train(objective, rows.batch_at, level.optimiser, _StageProgress(run, name, offset).progress(), resume)
+    outcome = train(
+        objective, rows.batch_at, level.optimiser, _StageProgress(run, name, offset).progress(), resume
+    )
     if outcome == "stopped":
         return None
     state = {key: value.detach().contiguous() for key, value in objective.module().state_dict().items()}
@@ -186,7 +202,7 @@ def _train_level(
 
 
 def _measured(store: ActivationStore, name: str, config: LevelConfig, state: dict[str, Tensor]) -> Level:
-    """Fold, round, calibrate the threshold on rows kept from training, measure statistics and held-out figures."""
+    """Fold, round, calibrate on rows kept from training, measure statistics and held-out figures."""
     point = store.point_at(config.depth)
     shape = state["w_dec"].shape
     module = TopKAutoencoder(shape[1], shape[0], config.k, seed=0, dead_after=config.dead_after)
@@ -219,7 +235,9 @@ def _fit(store: ActivationStore, low: Level, high: Level, config: Config, run: R
 
 def _figures(probe: Probe, fitted: list[FittedMap]) -> dict[str, Any]:
     figures: dict[str, Any] = {
-        f"{level.name}.{name}": value for level in probe.levels for name, value in level.record.figures.items()
+        f"{level.name}.{name}": value
+        for level in probe.levels
+        for name, value in level.record.figures.items()
     }
     for found in fitted:
         pair = f"{found.map.low}-{found.map.high}"

@@ -29,12 +29,18 @@ class MapConfig(Frozen):
     """How selection maps between neighbouring levels are fitted."""
 
     rows: int = Field(default=200_000, description="Training rows used.", ge=256)
-    candidates: int = Field(default=48, description="Sources per target, the best correlated ones.", ge=1, le=1024)
+    candidates: int = Field(
+        default=48, description="Sources per target, the best correlated ones.", ge=1, le=1024
+    )
     minimum_rows: int = Field(default=60, description="Rows in which a target must fire to be fitted.", ge=1)
-    most_frequent: float = Field(default=0.5, description="Latents that fire more often are left out.", gt=0, le=1)
+    most_frequent: float = Field(
+        default=0.5, description="Latents that fire more often are left out.", gt=0, le=1
+    )
     edge_weight: float = Field(default=0.003, description="γ: price of an open gate.", ge=0)
     optimiser: OptimiserConfig = Field(
-        default=OptimiserConfig(steps=300, batch=1024, learning_rate=0.03, clip_norm=10.0, checkpoint_every=10**6),
+        default=OptimiserConfig(
+            steps=240, batch=1024, learning_rate=0.03, clip_norm=10.0, checkpoint_every=10**6
+        ),
         description="How the gates are optimised.",
     )
 
@@ -57,7 +63,7 @@ class _Scaled(NamedTuple):
 
 
 def correlations(codes: PairedCodes) -> np.ndarray:
-    """Pearson correlation of every (low, high) pair over rows, `n_low n_high` float32; 0 where one is constant."""
+    """Pearson correlation of every (low, high) pair over rows, `n_low n_high`; 0 where one is constant."""
     n = codes.low.shape[0]
     mean_low, mean_high = (np.asarray(part.mean(axis=0)).ravel() for part in (codes.low, codes.high))
     sd_low, sd_high = (
@@ -131,7 +137,9 @@ def fit_map(
     targets, candidates, correlation = candidates_of(train_codes, config)
     weights, r2 = fit_gates(real, test, targets, candidates, config, seed)
     report("fitting the shuffled null")
-    null_targets, null_candidates, _ = candidates_of(PairedCodes(shuffled.low, shuffled.high, train_codes.chunk), config)
+    null_targets, null_candidates, _ = candidates_of(
+        PairedCodes(shuffled.low, shuffled.high, train_codes.chunk), config
+    )
     null_weights, null_r2 = fit_gates(shuffled, test, null_targets, null_candidates, config, seed + 1)
     floor = max(float(np.quantile(null_r2, 0.99)), 0.02) if len(null_r2) else 0.02
     kept = keep_rule(torch.from_numpy(weights)).numpy() & (r2 > floor)[:, None]
@@ -188,7 +196,11 @@ def _fit_block(
     objective = Objective(
         model,
         [Component("predict_selection", PredictSelection(), constant(float(len(targets))))],
-        [Component("edge_count", EdgeCount(), ramp(config.edge_weight * len(targets), steps // 4, steps // 4))],
+        [
+            Component(
+                "edge_count", EdgeCount(), ramp(config.edge_weight * len(targets), steps // 4, steps // 4)
+            )
+        ],
     )
 
     def batch_at(step: int) -> dict[str, Tensor]:
@@ -233,5 +245,6 @@ def _typical(codes: sparse.csr_matrix) -> np.ndarray:
 def _scaled(codes: PairedCodes, low: np.ndarray, high: np.ndarray) -> _Scaled:
     inverse = [sparse.diags(1 / np.where(part > 0, part, 1.0)) for part in (low, high)]
     return _Scaled(
-        (codes.low @ inverse[0]).tocsr().astype(np.float32), (codes.high @ inverse[1]).tocsr().astype(np.float32)
+        (codes.low @ inverse[0]).tocsr().astype(np.float32),
+        (codes.high @ inverse[1]).tocsr().astype(np.float32),
     )

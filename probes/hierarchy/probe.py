@@ -1,4 +1,4 @@
-"""A probe: levels, the selection maps between them, and what was measured of each latent. Saved and opened."""
+"""A probe: levels, the selection maps between them, and what was measured of each latent."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from probes.hierarchy.selection_map import SelectionMap
 from probes.latents import LatentTable
 from probes.tensors import load_tensors, save_tensors
 
+EVERYWHERE = Selector()
 STATISTICS = ("typical", "frequency", "mean_active", "largest", "spread", "spread_floor")
 
 
@@ -34,7 +35,9 @@ class LevelRecord(Frozen):
     rows: RowKind = Field(description="What is encoded at a time.")
     n_latents: int = Field(description="Width of the dictionary.", ge=1)
     k: float = Field(description="Active latents per row that the threshold is calibrated to.", gt=0)
-    figures: dict[str, float] = Field(default={}, description="Held-out metrics, each named with its convention.")
+    figures: dict[str, float] = Field(
+        default={}, description="Held-out metrics, each named with its convention."
+    )
 
 
 class ProbeRecord(Frozen):
@@ -50,12 +53,12 @@ class ProbeRecord(Frozen):
 
 @dataclass(frozen=True)
 class Level:
-    """One storey: a latent space with a selector and a kind of row, and per-latent statistics (`n_latents`)."""
+    """One storey: a latent space, a selector, a kind of row, and per-latent statistics (`n_latents`)."""
 
     record: LevelRecord
     space: Dictionary
     statistics: Mapping[str, Tensor]
-    where: Selector = Selector()
+    where: Selector = EVERYWHERE
 
     @property
     def name(self) -> str:
@@ -96,7 +99,13 @@ class Probe:
 
 
 def save_probe(
-    probe: Probe, target: Path, *, name: str, command: str, parents: Mapping[str, Parent], figures: Mapping[str, Any]
+    probe: Probe,
+    target: Path,
+    *,
+    name: str,
+    command: str,
+    parents: Mapping[str, Parent],
+    figures: Mapping[str, Any],
 ) -> None:
     """Write a probe folder in one step: `probe.json`, one file per level and per map, the manifest last."""
     with commit_directory(target) as folder:
@@ -113,7 +122,9 @@ def open_probe(ref: str | Path) -> Probe:
     """Open a probe by name, path or URL. Raises `WorkbenchError` for whatever is wrong with it."""
     path = resolve(ref, "probe")
     if not (path / MANIFEST).is_file():
-        raise WorkbenchError("no-probe", f"{ref} is no probe", "it has no manifest", "Train it to the end first.")
+        raise WorkbenchError(
+            "no-probe", f"{ref} is no probe", "it has no manifest", "Train it to the end first."
+        )
     record = validated(ProbeRecord, read_json(path / "probe.json"), what=f"The probe {ref}")
     levels = tuple(_open_level(path, level) for level in record.levels)
     maps = tuple(

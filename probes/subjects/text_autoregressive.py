@@ -47,15 +47,16 @@ class TextAutoregressive:
 
     kind = "text_autoregressive"
 
-    def __init__(self, model: nn.Module, tokenizer: Any, *, name: str, revision: str = "") -> None:
-        self.model = model.eval().requires_grad_(False)
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, revision: str = "") -> None:
+        self.model: Any = model.eval().requires_grad_(False)
+        text_config = self.model.config.get_text_config()
         self.name, self.revision = name, revision
         self.facts = TokenizerFacts.read(tokenizer) if tokenizer is not None else TokenizerFacts.absent(model)
         self.tokenizer = tokenizer
         self.root: nn.Module = getattr(model, getattr(model, "base_model_prefix", ""), model)
-        self.blocks_path, self.blocks = _find_blocks(model, model.config.get_text_config())
+        self.blocks_path, self.blocks = _find_blocks(model, text_config)
         self.n_layers = len(self.blocks)
-        self.d_model = int(model.config.get_text_config().hidden_size)
+        self.d_model = int(text_config.hidden_size)
         self.points = PointTable(model, [self.layer_point(i) for i in range(self.n_layers)])
         self.lock = threading.RLock()
         self._progress: _Progress | None = None
@@ -94,9 +95,8 @@ class TextAutoregressive:
     def where(self, call: Call) -> Where:
         """Positions, padding and which tokens were generated, from the call's own arguments."""
         tokens = call.kwargs.get("input_ids", call.args[0] if call.args else None)
-        embedded = call.kwargs.get("inputs_embeds")
-        shape = (tokens if tokens is not None else embedded).shape[:2]
-        device = (tokens if tokens is not None else embedded).device
+        given: Tensor = tokens if tokens is not None else call.kwargs["inputs_embeds"]
+        shape, device = given.shape[:2], given.device
         past = _past_length(call.kwargs)
         if past is None:  # without a cache every call starts at the first token again
             past = self._progress.seen if self._progress and self._progress.cached else 0
@@ -133,7 +133,9 @@ class TextAutoregressive:
     def logits(self, tokens: Tensor, padding: Tensor | None = None) -> Tensor:
         """Next-token logits, `batch pos vocabulary`, float32."""
         mask = None if padding is None else (~padding).long()
-        return self.model(input_ids=tokens.to(self.device), attention_mask=mask, use_cache=False).logits.float()
+        return self.model(
+            input_ids=tokens.to(self.device), attention_mask=mask, use_cache=False
+        ).logits.float()
 
     @torch.no_grad()
     def activations(
@@ -179,7 +181,9 @@ class TextAutoregressive:
     def _blocks_return_tuples(self) -> bool:
         if not hasattr(self, "_tuples"):
             seen: list[bool] = []
-            handle = self.blocks[0].register_forward_hook(lambda _m, _a, out: seen.append(isinstance(out, tuple)))
+            handle = self.blocks[0].register_forward_hook(
+                lambda _m, _a, out: seen.append(isinstance(out, tuple))
+            )
             try:
                 self.run(torch.zeros(1, 2, dtype=torch.long))
             finally:
@@ -258,7 +262,7 @@ class TextAutoregressive:
         return next(self.model.parameters()).dtype
 
 
-class _GumbelNoise(LogitsProcessor):  # type: ignore[misc]
+class _GumbelNoise(LogitsProcessor):
     """Turns greedy choice into sampling with noise that is a function of (seed, step)."""
 
     def __init__(self, seeds: Sequence[int], prompt_length: int) -> None:

@@ -22,7 +22,9 @@ class ReviveConfig(Frozen):
 
     weight: float = Field(default=1 / 32, description="Weight of the auxiliary loss.", ge=0, le=10)
     k: int = Field(default=64, description="Dead latents used per row.", ge=1)
-    every: int = Field(default=8, description="Use one row in this many (the full batch costs more than the step).", ge=1)
+    every: int = Field(
+        default=8, description="Use one row in this many (the full batch costs more than the step).", ge=1
+    )
 
 
 class Revive:

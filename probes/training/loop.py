@@ -25,8 +25,12 @@ class OptimiserConfig(Frozen):
     batch: int = Field(default=2048, description="Rows per step.", ge=1, le=1_048_576)
     learning_rate: float = Field(default=2e-3, description="Peak learning rate.", gt=0, le=1)
     warm_up: float = Field(default=0.05, description="Share of steps with a rising rate.", ge=0, le=1)
-    decay: float = Field(default=0.3, description="Share of steps, at the end, with a falling rate.", ge=0, le=1)
-    clip_norm: float = Field(default=1.0, description="Largest gradient norm; larger ones are scaled down.", gt=0)
+    decay: float = Field(
+        default=0.3, description="Share of steps, at the end, with a falling rate.", ge=0, le=1
+    )
+    clip_norm: float = Field(
+        default=1.0, description="Largest gradient norm; larger ones are scaled down.", gt=0
+    )
     log_every: int = Field(default=20, description="Steps between logged values.", ge=1)
     checkpoint_every: int = Field(default=500, description="Steps between checkpoints.", ge=1)
 
@@ -75,8 +79,8 @@ def train(
             group["lr"] = config.learning_rate * rate(step)
         terms = objective.terms(batch_at(step), step)
         optimiser.zero_grad(set_to_none=True)
-        loss = torch.stack([value for value in terms.values()]).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = torch.stack(list(terms.values())).sum()
+        loss.backward()
         objective.before_step()
         norm = torch.nn.utils.clip_grad_norm_(module.parameters(), config.clip_norm)
         if bool(torch.isfinite(norm)) and bool(torch.isfinite(loss)):
@@ -104,7 +108,10 @@ def _state_of(module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict
     moments: dict[str, Tensor] = {}
     for number, values in optimiser.state_dict()["state"].items():
         moments |= {f"{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
-    return {"model": {k: v.detach().contiguous() for k, v in module.state_dict().items()}, "optimiser": moments}
+    return {
+        "model": {k: v.detach().contiguous() for k, v in module.state_dict().items()},
+        "optimiser": moments,
+    }
 
 
 def _load_moments(optimiser: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
