@@ -24,10 +24,9 @@ HALO = ", ".join(["0 0 3px var(--body-background-fill, transparent)"] * 3)
 INK = "#767d87"  # readable on white and on near-black; the page may set its own
 BIN_WIDTHS, BIN_ALPHAS = (0.8, 1.3, 2.1, 3.2), (0.30, 0.42, 0.58, 0.80)
 CURVE_LIMIT, WEBGL_LIMIT = 500, 2000
-_EVEN = np.linspace(0, 1, 12)
-CURVE = _EVEN * _EVEN * (3 - 2 * _EVEN)  # places along a curve, denser at its bent ends
+CURVE = np.linspace(0, 1, 8)  # a spline through these points looks like a drawn S
 WIDE = 640  # pixels from which level names get a gutter of their own
-GUTTER = 150
+GUTTER, NARROW_GUTTER = 150, 52
 
 
 def layered_figure(graph: ConceptGraph, view: ViewSpec | None = None) -> dict[str, Any]:
@@ -85,7 +84,9 @@ def _edge_traces(
         confirmed = verdict in ("composed", "carried")
         sense = _sense(graph.edges["effect"][row]) if confirmed else ""
         groups.setdefault((int(b) if confirmed else -1, verdict, sense), []).append(int(row))
-    t = CURVE if kind == "scatter" and len(shown.edges) <= CURVE_LIMIT else CURVE[[0, -1]]
+    curved = kind == "scatter" and len(shown.edges) <= CURVE_LIMIT
+    t = CURVE if curved else CURVE[[0, -1]]
+    shape = {"shape": "spline"} if curved else {}
     named: set[str] = set()
     traces: list[dict[str, Any]] = []
     for (b, verdict, sense), rows in sorted(groups.items(), reverse=True):
@@ -98,7 +99,7 @@ def _edge_traces(
                 "legendgroup": name,
                 "showlegend": name not in named,
                 **_lines(graph, rows, x, y, t),
-                "line": _line_style(b, verdict, sense),
+                "line": _line_style(b, verdict, sense) | shape,
                 "hoverinfo": "skip",
             }
         )
@@ -204,7 +205,7 @@ def _labels(
         Anchor(row=int(i), x=float(x[i]), y=float(y[i]), text=graph.nodes["label"][i], pull=float(pull[i]))
         for i in shown.nodes
     ]
-    return placed_labels(anchors, view.width - 20 - (GUTTER if view.width >= WIDE else 0))
+    return placed_labels(anchors, view.width - 20 - _gutter(view))
 
 
 def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) -> dict[str, Any]:
@@ -216,7 +217,7 @@ def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) ->
         own = y[shown.nodes[graph.level_index[shown.nodes] == k]]
         half = float(np.abs(own - storey).max(initial=0.0)) + 0.06
         bands.append(_band(storey - half, storey + half))
-        names.append(_level_name(graph, k, storey if wide else storey + half, wide))
+        names.append(_level_name(graph, k, storey, wide))
     return {
         "title": {
             "text": esc_plotly(shown.caption, 120), "font": {"size": 12},
@@ -225,7 +226,7 @@ def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) ->
         "font": {"color": INK, "size": 12, "family": "system-ui, -apple-system, Segoe UI, sans-serif"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 10 + (GUTTER if wide else 0), "r": 10, "t": 30, "b": 10},
+        "margin": {"l": 10 + _gutter(view), "r": 10, "t": 30, "b": 10},
         "autosize": True,
         "xaxis": {"visible": False, "range": [-0.01, 1.01], "zeroline": False},
         "yaxis": {"visible": False, "range": [-0.24, top + 0.26], "zeroline": False},
@@ -252,16 +253,19 @@ def _band(low: float, high: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _gutter(view: ViewSpec) -> int:
+    """Pixels left of the picture for the names of the levels."""
+    return GUTTER if view.width >= WIDE else NARROW_GUTTER
+
+
 def _level_name(graph: ConceptGraph, k: int, y: float, wide: bool) -> dict[str, Any]:
-    """The name of a level: in the gutter with its hook point, or small inside its band."""
+    """The name of a level in the gutter; with its hook point and kind of row where there is room."""
     level = graph.meta.levels[k]
-    name = f"<b>{esc_plotly(level.name)}</b>"
-    place = {"x": 0, "xanchor": "right", "xshift": -8, "yanchor": "middle", "align": "right"} if wide else {
-        "x": 0, "xanchor": "left", "yanchor": "top"
-    }  # fmt: skip
+    name = f"<b>{esc_plotly(level.name, 24 if wide else 8)}</b>"
+    more = f"<br>{esc_plotly(level.hook_point, 24)}<br>{esc_plotly(level.row, 24)}" if wide else ""
     return {
-        "xref": "paper", "yref": "y", "y": y, "showarrow": False, "font": {"size": 11}, **place,
-        "text": f"{name}<br>{esc_plotly(level.hook_point, 24)}<br>{esc_plotly(level.row, 24)}" if wide else name,
+        "xref": "paper", "yref": "y", "x": 0, "y": y, "xanchor": "right", "xshift": -8, "yanchor": "middle",
+        "align": "right", "showarrow": False, "font": {"size": 11}, "text": name + more,
     }  # fmt: skip
 
 

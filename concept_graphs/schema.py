@@ -55,8 +55,8 @@ class GraphFile(Frozen):
     schema_version: Literal[1] = Field(description="Version of this format.")
     kind: Literal["concept-graph"] = Field(description="Always concept-graph.")
     meta: GraphMeta
-    nodes: NodeTable.Columns  # type: ignore[valid-type, name-defined]
-    edges: EdgeTable.Columns  # type: ignore[valid-type, name-defined]
+    nodes: NodeTable.Columns  # type: ignore[valid-type]
+    edges: EdgeTable.Columns  # type: ignore[valid-type]
 
 
 class ExamplesFile(RootModel[dict[ConceptId, list[Example]]]):

@@ -29,6 +29,7 @@ State = Literal["queued", "running", "stopping", "stopped", "done", "failed", "l
 ACTIVE: frozenset[str] = frozenset({"queued", "running", "stopping"})
 _BEAT_SECONDS = 0.5
 _SILENT_SECONDS = 600
+_LEAVING_SECONDS = 5
 
 
 class Status(Frozen):
@@ -154,10 +155,7 @@ class Run:
         """
         handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self._busy() from None
+            self._take(handle)
             # Some network file systems grant every lock: the status file is asked as well.
             if self._written().pid != os.getpid() and self.status().state in {"running", "stopping"}:
                 raise self._busy()
@@ -170,6 +168,17 @@ class Run:
                 self._metrics.close()
                 self._metrics = None
             os.close(handle)
+
+    def _take(self, handle: int) -> None:
+        """Take the kernel lock. A holder that has written how it ended is about to let go: wait for it."""
+        end = time.monotonic() + _LEAVING_SECONDS
+        while True:
+            try:
+                return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self._written().state in ACTIVE or time.monotonic() > end:
+                    raise self._busy() from None
+                time.sleep(0.02)
 
     def _busy(self) -> WorkbenchError:
         holder = self._written()

@@ -176,6 +176,23 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_run(run: Run) -> None
     assert run.status().pid == os.getpid()
 
 
+def test_a_holder_that_has_ended_is_waited_for(run: Run) -> None:
+    code = """
+import time
+with run.lock():
+    run.begin()
+    run.update(state='stopped')
+    print('ended', flush=True)
+    time.sleep(0.4)
+"""
+    holder = child(code, run.path)
+    assert holder.stdout is not None and holder.stdout.readline() == "ended\n"
+    with run.lock():
+        run.begin()
+    holder.wait()
+    assert run.status().pid == os.getpid()
+
+
 def test_one_writer_even_where_locks_always_succeed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     holder = child("with run.lock():\n run.begin(); print('held', flush=True); input()", run.path)
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"

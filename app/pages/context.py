@@ -1,0 +1,29 @@
+"""What every page is given: settings, graphs, the pool of subjects, and state shared between tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.graphs import GraphLibrary
+from app.models import ModelPool
+from app.settings import Settings
+
+Compare = Callable[..., Any]
+
+
+@dataclass
+class PageContext:
+    """Made once per page build. `rack`, `graph_ref` and `pins` are gradio state of the session."""
+
+    settings: Settings
+    graphs: GraphLibrary
+    pool: ModelPool
+    compare: Compare
+    default_graph: str
+    graph_ref: Any = None
+    rack: Any = None
+    pins: Any = None
+    tabs: Any = None
+    shared: dict[str, Any] = field(default_factory=dict)

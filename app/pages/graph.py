@@ -1,0 +1,205 @@
+"""The Graph page: the picture, the inspector of a concept, and the table that says the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+from gradio.context import Context
+
+from app.components.concept_card import ConceptCard
+from app.components.concept_graph import ConceptGraphView
+from app.components.lever_rack import LeverRow, rack_of, with_lever
+from app.components.notice_bar import NoticeBar, notices
+from app.components.view_bar import DEFAULT_VIEW, ViewBar
+from app.graphs import OpenGraph, view_json
+from app.pages.context import PageContext
+from app.pages.inspect import card
+from concept_graphs.view import ViewSpec
+from probes.configs import validated
+from probes.errors import WorkbenchError
+
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+STEPS = (
+    "Click a concept: the inspector shows what excites it and which edges survived intervention.",
+    "Press + lever to put it on the rack.",
+    "Open Steer, move the slider and compare the two texts.",
+)
+HEADERS = ["concept", "label", "level", "frequency", "label finds it", "confirmed edges"]
+PUT_IN_ADDRESS = """(graph, concept) => { const u = new URL(location);
+  if (graph) u.searchParams.set("graph", graph); if (concept) u.searchParams.set("concept", concept);
+  history.replaceState(null, "", u); }"""
+
+
+def spec_of(view: Any) -> ViewSpec:
+    """The toolbar's value as a view. Raises `WorkbenchError` for what the toolbar cannot send."""
+    given = {**DEFAULT_VIEW, **(view if isinstance(view, dict) else {})}
+    return validated(
+        ViewSpec,
+        {
+            "search": given["search"],
+            "levels": given["levels"],
+            "min_effect": given["min_effect"],
+            "top_k": given["top_k"],
+            "show_composed": given["composed"],
+            "show_carried": given["carried"],
+            "show_unsupported": given["unsupported"],
+            "show_untested": given["unsupported"],
+        },
+        what="The view",
+    )
+
+
+def picture(opened: OpenGraph, view: Any) -> dict[str, Any]:
+    """The value of the graph component: where its figure is fetched."""
+    spec = spec_of(view).model_dump(mode="json", exclude_defaults=True)
+    ref, text = quote(opened.ref, safe=""), quote(json.dumps(spec, sort_keys=True))
+    graph = opened.graph
+    label = f"{graph.meta.title}: {len(graph.nodes)} concepts on {len(graph.meta.levels)} levels"
+    return {"url": f"/graph/view.json?ref={ref}&stamp={opened.stamp}&view={text}", "key": opened.ref, "label": label}
+
+
+def table_of(opened: OpenGraph) -> list[list[str]]:
+    """The accessible twin of the picture, the best connected concepts first."""
+    graph = opened.graph
+    confirmed: dict[str, int] = {}
+    for at in range(len(graph.edges)):
+        if graph.confirmed[at]:
+            for end in ("source", "target"):
+                name = graph.edges[end][at]
+                confirmed[name] = confirmed.get(name, 0) + 1
+    rows = [
+        [
+            node.id,
+            node.label,
+            node.level,
+            f"{node.frequency:.3%}",
+            "–" if node.detection is None else f"{node.detection:.2f}",
+            str(confirmed.get(node.id, 0)),
+        ]
+        for node in graph.nodes
+    ]
+    return sorted(rows, key=lambda row: -int(row[5]))
+
+
+def build(context: PageContext) -> None:
+    """Build the page inside the current tab."""
+    library = context.graphs
+    names = library.names()
+    start = context.default_graph if context.default_graph in names else (names[0] if names else None)
+    context.graph_ref = gr.State(start or "")
+    chosen = gr.State("")
+    bar = NoticeBar(notices(tour=STEPS), elem_id="graph-notices")
+    with gr.Row(equal_height=True, elem_classes="fc-top"):
+        name = gr.Dropdown(names, value=start, label="Graph", elem_id="graph-name", scale=1, min_width=180)
+        with gr.Column(scale=5, min_width=320):
+            view = ViewBar(elem_id="graph-view")
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=7, min_width=320):
+            plot = ConceptGraphView({}, elem_id="graph-plot", selected="", marked=[])
+        with gr.Column(scale=4, min_width=300):
+            inspector = ConceptCard({"message": "Click a concept to see its evidence."}, elem_id="inspector")
+    with gr.Accordion("Table of all concepts", open=False):
+        table = gr.Dataframe(
+            headers=HEADERS, datatype="str", interactive=False, wrap=True, elem_id="graph-table", max_height=420
+        )
+
+    def opened_graph(ref: str) -> tuple[Any, ...]:
+        try:
+            opened = library.open(ref)
+        except WorkbenchError as error:
+            return ref, {"message": str(error)}, gr.update(), [], notices([str(error)])
+        levels = [level.name for level in opened.graph.meta.levels]
+        said = notices(opened.graph.meta.warnings, tour=STEPS)
+        return ref, picture(opened, DEFAULT_VIEW), gr.update(levels=levels), table_of(opened), said
+
+    shown = [context.graph_ref, plot, view, table, bar]
+    name.change(opened_graph, inputs=name, outputs=shown, **QUIET)
+
+    def redraw(ref: str, value: Any) -> Any:
+        try:
+            return picture(library.open(ref), value)
+        except WorkbenchError as error:
+            return {"message": str(error)}
+
+    view.change(redraw, inputs=[context.graph_ref, view], outputs=plot, **QUIET)
+
+    def inspect(ref: str, rack: Any, concept: str) -> tuple[Any, Any, str]:
+        try:
+            levers = frozenset(lever.concept for lever in rack_of(rack).levers)
+            return card(library.open(ref), concept, levers), gr.update(selected=concept), concept
+        except WorkbenchError as error:
+            return {"message": str(error)}, gr.update(selected=""), ""
+
+    def clicked(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any, str]:
+        return inspect(ref, rack, _text(event, "id"))
+
+    def picked(ref: str, rack: Any, rows: Any, event: gr.SelectData) -> tuple[Any, Any, str]:
+        row = event.row_value if isinstance(event.row_value, list) else []
+        return inspect(ref, rack, str(row[0]) if row else "")
+
+    target = [inspector, plot, chosen]
+    inputs = [context.graph_ref, context.rack]
+    for component, event in ((plot, "node_click"), (inspector, "concept_open")):
+        made = getattr(component, event)(clicked, inputs=inputs, outputs=target, **QUIET)
+        made.then(None, inputs=[context.graph_ref, chosen], js=PUT_IN_ADDRESS, **QUIET)
+    table.select(picked, inputs=[*inputs, table], outputs=target, **QUIET)
+
+    def rename(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any]:
+        concept = _text(event, "id")
+        opened = library.rename(ref, concept, _text(event, "label"))
+        return inspect(ref, rack, concept)[0], picture(opened, DEFAULT_VIEW)
+
+    inspector.label_save(rename, inputs=inputs, outputs=[inspector, plot], **QUIET)
+
+    def add_lever(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any, Any]:
+        opened = library.open(ref)
+        node = opened.graph.node(_text(event, "id"))
+        row = LeverRow(
+            key=node.id,
+            concept=node.id,
+            label=node.label,
+            level=node.level,
+            level_index=opened.graph.level_of(node.level),
+        )
+        try:
+            filled = with_lever(rack_of(rack), row)
+        except WorkbenchError as error:
+            raise gr.Error(str(error)) from None
+        value = filled.model_dump(mode="json")
+        marked = [lever.concept for lever in filled.levers]
+        return value, inspect(ref, value, node.id)[0], gr.update(marked=marked)
+
+    inspector.lever_add(add_lever, inputs=inputs, outputs=[context.rack, inspector, plot], **QUIET)
+    blocks = Context.root_block
+    assert blocks is not None
+
+    def arrive(request: gr.Request) -> tuple[Any, ...]:
+        asked = dict(request.query_params)
+        known = library.names()
+        ref = asked.get("graph", start or "")
+        if ref not in known:
+            ref = start or ""
+        if not ref:
+            nothing = "There is no graph yet. Train a probe and extract one on the Train page."
+            return "", {"message": nothing}, gr.update(), [], notices([nothing]), {"message": nothing}, gr.update()
+        made = opened_graph(ref)
+        found = inspect(ref, None, asked["concept"]) if asked.get("concept") else None
+        message = {"message": "Click a concept to see its evidence."}
+        return (*made, found[0] if found else message, gr.update(choices=known, value=ref))
+
+    blocks.load(arrive, outputs=[*shown, inspector, name], **QUIET)
+
+
+def figure_of(context_graphs: Any, ref: str, view: ViewSpec) -> dict[str, Any]:
+    """What `/graph/view.json` answers."""
+    return view_json(context_graphs.open(ref), view)
+
+
+def _text(event: gr.EventData, key: str) -> str:
+    """One field of what the browser sent, as a short string: it is outside data."""
+    data = event._data if isinstance(event._data, dict) else {}
+    value = data.get(key, "")
+    return value[:200] if isinstance(value, str) else ""

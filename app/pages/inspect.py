@@ -1,0 +1,110 @@
+"""The value of the inspector: one concept of a graph as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.components.token_strip import token_cells
+from app.graphs import OpenGraph
+from concept_graphs.tables import Edge, Node
+from concept_graphs.text import visible_token
+
+MOST_EDGES = 12
+NULL_NOTE = (
+    "Effect: change of the higher code, in its standard deviations, when the lower concept is ablated where "
+    "it fires in held-out text; 95 % interval over chunks. The grey band is the null: the same places and the "
+    "same size along a random decoder direction. Composed: something is left with the direct residual path held."
+)
+
+
+def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A `ConceptCard` value. Raises `WorkbenchError` for an unknown concept."""
+    graph = opened.graph
+    node = graph.node(concept)
+    children, parents = graph.children(concept), graph.parents(concept)
+    return {
+        "id": node.id,
+        "level": node.level,
+        "level_index": graph.level_of(node.level),
+        "label": node.label,
+        "original": opened.original.get(concept, node.label),
+        "edited": concept in opened.original,
+        "is_lever": concept in levers,
+        "figures": _figures(node, len(graph.examples.get(concept, []))),
+        "children": [_edge(opened, edge, edge.source) for edge in children[:MOST_EDGES]],
+        "children_more": _more(len(children)),
+        "parents": [_edge(opened, edge, edge.target) for edge in parents[:MOST_EDGES]],
+        "parents_more": _more(len(parents)),
+        "null_note": NULL_NOTE if children or parents else "",
+        "examples": [
+            {
+                "document": example.document,
+                "source": f"{example.document}, token {example.position:,}",
+                "tokens": token_cells(example.tokens, example.values, peak=example.peak),
+            }
+            for example in graph.examples.get(concept, [])
+        ],
+        "promoted": [{"shown": visible_token(t), "score": score} for t, score in node.promoted],
+        "suppressed": [{"shown": visible_token(t), "score": score} for t, score in node.suppressed],
+    }
+
+
+def _figures(node: Node, examples: int) -> list[dict[str, str]]:
+    detection = "–" if node.detection is None else f"{node.detection:.2f}"
+    low, high = node.detection_low, node.detection_high
+    interval = "" if low is None or high is None else f"[{low:.2f}, {high:.2f}], n {node.detection_n:,}"
+    ratio = node.spread / node.spread_floor if node.spread and node.spread_floor else None
+    return [
+        {"name": "frequency", "value": f"{node.frequency:.2%}", "note": "share of rows"},
+        {"name": "typical", "value": f"{node.typical:.3g}", "note": "95 % quantile when on"},
+        {
+            "name": "label finds it",
+            "value": detection,
+            "note": interval,
+            "help": "Area under the ROC curve on held-out text; 0.5 is chance, higher is better.",
+        },
+        {
+            "name": "spread",
+            "value": "–" if ratio is None else f"{ratio:.1f}",
+            "note": "rows per chunk where it occurs",
+            "help": "Participation ratio over its floor for this kind of row.",
+        },
+        {
+            "name": "seed agreement",
+            "value": "–" if node.seed_agreement is None else f"{node.seed_agreement:.2f}",
+            "note": "best decoder cosine in other seeds",
+        },
+        {"name": "examples", "value": str(examples), "note": "of different documents"},
+    ]
+
+
+def _edge(opened: OpenGraph, edge: Edge, other: str) -> dict[str, Any]:
+    return {
+        "id": other,
+        "label": opened.graph.node(other).label,
+        "verdict": edge.verdict,
+        "effect": edge.effect,
+        "low": edge.effect_low,
+        "high": edge.effect_high,
+        "null95": edge.null95,
+        "detail": _detail(edge),
+    }
+
+
+def _detail(edge: Edge) -> str:
+    parts = [f"{edge.source} to {edge.target}: {edge.verdict}"]
+    named = (
+        ("effect", edge.effect),
+        ("null 95 %", edge.null95),
+        ("held", edge.held),
+        ("p", edge.p),
+        ("correlation", edge.correlation),
+        ("bootstrap", edge.frequency),
+        ("cosine", edge.cosine),
+    )
+    parts += [f"{name} {value:.3g}" for name, value in named if value is not None]
+    return "; ".join([*parts, f"n {edge.n} chunks, {edge.places} places"])
+
+
+def _more(count: int) -> str:
+    return f"{count - MOST_EDGES} weaker edges are in the table" if count > MOST_EDGES else ""

@@ -1,0 +1,119 @@
+"""The workbench as a web application: one page of tabs, its own static files, guarded and offline."""
+
+from __future__ import annotations
+
+import socket
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from starlette.middleware.gzip import GZipMiddleware
+
+from app.components.base import WEB
+from app.components.theme import theme
+from app.graphs import GraphLibrary, parsed_view, view_json
+from app.models import subject_pool
+from app.pages.context import Compare, PageContext
+from app.pages.steer import compare_on_graph, new_rack
+from app.security import Guard
+from app.settings import Settings
+from app.static import static_routes
+from probes.errors import WorkbenchError
+
+DEFAULT_GRAPH = "bundled/text"
+# In the order of the work; a page is a module with `build(context)`.
+PAGES = {
+    "Graph": "app.pages.graph",
+    "Steer": "app.pages.steer",
+    "Train": "app.pages.train",
+    "Runs": "app.pages.runs",
+    "Report": "app.pages.report",
+}
+
+
+def create_app(settings: Settings, *, compare: Compare = compare_on_graph, pool: Any = None) -> FastAPI:
+    """The whole application. `compare` and `pool` can be exchanged, so that pages are tested without a model."""
+    library = GraphLibrary()
+    context = PageContext(
+        settings=settings,
+        graphs=library,
+        pool=pool or subject_pool(dtype=settings.dtype, device=_device(settings), offline=settings.offline),
+        compare=compare,
+        default_graph=_default_graph(library),
+    )
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(static_routes())
+
+    @app.get("/graph/view.json")
+    def view(ref: str = "", view: str = "", width: int = 1000) -> JSONResponse:
+        try:
+            return JSONResponse(view_json(library.open(ref[:200]), parsed_view(view[:4000], width)))
+        except WorkbenchError as error:
+            return JSONResponse({"message": str(error)}, status_code=404)
+
+    app.add_middleware(GZipMiddleware, minimum_size=2000)
+    app.add_middleware(Guard, hosts=(settings.host,))
+    mounted = gr.mount_gradio_app(
+        app,
+        build_page(context),
+        path="/",
+        allowed_paths=[],
+        max_file_size="20mb",
+        show_error=False,
+        footer_links=[],
+        theme=theme(),
+        css=(WEB / "fulcrum.css").read_text(encoding="utf-8"),
+    )
+    assert isinstance(mounted, FastAPI)
+    return mounted
+
+
+def build_page(context: PageContext) -> gr.Blocks:
+    """All tabs on one page: events cannot cross pages, and a lever travels from Graph to Steer."""
+    with gr.Blocks(title="Fulcrum", analytics_enabled=False) as page:
+        context.rack = new_rack(render=False)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            context.tabs = tabs
+            for name, module in PAGES.items():
+                if find_spec(module) is not None:
+                    with gr.Tab(name, id=name.lower(), elem_id=f"tab-{name.lower()}"):
+                        import_module(module).build(context)
+    page.queue(default_concurrency_limit=2, max_size=32)
+    return page
+
+
+def serve(settings: Settings) -> None:
+    """Serve until interrupted. Raises `WorkbenchError` when the port is taken."""
+    import uvicorn
+
+    _free_port(settings)
+    app = create_app(settings)
+    print(f"Fulcrum is at http://{settings.host}:{settings.port}", flush=True)
+    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2)
+
+
+def _free_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise WorkbenchError(
+                "port-in-use",
+                f"Port {settings.port} on {settings.host} cannot be used",
+                error.strerror or str(error),
+                "Stop the other server, or choose another port with --port.",
+            ) from error
+
+
+def _default_graph(library: GraphLibrary) -> str:
+    names = library.names()
+    return DEFAULT_GRAPH if DEFAULT_GRAPH in names or not names else names[0]
+
+
+def _device(settings: Settings) -> str:
+    return "cpu" if settings.device == "auto" else settings.device

@@ -1,0 +1,73 @@
+"""Build the bundled text probe and graph from scratch: capture, train three seeds, extract the graph.
+
+Run as `make assets-text`. The activation store (about 11 GB) and the runs stay in a scratch folder; what
+ships is copied to assets/probes and assets/graphs. An interrupted build goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LICENCE = "Apache-2.0 (weights learnt here from SmolLM2-135M-Instruct, Apache-2.0; texts: see assets/corpora)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--scratch", type=Path, default=ROOT / "build" / "assets-text", help="Folder for the store."
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="How many probes to train.")
+    parser.add_argument("--tokens", type=int, default=2_500_000, help="Most tokens to capture.")
+    options = parser.parse_args()
+    home = options.scratch.resolve()
+    os.environ["FULCRUM_HOME"] = str(home)
+    sys.path.insert(0, str(ROOT))
+    probes = [f"text-{seed}" for seed in range(options.seeds)]
+    job(home / "stores" / "text", "capture", "--name", "text", "--max-tokens", str(options.tokens))
+    for seed, name in enumerate(probes):
+        job(home / "probes" / name, "train", "--name", name, "--store", "text", "--seed", str(seed))
+    others = ["--seed-probes", ",".join(probes[1:])] if len(probes) > 1 else []
+    job(home / "graphs" / "text", "graph", "--name", "text", "--probe", probes[0], "--store", "text", *others)
+    ship(home, probes)
+
+
+def job(made: Path, kind: str, *flags: str) -> None:
+    """Run a command of the workbench unless what it makes is there; an earlier try is resumed."""
+    if (made / "manifest.json").is_file():
+        print(f"{kind}: {made.name} is there")
+        return
+    for record in sorted((made.parents[1] / "runs").glob("*/config.json")):
+        asked = json.loads(record.read_text())
+        if asked["kind"] == kind and asked["config"].get("name") == made.name:
+            subprocess.run([sys.executable, "-m", "app", "work", str(record.parent)], cwd=ROOT, check=True)
+            return
+    subprocess.run([sys.executable, "-m", "app", kind, *flags], cwd=ROOT, check=True)
+
+
+def ship(home: Path, probes: list[str]) -> None:
+    """Copy probes and graph into assets; the graph then names the bundled probe."""
+    from concept_graphs.graph import ConceptGraph
+
+    for seed, name in enumerate(probes):
+        target = ROOT / "assets" / "probes" / ("text" if seed == 0 else f"text-seed-{seed}")
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(home / "probes" / name, target)
+    graph = ConceptGraph.load(home / "graphs" / "text")
+    title = "SmolLM2-135M-Instruct on two centuries of speeches and Moby Dick"
+    meta = graph.meta.model_copy(update={"probe": "bundled/text", "name": "text", "title": title})
+    target = ROOT / "assets" / "graphs" / "text"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    shipped = ConceptGraph(meta, graph.nodes, graph.edges, graph.examples)
+    shipped.save(target, command="make assets-text", licence=LICENCE)
+
+
+if __name__ == "__main__":
+    main()
