@@ -76,7 +76,9 @@ def _dictionary_rows(graph: ConceptGraph) -> Iterator[Row]:
         for name, (unit, better, aims) in DICTIONARY_FIGURES.items():
             value = measured.get(f"{level.name}.{name}")
             if isinstance(value, int | float):
-                rows = measured.get(f"{level.name}.rows" if "ecovered" not in name else f"{level.name}.chunks")
+                rows = measured.get(
+                    f"{level.name}.rows" if "ecovered" not in name else f"{level.name}.chunks"
+                )
                 n = int(rows) if isinstance(rows, int | float) else None
                 yield Row(
                     name=f"dictionary.{level.name}.{name}",

@@ -64,6 +64,7 @@ def create_app(settings: Settings, *, compare: Compare = compare_on_graph, pool:
         max_file_size="20mb",
         show_error=False,
         footer_links=[],
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
         theme=theme(),
         css=(WEB / "fulcrum.css").read_text(encoding="utf-8"),
     )

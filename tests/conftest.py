@@ -36,6 +36,18 @@ def data_home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
         os.environ["FULCRUM_HOME"] = before
 
 
+@pytest.fixture(scope="session")
+def synthetic_graph(data_home: Path) -> str:
+    """The name of a made-up graph with hostile labels, saved in the session's data folder."""
+    from probes.artefacts import artefact_path
+    from tests.fixtures.graphs import make_graph
+
+    path = artefact_path("graph", "synthetic")
+    path.mkdir(parents=True)
+    make_graph(seed=1, hostile=True).laid_out().save(path)
+    return "synthetic"
+
+
 def _gpt2(tf: Any, **shared: Any) -> Any:
     return tf.GPT2LMHeadModel(tf.GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=CONTEXT, **shared))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +72,11 @@ def run_job(kind: str, config: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whale(smollm2: TextAutoregressive) -> Iterator[tuple[TextAutoregressive, Probe, ConceptGraph]]:
+def whale(smollm2: TextAutoregressive) -> tuple[TextAutoregressive, Probe, ConceptGraph]:
     run_job("capture", CAPTURE)
     run_job("train", TRAIN)
     run_job("graph", GRAPH)
-    yield smollm2, open_probe("whale"), ConceptGraph.open("whale")
+    return smollm2, open_probe("whale"), ConceptGraph.open("whale")
 
 
 def test_store_masks_the_first_position_and_keeps_documents_apart(whale: Any) -> None:
@@ -124,7 +123,7 @@ def test_probe_is_calibrated_on_text_it_was_not_trained_on(whale: Any) -> None:
 
 
 def test_graph_has_evidence_for_every_edge(whale: Any) -> None:
-    _, probe, graph = whale
+    _, _, graph = whale
     assert len(graph.edges) == 24
     tested = [edge for edge in graph.edges if edge.verdict != "untested"]
     assert len(tested) >= 12

@@ -41,7 +41,7 @@ def plotly_address() -> str:
 class _WithoutStub(ComponentMeta):
     """Gradio's component metaclass writes a `.pyi` file beside every subclass; here it must not."""
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:  # type: ignore[misc]
+    def __new__(mcs, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:
         if "__init__" in attrs:
             attrs["__init__"] = updateable(attrs["__init__"])
         return ABCMeta.__new__(mcs, name, bases, attrs)

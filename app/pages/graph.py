@@ -58,7 +58,11 @@ def picture(opened: OpenGraph, view: Any) -> dict[str, Any]:
     ref, text = quote(opened.ref, safe=""), quote(json.dumps(spec, sort_keys=True))
     graph = opened.graph
     label = f"{graph.meta.title}: {len(graph.nodes)} concepts on {len(graph.meta.levels)} levels"
-    return {"url": f"/graph/view.json?ref={ref}&stamp={opened.stamp}&view={text}", "key": opened.ref, "label": label}
+    return {
+        "url": f"/graph/view.json?ref={ref}&stamp={opened.stamp}&view={text}",
+        "key": opened.ref,
+        "label": label,
+    }
 
 
 def table_of(opened: OpenGraph) -> list[list[str]]:
@@ -103,7 +107,12 @@ def build(context: PageContext) -> None:
             inspector = ConceptCard({"message": "Click a concept to see its evidence."}, elem_id="inspector")
     with gr.Accordion("Table of all concepts", open=False):
         table = gr.Dataframe(
-            headers=HEADERS, datatype="str", interactive=False, wrap=True, elem_id="graph-table", max_height=420
+            headers=HEADERS,
+            datatype="str",
+            interactive=False,
+            wrap=True,
+            elem_id="graph-table",
+            max_height=420,
         )
 
     def opened_graph(ref: str) -> tuple[Any, ...]:
@@ -184,7 +193,15 @@ def build(context: PageContext) -> None:
             ref = start or ""
         if not ref:
             nothing = "There is no graph yet. Train a probe and extract one on the Train page."
-            return "", {"message": nothing}, gr.update(), [], notices([nothing]), {"message": nothing}, gr.update()
+            return (
+                "",
+                {"message": nothing},
+                gr.update(),
+                [],
+                notices([nothing]),
+                {"message": nothing},
+                gr.update(),
+            )
         made = opened_graph(ref)
         found = inspect(ref, None, asked["concept"]) if asked.get("concept") else None
         message = {"message": "Click a concept to see its evidence."}

@@ -45,7 +45,7 @@ def levers_of(rack: Rack) -> list[Lever]:
         Lever(
             level=row.level,
             weights=row.latents(),
-            operation=row.operation,  # type: ignore[arg-type]
+            operation=row.operation,
             strength=row.strength,
             where=WHERE[row.where],
         )
@@ -58,10 +58,29 @@ def command_line(ref: str, rack: Rack, prompt: str, seed: float, tokens: float) 
     if not rack.levers:
         return "Add a lever on the Graph page first."
     first = rack.levers[0]
-    parts = ["python", "-m", "app", "steer", ref, "--concept", first.concept, "--strength", f"{first.strength:g}"]
+    parts = [
+        "python",
+        "-m",
+        "app",
+        "steer",
+        ref,
+        "--concept",
+        first.concept,
+        "--strength",
+        f"{first.strength:g}",
+    ]
     parts += ["--operation", first.operation] if first.operation != "add" else []
     parts += ["--where", WHERE[first.where]] if first.where != "all" else []
-    parts += ["--prompt", prompt, "--seed", str(int(seed)), "--tokens", str(int(tokens)), "--temperature", "0.7"]
+    parts += [
+        "--prompt",
+        prompt,
+        "--seed",
+        str(int(seed)),
+        "--tokens",
+        str(int(tokens)),
+        "--temperature",
+        "0.7",
+    ]
     return shlex.join(parts)
 
 
@@ -75,17 +94,27 @@ def build(context: PageContext) -> None:
             with gr.Row():
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="steer-seed", min_width=90)
                 tokens = gr.Number(
-                    40, label="New tokens", precision=0, minimum=1, maximum=400, elem_id="steer-tokens", min_width=90
+                    40,
+                    label="New tokens",
+                    precision=0,
+                    minimum=1,
+                    maximum=400,
+                    elem_id="steer-tokens",
+                    min_width=90,
                 )
             controls = gr.Checkbox(True, label="Compare with controls", elem_id="steer-controls")
             with gr.Row():
                 go = gr.Button("Generate", variant="primary", elem_id="steer-go")
                 pin = gr.Button("Pin to report", elem_id="steer-pin")
             with gr.Row():
-                title = gr.Textbox("my levers", label="Lever set", max_length=60, elem_id="steer-title", min_width=120)
+                title = gr.Textbox(
+                    "my levers", label="Lever set", max_length=60, elem_id="steer-title", min_width=120
+                )
                 save = gr.Button("Save", elem_id="steer-save", min_width=60)
             said = gr.Markdown("", elem_id="steer-said")
-            command = gr.Code("", language="shell", label="The same from the command line", elem_id="steer-command")
+            command = gr.Code(
+                "", language="shell", label="The same from the command line", elem_id="steer-command"
+            )
         with gr.Column(scale=7, min_width=320):
             view = ComparisonView(_first(context), elem_id="comparison")
     last = gr.State(None)
@@ -94,14 +123,20 @@ def build(context: PageContext) -> None:
         ref: str, rack: Any, text: str, number: float, new: float, compare_controls: bool
     ) -> tuple[Any, Any, Any]:
         try:
-            found = _run(context, ref, rack_of(rack), text, int(number or 0), int(new or 40), compare_controls)
+            found = _run(
+                context, ref, rack_of(rack), text, int(number or 0), int(new or 40), compare_controls
+            )
         except WorkbenchError as error:
             return {"message": str(error), "failed": True}, None, gr.update()
         data = found if isinstance(found, dict) else found.model_dump(mode="json")
         return outcome_value(data), data, gr.update(shares=_shares(rack_of(rack), data))
 
     inputs = [context.graph_ref, context.rack, prompt, seed, tokens]
-    busy = go.click(lambda: {"message": "Generating: the subject is loaded at the first use.", "busy": True}, outputs=view, **QUIET)
+    busy = go.click(
+        lambda: {"message": "Generating: the subject is loaded at the first use.", "busy": True},
+        outputs=view,
+        **QUIET,
+    )
     busy.then(
         steer,
         inputs=[*inputs, controls],
@@ -146,7 +181,9 @@ def _run(
 ) -> Any:
     opened = context.graphs.open(ref)
     if not rack.levers:
-        raise WorkbenchError("no-lever", "There is no lever", "the rack is empty", "Add one on the Graph page.")
+        raise WorkbenchError(
+            "no-lever", "There is no lever", "the rack is empty", "Add one on the Graph page."
+        )
     concept = rack.levers[0].concept
     with context.pool.use(opened.graph.meta.subject) as subject:
         return context.compare(
@@ -161,7 +198,9 @@ def _run(
         )
 
 
-def compare_on_graph(subject: Any, graph: Any, levers: list[Lever], prompt: str, *, concept: str, **rest: Any) -> Any:
+def compare_on_graph(
+    subject: Any, graph: Any, levers: list[Lever], prompt: str, *, concept: str, **rest: Any
+) -> Any:
     """`steering.generate.compare` with the graph's probe and the concept's own examples. Imports torch."""
     from probes.hierarchy.probe import open_probe
     from steering.contexts import contexts_of

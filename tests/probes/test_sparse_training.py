@@ -170,7 +170,7 @@ def test_decoder_rows_stay_unit_and_every_logged_term_is_trained() -> None:
     _, objective, logged = run_training()
     norms = objective.representation.w_dec.norm(dim=1)
     torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-5, atol=1e-5)
-    step, values = logged[-1]
+    values = logged[-1][1]
     terms = {name: v for name, v in values.items() if name in {"reconstruction", "revival"}}
     assert values["loss"] == pytest.approx(sum(terms.values()), rel=1e-5)
     certified = CodeSparsity().certify(

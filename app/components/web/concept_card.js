@@ -64,7 +64,7 @@ function edges(title, hint, items, more) {
 
 function examples(value) {
   const box = F.el("section", "fc-examples");
-  F.add(box, F.add(F.el("h4", "", "Strongest examples"), F.el("span", "fc-note", "held-out text; hover a token for its code")));
+  F.add(box, F.add(F.el("h4", "", "Strongest examples"), F.el("span", "fc-note", "hover a token for its code")));
   if (!value.examples.length) return F.add(box, F.el("div", "fc-note", "none kept in this graph"));
   const scale = Math.max(...value.examples.flatMap((e) => e.tokens.map((t) => Math.abs(t.value ?? 0))), 1e-9);
   for (const example of value.examples) {

@@ -1,0 +1,102 @@
+"""A real server on a free port with a made-up graph and a fake subject, and a real Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update"
+).split()
+
+
+class FakePool:
+    """Stands where the subjects are: nothing is loaded."""
+
+    @contextmanager
+    def use(self, ref: str) -> Iterator[Any]:
+        yield None
+
+
+def fake_compare(subject: Any, graph: Any, levers: Any, prompt: str, **rest: Any) -> dict[str, Any]:
+    """A comparison whose steered text depends on the strength, as a real one's would."""
+    strength = levers[0].strength
+    steered = [" whales"] * round(4 * strength) or [" plain", " text"]
+    row = {"name": "unsteered", "prompt": prompt, "tokens": [" plain", " text"], "text": " plain text"}
+    return {
+        "prompt": prompt,
+        "seed": rest["seed"],
+        "temperature": 0.7,
+        "unsteered": {**row, "damage": None, "damage_per_token": []},
+        "steered": {
+            **row,
+            "name": "steered",
+            "tokens": steered,
+            "text": "".join(steered),
+            "damage": -0.1 * strength,
+            "damage_per_token": [-0.1 * strength] * 2,
+        },
+        "controls": [{**row, "name": "random latents of equal norm", "damage": -0.2, "damage_per_token": []}],
+        "levers": [{"lever": levers[0].model_dump(), "places": 5, "moved": 5, "share": 0.3, "largest_share": 0.4}],
+        "notices": [] if strength else ["Lever 1 moved nothing."],
+    }
+
+
+@pytest.fixture(scope="session")
+def server(synthetic_graph: str) -> Iterator[str]:
+    import uvicorn
+
+    from app.server import create_app
+    from app.settings import Settings
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    app = create_app(Settings(port=port), compare=fake_compare, pool=FakePool())
+    running = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium. FULCRUM_REQUIRE_BROWSER=1 makes its absence a failure."""
+    path = os.environ.get("FULCRUM_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        if os.environ.get("FULCRUM_REQUIRE_BROWSER") == "1":
+            pytest.fail("no Chromium was found; install Debian's chromium or set FULCRUM_CHROMIUM")
+        pytest.skip("no Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page of a context of its own; `page.requested` lists every address it asked for."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    page.requested = []
+    page.failures = []
+    page.on("request", lambda request: page.requested.append(request.url))
+    page.on("pageerror", lambda error: page.failures.append(str(error)))
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()

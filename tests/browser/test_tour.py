@@ -1,0 +1,105 @@
+"""The tour in Chromium: graph, inspector, lever, steered text, report; nothing hostile runs, nothing leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import playwright.sync_api
+import pytest
+
+from probes.artefacts import artefact_path
+
+pytestmark = pytest.mark.browser
+
+POINT = """(el) => {
+  const trace = el.data.find((t) => Array.isArray(t.ids) && t.ids.length > 2), at = 1;
+  const x = el._fullLayout.xaxis, y = el._fullLayout.yaxis, box = el.getBoundingClientRect();
+  const left = box.left + x._offset + x.l2p(x.d2l(trace.x[at]));
+  return [left, box.top + y._offset + y.l2p(y.d2l(trace.y[at])), trace.ids[at]];
+}"""
+
+
+def open_graph(page: Any, server: str, query: str = "") -> None:
+    page.goto(f"{server}/?graph=synthetic{query}")
+    page.wait_for_selector("#graph-plot .fc-graph-plot[data-drawn]")
+
+
+def click_a_concept(page: Any) -> str:
+    plot = page.locator("#graph-plot .fc-graph-plot")
+    plot.scroll_into_view_if_needed()
+    for attempt in range(4):  # a resize after the first drawing fetches fitted labels and moves the points
+        page.wait_for_timeout(1000)
+        x, y, concept = plot.evaluate(POINT)
+        page.mouse.click(x, y)
+        try:
+            page.wait_for_selector(f"#inspector .fc-id >> text={concept}", timeout=5000)
+            break
+        except playwright.sync_api.TimeoutError:
+            assert attempt < 3, "clicking a concept opened nothing"
+    assert page.locator("#inspector .fc-id").first.inner_text() == concept
+    return str(concept)
+
+
+def test_click_add_lever_steer(page: Any, server: str) -> None:
+    open_graph(page, server)
+    concept = click_a_concept(page)
+    page.wait_for_function(f"new URL(location).searchParams.get('concept') === '{concept}'")
+    page.click("#add-lever")
+    page.wait_for_function("document.querySelector('#add-lever').textContent.includes('✓')")
+    page.get_by_role("tab", name="Steer").click()
+    page.wait_for_selector("#lever-rack .fc-lever")
+    page.click("#steer-go")
+    page.wait_for_selector("#comparison .is-steered .fc-token")
+    assert page.locator("#comparison .is-steered").inner_text().count("whales") == 4
+    assert "plain" in page.locator("#comparison .is-unsteered").inner_text()
+    exact = page.locator("#lever-exact-0")
+    exact.fill("2")
+    exact.press("Enter")
+    page.click("#steer-go")
+    page.wait_for_function("document.querySelectorAll('#comparison .is-steered .fc-token').length === 8")
+    page.wait_for_function("document.querySelector('#steer-command').innerText.includes('--strength 2')")
+    assert "30" in page.locator("#lever-rack .fc-lever").inner_text()
+    assert page.failures == []
+
+
+def test_nothing_hostile_runs_and_nothing_leaves(page: Any, server: str) -> None:
+    open_graph(page, server, "&concept=low/0")
+    page.wait_for_selector("#inspector #concept-label")
+    click_a_concept(page)
+    for tab in ("Steer", "Train", "Runs", "Report", "Graph"):
+        page.get_by_role("tab", name=tab, exact=True).click()
+        page.wait_for_timeout(400)
+    assert page.evaluate("window.__pwn") is None
+    hosts = {urlsplit(url).hostname for url in page.requested if urlsplit(url).scheme in {"http", "https", "ws"}}
+    assert hosts == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_screen_does_not_scroll_sideways(chromium: Any, server: str, scheme: str) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page = context.new_page()
+    open_graph(page, server)
+    for tab in ("Graph", "Steer", "Report"):
+        page.get_by_role("tab", name=tab, exact=True).click()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+
+
+def test_the_report_opens_from_disk_without_a_request(page: Any, server: str) -> None:
+    open_graph(page, server)
+    page.get_by_role("tab", name="Report", exact=True).click()
+    page.click("#report-go")
+    page.wait_for_selector("#report-file:not([hidden])")
+    page.get_by_text("Written:").wait_for()
+    report = artefact_path("report", "report") / "report.html"
+    page.requested.clear()
+    page.goto(report.as_uri())
+    page.wait_for_selector(".plot .main-svg")
+    assert page.evaluate("window.__pwn") is None
+    assert [url for url in page.requested if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert "null 95 %" in page.inner_text("body")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.failures == []
