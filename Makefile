@@ -7,7 +7,7 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 HOST ?= 127.0.0.1
 PORT ?= 7860
-SUITE ?= text
+SUITE ?= main-job
 ARGS ?=
 
 BIN := $(VENV)/bin

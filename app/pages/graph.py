@@ -28,8 +28,8 @@ STEPS = (
     "Open Steer, move the slider and compare the two texts.",
 )
 HEADERS = ["concept", "label", "level", "frequency", "label finds it", "confirmed edges"]
-PUT_IN_ADDRESS = """(graph, concept) => { const u = new URL(location);
-  if (graph) u.searchParams.set("graph", graph); if (concept) u.searchParams.set("concept", concept);
+PUT_IN_ADDRESS = """(graph, card) => { const u = new URL(location);
+  if (graph) u.searchParams.set("graph", graph); if (card && card.id) u.searchParams.set("concept", card.id);
   history.replaceState(null, "", u); }"""
 
 
@@ -94,7 +94,6 @@ def build(context: PageContext) -> None:
     names = library.names()
     start = context.default_graph if context.default_graph in names else (names[0] if names else None)
     context.graph_ref = gr.State(start or "")
-    chosen = gr.State("")
     bar = NoticeBar(notices(tour=STEPS), elem_id="graph-notices")
     with gr.Row(equal_height=True, elem_classes="fc-top"):
         name = gr.Dropdown(names, value=start, label="Graph", elem_id="graph-name", scale=1, min_width=180)
@@ -135,25 +134,25 @@ def build(context: PageContext) -> None:
 
     view.change(redraw, inputs=[context.graph_ref, view], outputs=plot, **QUIET)
 
-    def inspect(ref: str, rack: Any, concept: str) -> tuple[Any, Any, str]:
+    def inspect(ref: str, rack: Any, concept: str) -> tuple[Any, Any]:
         try:
             levers = frozenset(lever.concept for lever in rack_of(rack).levers)
-            return card(library.open(ref), concept, levers), gr.update(selected=concept), concept
+            return card(library.open(ref), concept, levers), gr.update(selected=concept)
         except WorkbenchError as error:
-            return {"message": str(error)}, gr.update(selected=""), ""
+            return {"message": str(error)}, gr.update(selected="")
 
-    def clicked(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any, str]:
+    def clicked(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any]:
         return inspect(ref, rack, _text(event, "id"))
 
-    def picked(ref: str, rack: Any, rows: Any, event: gr.SelectData) -> tuple[Any, Any, str]:
+    def picked(ref: str, rack: Any, rows: Any, event: gr.SelectData) -> tuple[Any, Any]:
         row = event.row_value if isinstance(event.row_value, list) else []
         return inspect(ref, rack, str(row[0]) if row else "")
 
-    target = [inspector, plot, chosen]
+    target = [inspector, plot]
     inputs = [context.graph_ref, context.rack]
     for component, event in ((plot, "node_click"), (inspector, "concept_open")):
         made = getattr(component, event)(clicked, inputs=inputs, outputs=target, **QUIET)
-        made.then(None, inputs=[context.graph_ref, chosen], js=PUT_IN_ADDRESS, **QUIET)
+        made.then(None, inputs=[name, inspector], js=PUT_IN_ADDRESS, **QUIET)
     table.select(picked, inputs=[*inputs, table], outputs=target, **QUIET)
 
     def rename(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any]:

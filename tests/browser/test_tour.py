@@ -64,9 +64,10 @@ def test_click_add_lever_steer(page: Any, server: str) -> None:
 
 
 def test_nothing_hostile_runs_and_nothing_leaves(page: Any, server: str) -> None:
-    open_graph(page, server, "&concept=low/0")
+    open_graph(page, server)
+    concept = click_a_concept(page)
+    open_graph(page, server, f"&concept={concept}")
     page.wait_for_selector("#inspector #concept-label")
-    click_a_concept(page)
     for tab in ("Steer", "Train", "Runs", "Report", "Graph"):
         page.get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(400)
