@@ -55,9 +55,6 @@ class CaptureConfig(Frozen):
     )
     context: int = Field(default=128, description="Tokens per chunk.", ge=8, le=8192)
     max_tokens: int = Field(default=1_200_000, description="Stop after this many tokens.", ge=64)
-    sampled_tokens: int = Field(
-        default=0, description="Also let the subject continue chunk beginnings, for this many tokens.", ge=0
-    )
     held_out: float = Field(default=0.125, description="Share of documents kept from training.", gt=0, lt=0.9)
     batch: int = Field(default=32, description="Chunks per forward pass.", ge=1, le=1024)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -65,7 +62,6 @@ class CaptureConfig(Frozen):
     )
     device: str = Field(default="cpu", description="Where the subject runs.")
     offline: bool = Field(default=True, description="Never fetch a model from a hub.")
-    seed: int = Field(default=0, description="Seed of sampled text.", ge=0)
 
 
 class Chunk(NamedTuple):
