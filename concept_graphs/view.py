@@ -105,10 +105,12 @@ def select(graph: ConceptGraph, view: ViewSpec) -> Shown:
 
 
 def _rank(graph: ConceptGraph) -> np.ndarray:
-    """Strength by which edges compete: |effect| where tested, otherwise below any tested one by |weight|."""
+    """Strength by which edges compete: |effect| in units of its own null, so that one pair of levels does
+    not crowd out another; untested edges below any tested one, by |weight|."""
     weight = np.nan_to_num(np.abs(graph.edges.array("weight")), nan=0.0)
     tested = ~np.isnan(graph.edges.array("effect"))
-    return np.where(tested, graph.strength, -1.0 / (1.0 + weight))
+    null = np.nan_to_num(graph.edges.array("null95"), nan=1.0)
+    return np.where(tested, graph.strength / np.where(null > 0, null, 1.0), -1.0 / (1.0 + weight))
 
 
 def _allowed_nodes(graph: ConceptGraph, view: ViewSpec) -> np.ndarray:

@@ -28,6 +28,8 @@ def load_subject(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = _folder_of(ref, offline)
     chosen = getattr(torch, preferred_dtype(device) if dtype == "auto" else dtype)
     local = {"local_files_only": offline, "trust_remote_code": False}
