@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.middleware.gzip import GZipMiddleware
 
-from app.components.base import WEB
+from app.components.base import versioned
 from app.components.theme import theme
 from app.graphs import GraphLibrary, parsed_view, view_json
 from app.models import subject_pool
@@ -21,6 +22,7 @@ from app.pages.steer import compare_on_graph, new_rack
 from app.security import Guard
 from app.settings import Settings
 from app.static import static_routes
+from probes.artefacts import home
 from probes.errors import WorkbenchError
 
 DEFAULT_GRAPH = "bundled/text"
@@ -32,6 +34,15 @@ PAGES = {
     "Runs": "app.pages.runs",
     "Report": "app.pages.report",
 }
+
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# The first tab also tells of its selection while the page is being built, before the address was read.
+PUT_TAB = """() => { const name = "%s"; if (!window.fulcrumArrived) return;
+  if (document.getElementById(`tab-${name}-button`)?.getAttribute("aria-selected") !== "true") return;
+  const u = new URL(location); u.searchParams.set("tab", name); history.replaceState(null, "", u); }"""
+# Clicking, because a tab chosen by a handler is lost while the page is being built; it also tells listeners.
+OPEN_TAB = """() => { const name = new URL(location).searchParams.get("tab"); window.fulcrumArrived = true;
+  if (%s.includes(name)) document.getElementById(`tab-${name}-button`)?.click(); }"""
 
 
 def create_app(settings: Settings, *, compare: Compare = compare_on_graph, pool: Any = None) -> FastAPI:
@@ -62,11 +73,17 @@ def create_app(settings: Settings, *, compare: Compare = compare_on_graph, pool:
         path="/",
         allowed_paths=[],
         max_file_size="20mb",
+        blocked_paths=[str(home())],
         show_error=False,
         footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        enable_monitoring=False,
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
         theme=theme(),
-        css=(WEB / "fulcrum.css").read_text(encoding="utf-8"),
+        head=f'<link rel="stylesheet" href="{versioned("fulcrum.css")}">',
     )
     assert isinstance(mounted, FastAPI)
     return mounted
@@ -74,14 +91,16 @@ def create_app(settings: Settings, *, compare: Compare = compare_on_graph, pool:
 
 def build_page(context: PageContext) -> gr.Blocks:
     """All tabs on one page: events cannot cross pages, and a lever travels from Graph to Steer."""
-    with gr.Blocks(title="Fulcrum", analytics_enabled=False) as page:
+    with gr.Blocks(title="Fulcrum", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         context.rack = new_rack(render=False)
         with gr.Tabs(elem_id="tabs") as tabs:
             context.tabs = tabs
             for name, module in PAGES.items():
                 if find_spec(module) is not None:
-                    with gr.Tab(name, id=name.lower(), elem_id=f"tab-{name.lower()}"):
+                    with gr.Tab(name, id=name.lower(), elem_id=f"tab-{name.lower()}") as tab:
                         import_module(module).build(context)
+                    tab.select(None, js=PUT_TAB % name.lower(), **QUIET)
+        page.load(None, js=OPEN_TAB % json.dumps([name.lower() for name in PAGES]), **QUIET)
     page.queue(default_concurrency_limit=2, max_size=32)
     return page
 

@@ -28,6 +28,9 @@ class LeverRow(Frozen):
     )
     operation: str = Field(default="add", description="Name of the operation.", pattern=r"^[a-z_]{1,40}$")
     strength: Annotated[float, Field(ge=-8, le=8)] = Field(default=1.0, description="In typical activations.")
+    aim: Annotated[float, Field(ge=0, le=8)] = Field(
+        default=1.0, description="Level that set and cap move to, in typical activations."
+    )
     where: Literal["all", "prompt", "generated"] = Field(default="all", description="Which tokens are changed.")
 
     def latents(self) -> dict[int, float]:

@@ -15,7 +15,7 @@ Compare = Callable[..., Any]
 
 @dataclass
 class PageContext:
-    """Made once per page build. `rack`, `graph_ref` and `pins` are gradio state of the session."""
+    """Made once per page build. `graph_ref` is the picker whose value is the open graph."""
 
     settings: Settings
     graphs: GraphLibrary

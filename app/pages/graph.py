@@ -11,9 +11,10 @@ from gradio.context import Context
 
 from app.components.concept_card import ConceptCard
 from app.components.concept_graph import ConceptGraphView
-from app.components.lever_rack import LeverRow, rack_of, with_lever
+from app.components.lever_rack import rack_of, with_lever
 from app.components.notice_bar import NoticeBar, notices
 from app.components.view_bar import DEFAULT_VIEW, ViewBar
+from app.desk import row_for
 from app.graphs import OpenGraph, view_json
 from app.pages.context import PageContext
 from app.pages.inspect import card
@@ -43,6 +44,7 @@ def spec_of(view: Any) -> ViewSpec:
             "levels": given["levels"],
             "min_effect": given["min_effect"],
             "top_k": given["top_k"],
+            "only_confirmed": not given["unsupported"],
             "show_composed": given["composed"],
             "show_carried": given["carried"],
             "show_unsupported": given["unsupported"],
@@ -93,17 +95,18 @@ def build(context: PageContext) -> None:
     library = context.graphs
     names = library.names()
     start = context.default_graph if context.default_graph in names else (names[0] if names else None)
-    context.graph_ref = gr.State(start or "")
     bar = NoticeBar(notices(tour=STEPS), elem_id="graph-notices")
-    with gr.Row(equal_height=True, elem_classes="fc-top"):
+    with gr.Row(equal_height=False, elem_classes="fc-top"):
         name = gr.Dropdown(names, value=start, label="Graph", elem_id="graph-name", scale=1, min_width=180)
         with gr.Column(scale=5, min_width=320):
             view = ViewBar(elem_id="graph-view")
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=7, min_width=320):
+    context.graph_ref = name
+    with gr.Row(equal_height=False, elem_classes="fc-main"):
+        with gr.Column(scale=8, min_width=320, elem_classes="fc-panel"):
             plot = ConceptGraphView({}, elem_id="graph-plot", selected="", marked=[])
-        with gr.Column(scale=4, min_width=300):
+        with gr.Column(scale=5, min_width=300, elem_classes="fc-panel"):
             inspector = ConceptCard({"message": "Click a concept to see its evidence."}, elem_id="inspector")
+            to_steer = gr.Button("Steer", variant="primary", size="sm", visible=False, elem_id="to-steer")
     with gr.Accordion("Table of all concepts", open=False):
         table = gr.Dataframe(
             headers=HEADERS,
@@ -118,13 +121,13 @@ def build(context: PageContext) -> None:
         try:
             opened = library.open(ref)
         except WorkbenchError as error:
-            return ref, {"message": str(error)}, gr.update(), [], notices([str(error)])
+            return {"message": str(error)}, gr.update(), [], notices([str(error)])
         levels = [level.name for level in opened.graph.meta.levels]
         said = notices(opened.graph.meta.warnings, tour=STEPS)
-        return ref, picture(opened, DEFAULT_VIEW), gr.update(levels=levels), table_of(opened), said
+        return picture(opened, DEFAULT_VIEW), gr.update(value=dict(DEFAULT_VIEW), levels=levels), table_of(opened), said
 
-    shown = [context.graph_ref, plot, view, table, bar]
-    name.change(opened_graph, inputs=name, outputs=shown, **QUIET)
+    shown = [plot, view, table, bar]
+    name.input(opened_graph, inputs=name, outputs=shown, **QUIET)
 
     def redraw(ref: str, value: Any) -> Any:
         try:
@@ -155,32 +158,33 @@ def build(context: PageContext) -> None:
         made.then(None, inputs=[name, inspector], js=PUT_IN_ADDRESS, **QUIET)
     table.select(picked, inputs=[*inputs, table], outputs=target, **QUIET)
 
-    def rename(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any]:
+    def rename(ref: str, rack: Any, shown_view: Any, event: gr.EventData) -> tuple[Any, Any, Any]:
         concept = _text(event, "id")
-        opened = library.rename(ref, concept, _text(event, "label"))
-        return inspect(ref, rack, concept)[0], picture(opened, DEFAULT_VIEW)
-
-    inspector.label_save(rename, inputs=inputs, outputs=[inspector, plot], **QUIET)
-
-    def add_lever(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any, Any]:
-        opened = library.open(ref)
-        node = opened.graph.node(_text(event, "id"))
-        row = LeverRow(
-            key=node.id,
-            concept=node.id,
-            label=node.label,
-            level=node.level,
-            level_index=opened.graph.level_of(node.level),
-        )
         try:
-            filled = with_lever(rack_of(rack), row)
+            opened = library.rename(ref, concept, _text(event, "label"))
+            return inspect(ref, rack, concept)[0], picture(opened, shown_view), table_of(opened)
         except WorkbenchError as error:
-            raise gr.Error(str(error)) from None
-        value = filled.model_dump(mode="json")
-        marked = [lever.concept for lever in filled.levers]
-        return value, inspect(ref, value, node.id)[0], gr.update(marked=marked)
+            raise gr.Error(str(error), print_exception=False) from None
 
-    inspector.lever_add(add_lever, inputs=inputs, outputs=[context.rack, inspector, plot], **QUIET)
+    inspector.label_save(rename, inputs=[*inputs, view], outputs=[inspector, plot, table], **QUIET)
+
+    def add_lever(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any]:
+        try:
+            filled = with_lever(rack_of(rack), row_for(library.open(ref).graph, _text(event, "id")))
+        except WorkbenchError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        value = filled.model_dump(mode="json")
+        return value, inspect(ref, value, filled.levers[-1].concept)[0]
+
+    def mark(rack: Any) -> tuple[Any, Any]:
+        levers = rack_of(rack).levers
+        count = f"{len(levers)} lever{'s' if len(levers) != 1 else ''}"
+        told = gr.update(value=f"Steer with {count} →", visible=bool(levers))
+        return gr.update(marked=[lever.concept for lever in levers]), told
+
+    inspector.lever_add(add_lever, inputs=inputs, outputs=[context.rack, inspector], **QUIET)
+    context.rack.change(mark, inputs=context.rack, outputs=[plot, to_steer], **QUIET)
+    to_steer.click(lambda: gr.Tabs(selected="steer"), outputs=context.tabs, **QUIET)
     blocks = Context.root_block
     assert blocks is not None
 
@@ -193,7 +197,6 @@ def build(context: PageContext) -> None:
         if not ref:
             nothing = "There is no graph yet. Train a probe and extract one on the Train page."
             return (
-                "",
                 {"message": nothing},
                 gr.update(),
                 [],
@@ -204,7 +207,8 @@ def build(context: PageContext) -> None:
         made = opened_graph(ref)
         found = inspect(ref, None, asked["concept"]) if asked.get("concept") else None
         message = {"message": "Click a concept to see its evidence."}
-        return (*made, found[0] if found else message, gr.update(choices=known, value=ref))
+        chosen = gr.update(value=made[0], selected=asked["concept"] if found else "")
+        return (chosen, *made[1:], found[0] if found else message, gr.update(choices=known, value=ref))
 
     blocks.load(arrive, outputs=[*shown, inspector, name], **QUIET)
 

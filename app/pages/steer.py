@@ -4,34 +4,50 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import gradio as gr
+from gradio.context import Context
+from pydantic import Field
 
 from app.components.comparison import ComparisonView
 from app.components.lever_rack import LeverRack, Rack, rack_of
+from app.desk import SELECTORS, levers_of, operations, rack_from
 from app.pages.context import PageContext
 from app.pages.outcome import outcome_value
 from probes.artefacts import home
+from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
-from probes.files import read_json, slug, write_json
-from steering.levers import OPERATIONS, Lever, LeverSet
+from probes.files import confined, read_json, slug, write_json
+from steering.levers import Lever, LeverSet
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 PROMPT = "The president of the United States stood up and said that"
-RANGES = {"scale": (-1.0, 1.0, -1.0), "project": (0.0, 1.0, 1.0), "cap": (0.0, 1.0, 1.0)}
-WHERE = {"all": "", "prompt": "positions=prompt", "generated": "positions=generated"}
+EMPTY = "Put a concept on the rack (Graph page, + lever), then press Generate."
 SHIPPED = "comparison.json"
+# Hands the lever set to the browser as a file. The text comes from a text box that is never shown: the
+# value of a state does not reach scripts.
+DOWNLOAD = """(text) => { if (!text) return; const a = document.createElement("a");
+  a.href = URL.createObjectURL(new Blob([text], {type: "application/json"})); a.download = "levers.json";
+  a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); }"""
 
 
-def operations() -> list[dict[str, Any]]:
-    """What the rack offers: swap and patch need more than a slider and are set in a lever file."""
-    rows = []
-    for name, entry in OPERATIONS.items():
-        if name not in {"swap", "patch"}:
-            low, high, start = RANGES.get(name, (0.0, 2.0, 1.0))
-            rows.append({"name": name, "sentence": entry.sentence, "low": low, "high": high, "start": start})
-    return rows
+class Ask(Frozen):
+    """One comparison to make."""
+
+    prompt: str = Field(description="Text to continue.", min_length=1, max_length=20_000)
+    seed: int = Field(default=0, description="Seed of sampling, the same for both texts.", ge=0, le=2**31 - 1)
+    tokens: int = Field(default=40, description="Tokens to generate.", ge=1, le=400)
+    temperature: float = Field(default=0.7, description="0 takes the likeliest token.", ge=0, le=2)
+    controls: bool = Field(default=True, description="Also run the controls.")
+
+
+def asked(prompt: Any, seed: Any, tokens: Any, temperature: Any, controls: Any) -> Ask:
+    """What the form asks for. Raises `WorkbenchError` naming the field that is wrong."""
+    data = {"prompt": prompt, "seed": seed or 0, "tokens": tokens, "temperature": temperature, "controls": controls}
+    return validated(Ask, data, what="The comparison")
 
 
 def new_rack(*, render: bool) -> LeverRack:
@@ -39,177 +55,216 @@ def new_rack(*, render: bool) -> LeverRack:
     return LeverRack(operations=operations(), elem_id="lever-rack", render=render)
 
 
-def levers_of(rack: Rack) -> list[Lever]:
-    """The rack as levers."""
-    return [
-        Lever(
-            level=row.level,
-            weights=row.latents(),
-            operation=row.operation,
-            strength=row.strength,
-            where=WHERE[row.where],
-        )
-        for row in rack.levers
-    ]
-
-
-def command_line(ref: str, rack: Rack, prompt: str, seed: float, tokens: float) -> str:
-    """The command that does the same for the rack's first lever."""
+def command_line(ref: str, rack: Rack, ask: Ask) -> str:
+    """The command that does the same, or why a command cannot say it."""
     if not rack.levers:
-        return "Add a lever on the Graph page first."
+        return "# add a lever on the Graph page first"
     first = rack.levers[0]
-    parts = [
-        "python",
-        "-m",
-        "app",
-        "steer",
-        ref,
-        "--concept",
-        first.concept,
-        "--strength",
-        f"{first.strength:g}",
-    ]
+    alike = len({(row.operation, row.strength, row.where) for row in rack.levers}) == 1
+    if not alike or any(row.weights for row in rack.levers) or first.operation in {"set", "cap"}:
+        return "# several strengths, places or levels: save the levers and use steering.generate.compare"
+    parts = ["python", "-m", "app", "steer", ref]
+    for row in rack.levers:
+        parts += ["--concept", row.concept]
+    parts += ["--strength", f"{first.strength:g}"]
     parts += ["--operation", first.operation] if first.operation != "add" else []
-    parts += ["--where", WHERE[first.where]] if first.where != "all" else []
-    parts += [
-        "--prompt",
-        prompt,
-        "--seed",
-        str(int(seed)),
-        "--tokens",
-        str(int(tokens)),
-        "--temperature",
-        "0.7",
-    ]
-    return shlex.join(parts)
+    parts += ["--where", SELECTORS[first.where]] if first.where != "all" else []
+    parts += ["--prompt", ask.prompt, "--seed", str(ask.seed), "--tokens", str(ask.tokens)]
+    return shlex.join([*parts, "--temperature", f"{ask.temperature:g}"])
+
+
+class SteerPage:
+    """The page's components and what its handlers return."""
+
+    def __init__(self, context: PageContext) -> None:
+        self.context = context
+        self.last = gr.State(None)
+        with gr.Row(equal_height=False, elem_classes="fc-main"):
+            with gr.Column(scale=5, min_width=300, elem_classes="fc-panel"):
+                context.rack.render()
+                self._file_buttons()
+                self._form()
+                with gr.Row():
+                    self.go = gr.Button("Generate", variant="primary", elem_id="steer-go")
+                    self.ready = gr.Button("Try it", visible=False, elem_id="steer-try")
+                self.command = gr.Code(
+                    "",
+                    language="shell",
+                    label="The same from the command line",
+                    lines=1,
+                    wrap_lines=True,
+                    interactive=False,
+                    elem_id="steer-command",
+                )
+            with gr.Column(scale=8, min_width=320, elem_classes="fc-panel"):
+                self.view = ComparisonView({"message": EMPTY}, elem_id="comparison")
+                self.pin = gr.Button("Pin to report", size="sm", elem_classes="fc-narrow", elem_id="steer-pin")
+                self.said = gr.Markdown("", elem_id="steer-said")
+
+    def _file_buttons(self) -> None:
+        with gr.Row():
+            self.save = gr.Button("Save levers", size="sm", min_width=90, elem_id="levers-save")
+            self.load = gr.UploadButton(
+                "Load levers",
+                file_types=[".json"],
+                type="binary",
+                size="sm",
+                min_width=90,
+                elem_id="levers-load",
+            )
+        self.text = gr.Textbox("", visible="hidden", label="Lever set")
+
+    def _form(self) -> None:
+        prompt = gr.Textbox(PROMPT, label="Prompt", lines=3, max_lines=8, max_length=20_000, elem_id="steer-prompt")
+        with gr.Row():
+            seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=80, elem_id="steer-seed")
+            tokens = gr.Number(
+                40, label="New tokens", precision=0, minimum=1, maximum=400, min_width=80, elem_id="steer-tokens"
+            )
+            temperature = gr.Number(
+                0.7, label="Temperature", step=0.1, minimum=0, maximum=2, min_width=80, elem_id="steer-temperature"
+            )
+        controls = gr.Checkbox(
+            True,
+            label="Compare with controls",
+            info="random latents of equal norm, difference of means, a plain prompt",
+            elem_id="steer-controls",
+        )
+        self.prompt, self.seed = prompt, seed
+        self.form: list[Any] = [prompt, seed, tokens, temperature, controls]
+
+    def steer(self, ref: str, rack_value: Any, *form: Any) -> Iterator[tuple[Any, Any, Any]]:
+        """Values of the comparison, of its state and of the rack's shares."""
+        yield {"message": "Generating: the subject is loaded at the first use.", "busy": True}, None, gr.skip()
+        try:
+            rack = rack_of(rack_value)
+            data = _run(self.context, ref, rack, asked(*form))
+        except WorkbenchError as error:
+            yield {"message": str(error), "failed": True}, None, gr.skip()
+            return
+        yield outcome_value(data), data, gr.update(shares=_shares(rack, data))
+
+    def shipped(self, ref: str) -> tuple[Any, ...]:
+        """The comparison that lies beside the graph, with its levers, prompt and seed; needs no subject."""
+        opened = self.context.graphs.open(ref)
+        data = shipped(opened.path)
+        if data is None:
+            return (gr.skip(),) * 5
+        levers = [validated(Lever, row["lever"], what="The shipped lever") for row in data["levers"]]
+        rack = rack_from(opened.graph, levers)
+        value = gr.update(value=rack.model_dump(mode="json"), shares=_shares(rack, data))
+        told = "Computed beforehand. Move the slider and press Generate to run it yourself."
+        return {**outcome_value(data), "message": told}, data, value, data["prompt"], data["seed"]
+
+    def offer(self, ref: str) -> Any:
+        """Whether there is something to try at once."""
+        try:
+            return gr.update(visible=bool(ref) and shipped(self.context.graphs.open(ref).path) is not None)
+        except WorkbenchError:
+            return gr.update(visible=False)
+
+    def command_for(self, ref: str, rack: Any, *form: Any) -> str:
+        """The command line of the form as it stands, or what is wrong with it."""
+        try:
+            return command_line(ref, rack_of(rack), asked(*form))
+        except WorkbenchError as error:
+            return f"# {error.why}"
+
+    def as_file(self, ref: str, rack: Any) -> str:
+        """The lever set as JSON text; kept in the data folder's form."""
+        try:
+            probe = self.context.graphs.open(ref).graph.meta.probe
+            levers = LeverSet(probe=probe, levers=tuple(levers_of(rack_of(rack))))
+        except WorkbenchError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        return json.dumps(levers.model_dump(mode="json"), indent=1, allow_nan=False)
+
+    def from_file(self, content: Any, ref: str) -> Any:
+        """A lever set from a file a person chose."""
+        try:
+            levers = validated(LeverSet, _json_of(content), what="The lever set")
+            graph = self.context.graphs.open(ref).graph
+            if levers.probe != graph.meta.probe:
+                gr.Warning("These levers were made with another probe; its latents may mean something else.")
+            return rack_from(graph, levers.levers).model_dump(mode="json")
+        except WorkbenchError as error:
+            raise gr.Error(str(error), print_exception=False) from None
 
 
 def build(context: PageContext) -> None:
     """Build the page inside the current tab."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=4, min_width=300):
-            gr.Markdown("#### Levers")
-            context.rack.render()
-            prompt = gr.Textbox(PROMPT, label="Prompt", lines=3, max_length=4000, elem_id="steer-prompt")
-            with gr.Row():
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="steer-seed", min_width=90)
-                tokens = gr.Number(
-                    40,
-                    label="New tokens",
-                    precision=0,
-                    minimum=1,
-                    maximum=400,
-                    elem_id="steer-tokens",
-                    min_width=90,
-                )
-            controls = gr.Checkbox(True, label="Compare with controls", elem_id="steer-controls")
-            with gr.Row():
-                go = gr.Button("Generate", variant="primary", elem_id="steer-go")
-                pin = gr.Button("Pin to report", elem_id="steer-pin")
-            with gr.Row():
-                title = gr.Textbox(
-                    "my levers", label="Lever set", max_length=60, elem_id="steer-title", min_width=120
-                )
-                save = gr.Button("Save", elem_id="steer-save", min_width=60)
-            said = gr.Markdown("", elem_id="steer-said")
-            command = gr.Code(
-                "", language="shell", label="The same from the command line", elem_id="steer-command"
-            )
-        with gr.Column(scale=7, min_width=320):
-            view = ComparisonView(_first(context), elem_id="comparison")
-    last = gr.State(None)
-
-    def steer(
-        ref: str, rack: Any, text: str, number: float, new: float, compare_controls: bool
-    ) -> tuple[Any, Any, Any]:
-        try:
-            found = _run(
-                context, ref, rack_of(rack), text, int(number or 0), int(new or 40), compare_controls
-            )
-        except WorkbenchError as error:
-            return {"message": str(error), "failed": True}, None, gr.update()
-        data = found if isinstance(found, dict) else found.model_dump(mode="json")
-        return outcome_value(data), data, gr.update(shares=_shares(rack_of(rack), data))
-
-    inputs = [context.graph_ref, context.rack, prompt, seed, tokens]
-    busy = go.click(
-        lambda: {"message": "Generating: the subject is loaded at the first use.", "busy": True},
-        outputs=view,
-        **QUIET,
-    )
-    busy.then(
-        steer,
-        inputs=[*inputs, controls],
-        outputs=[view, last, context.rack],
+    page = SteerPage(context)
+    ref, rack, blocks = context.graph_ref, context.rack, Context.root_block
+    assert blocks is not None
+    page.go.click(
+        page.steer,
+        inputs=[ref, rack, *page.form],
+        outputs=[page.view, page.last, rack],
         concurrency_id="model",
         concurrency_limit=1,
+        trigger_mode="once",
         show_progress="hidden",
         api_name="steer",
     )
-
-    def equal_command(ref: str, rack: Any, text: str, number: float, new: float) -> str:
-        return command_line(ref, rack_of(rack), text, number or 0, new or 40)
-
-    for part in (context.rack, prompt, seed, tokens):
-        part.change(equal_command, inputs=inputs, outputs=command, **QUIET)
-    pin.click(_pin, inputs=last, outputs=said, **QUIET)
-
-    def keep(ref: str, rack: Any, name: str) -> str:
-        found = rack_of(rack)
-        if not found.levers:
-            return "Nothing to save: the rack is empty."
-        probe = context.graphs.open(ref).graph.meta.probe
-        path = LeverSet(probe=probe, levers=tuple(levers_of(found))).save(name)
-        return f"Saved as {path.name} among your levers."
-
-    save.click(keep, inputs=[context.graph_ref, context.rack, title], outputs=said, **QUIET)
+    page.ready.click(page.shipped, inputs=ref, outputs=[page.view, page.last, rack, page.prompt, page.seed], **QUIET)
+    page.pin.click(_pin, inputs=page.last, outputs=page.said, **QUIET)
+    page.save.click(page.as_file, inputs=[ref, rack], outputs=page.text, **QUIET).then(
+        None, inputs=page.text, js=DOWNLOAD, **QUIET
+    )
+    page.load.upload(page.from_file, inputs=[page.load, ref], outputs=rack, **QUIET)
+    told: dict[str, Any] = {"inputs": [ref, rack, *page.form], "outputs": page.command, **QUIET}
+    gr.on([rack.change, *(part.change for part in page.form)], page.command_for, trigger_mode="always_last", **told)
+    blocks.load(page.command_for, **told)
+    ref.change(page.offer, inputs=ref, outputs=page.ready, **QUIET)
+    blocks.load(page.offer, inputs=ref, outputs=page.ready, **QUIET)
 
 
-def _first(context: PageContext) -> dict[str, Any]:
-    """The shipped pair, which needs no model; a sentence where a graph has none."""
+def shipped(folder: Any) -> dict[str, Any] | None:
+    """The comparison made beforehand beside a graph; None when there is none."""
+    path = folder / SHIPPED
+    data = read_json(path, limit=4 * 2**20) if path.is_file() else None
+    return data if isinstance(data, dict) and "steered" in data else None
+
+
+def _json_of(content: Any) -> Any:
     try:
-        path = context.graphs.open(context.default_graph).path / SHIPPED
-        if path.is_file():
-            return outcome_value(read_json(path, limit=2**20))
-    except WorkbenchError:
-        pass
-    return {"message": "Put a concept on the rack (Graph page, + lever), then press Generate."}
+        if not isinstance(content, bytes) or len(content) > 2**20:
+            raise ValueError
+        return json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise WorkbenchError(
+            "bad-levers", "The file is no lever set", "it is not JSON of at most 1 MB", "Choose a file saved here."
+        ) from None
 
 
-def _run(
-    context: PageContext, ref: str, rack: Rack, prompt: str, seed: int, tokens: int, controls: bool
-) -> Any:
+def _run(context: PageContext, ref: str, rack: Rack, ask: Ask) -> dict[str, Any]:
     opened = context.graphs.open(ref)
     if not rack.levers:
-        raise WorkbenchError(
-            "no-lever", "There is no lever", "the rack is empty", "Add one on the Graph page."
-        )
-    concept = rack.levers[0].concept
+        raise WorkbenchError("no-lever", "There is no lever", "the rack is empty", "Add one on the Graph page.")
     with context.pool.use(opened.graph.meta.subject) as subject:
-        return context.compare(
+        found = context.compare(
             subject,
             opened.graph,
             levers_of(rack),
-            prompt,
-            seed=seed,
-            max_new_tokens=min(max(tokens, 1), 400),
-            controls=controls,
-            concept=concept,
+            ask.prompt,
+            seed=ask.seed,
+            max_new_tokens=ask.tokens,
+            temperature=ask.temperature,
+            controls=ask.controls,
+            concept=rack.levers[0].concept,
         )
+    return found if isinstance(found, dict) else dict(found.model_dump(mode="json"))
 
 
-def compare_on_graph(
-    subject: Any, graph: Any, levers: list[Lever], prompt: str, *, concept: str, **rest: Any
-) -> Any:
+def compare_on_graph(subject: Any, graph: Any, levers: list[Lever], prompt: str, *, concept: str, **rest: Any) -> Any:
     """`steering.generate.compare` with the graph's probe and the concept's own examples. Imports torch."""
-    from probes.hierarchy.probe import open_probe
     from steering.contexts import contexts_of
     from steering.generate import compare
 
     node = graph.node(concept) if concept in graph else None
     return compare(
         subject,
-        open_probe(graph.meta.probe),
+        _probe(graph.meta.probe),
         levers,
         prompt,
         concept=node.label if node else "",
@@ -218,10 +273,18 @@ def compare_on_graph(
     )
 
 
+@lru_cache(maxsize=2)
+def _probe(ref: str) -> Any:
+    """A probe, read once: a comparison must not wait for the disk each time."""
+    from probes.hierarchy.probe import open_probe
+
+    return open_probe(ref)
+
+
 def _shares(rack: Rack, data: dict[str, Any]) -> dict[str, float]:
     """Row key to the share of the norm at strength 1, from what the last run measured."""
     pairs = zip(rack.levers, data.get("levers", []), strict=False)
-    return {row.key: lever["share"] / abs(row.strength) for row, lever in pairs if row.strength}
+    return {row.key: lever["share"] / abs(row.strength) for row, lever in pairs if row.strength and lever["moved"]}
 
 
 def _pin(last: Any) -> str:
@@ -229,6 +292,9 @@ def _pin(last: Any) -> str:
         return "Nothing to pin yet: press Generate first."
     folder = home() / "pins"
     folder.mkdir(parents=True, exist_ok=True)
-    name = slug(f"{len(list(folder.glob('*.json'))) + 1:03d} {last['prompt'][:40]}")
-    write_json(folder / f"{name[:58]}.json", json.loads(json.dumps(last)))
-    return f"Pinned as {name}; choose it on the Report page."
+    title = slug(last["prompt"][:40], "comparison")[:40].rstrip("._-") or "comparison"
+    at = 1
+    while (path := confined(folder, f"{at:03d}-{title}.json")).exists():
+        at += 1
+    write_json(path, json.loads(json.dumps(last)))
+    return f"Pinned as {path.stem}; choose it on the Report page."

@@ -14,14 +14,14 @@ function column(side, title, cls) {
 function controls(rows) {
   const table = F.el("table", "fc-table");
   const head = F.el("tr");
-  for (const text of ["", "continuation", "damage, nats per token", "promoted tokens, nats"]) F.add(head, F.el("th", "", text));
+  for (const text of ["", "continuation", "damage, nats per token"]) F.add(head, F.el("th", "", text));
   F.add(table, F.add(F.el("thead"), head));
   const body = F.el("tbody");
   for (const row of rows) {
     const line = F.el("tr", row.main ? "is-main" : "");
     const name = F.add(F.el("th"), F.el("b", "", row.name));
     if (row.note) F.add(name, F.el("div", "fc-note", row.note));
-    F.add(line, name, F.el("td", "fc-row-text", row.text), F.el("td", "fc-num", F.signed(row.damage)), F.el("td", "fc-num", F.signed(row.promoted)));
+    F.add(line, name, F.el("td", "fc-row-text", row.text), F.el("td", "fc-num", F.signed(row.damage)));
     body.appendChild(line);
   }
   return F.add(F.el("div", "fc-scroll"), F.add(table, body));

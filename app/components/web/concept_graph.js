@@ -8,16 +8,18 @@ status.setAttribute("aria-live", "polite");
 const plot = F.add(root, F.el("div", "fc-graph-plot")).lastChild;
 plot.setAttribute("role", "img");
 
-const state = { url: null, fetch: null, figure: null, places: new Map(), bound: false, hover: null, extra: [] };
+const state = { url: null, fetch: null, figure: null, places: new Map(), names: new Map(), bound: false };
 
-function places(data) {
-  const found = new Map();
+function remember(data) {
+  state.places = new Map();
+  state.names = new Map();
   for (const trace of data) {
     (trace.ids || []).forEach((id, at) => {
-      if (id !== null && id !== undefined && !found.has(id)) found.set(id, [trace.x[at], trace.y[at]]);
+      state.places.set(id, [trace.x[at], trace.y[at]]);
+      // The first line of the hover is the label, escaped for plotly by the server.
+      if (!trace.text[at]) state.names.set(id, String(trace.hovertext[at]).split("<br>")[0]);
     });
   }
-  return found;
 }
 
 // Points and lines drawn over the base: the selected concept, its links, and the concepts that are levers.
@@ -45,11 +47,13 @@ function overlay() {
     if (at.length) traces.push({ type: "scatter", mode: "markers", x: at.map((p) => p[0]), y: at.map((p) => p[1]),
       hoverinfo: "skip", showlegend: false, marker: { symbol, size, color: "rgba(0,0,0,0)", line: { color: colour, width } } });
   };
-  ring(props.marked || [], "diamond-open", 20, F.cssColour("--fc-neg", "#c60"), 2);
+  ring(props.marked || [], "diamond", 20, F.cssColour("--fc-neg", "#c60"), 2);
   if (selected) {
     const near = [...new Set(links.flatMap((link) => [link[0], link[1]]))].filter((id) => id !== selected);
-    ring(near, "circle-open", 13, F.cssColour("--fc-accent", "#06c"), 1.2);
-    ring([selected], "circle-open", 22, F.cssColour("--fc-accent", "#06c"), 2.6);
+    ring(near, "circle", 13, F.cssColour("--fc-accent", "#06c"), 1.2);
+    ring([selected], "circle", 22, F.cssColour("--fc-accent", "#06c"), 2.6);
+    Object.assign(traces[traces.length - 1], { mode: "markers+text", text: [state.names.get(selected) || ""],
+      textposition: "top center", textfont: { size: 12, color: F.cssColour("--fc-ink", "#222") } });
   }
   return { traces, selected };
 }
@@ -111,7 +115,7 @@ async function load() {
     const figure = await answer.json();
     if (!answer.ok) throw new Error(figure.message || `The server answered ${answer.status}`);
     state.figure = figure;
-    state.places = places(figure.data);
+    remember(figure.data);
     status.textContent = (figure.layout.meta || {}).caption || "";
     render();
   } catch (error) {

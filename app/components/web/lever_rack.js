@@ -39,7 +39,7 @@ function operation(name) {
 
 function shareText(lever, strength) {
   const unit = (props.shares || {})[lever.key];
-  if (!Number.isFinite(unit)) return { text: "share of the residual norm: known after the first run", over: false };
+  if (!Number.isFinite(unit)) return { text: "share of the residual norm: shown after a run", over: false };
   const share = Math.abs(unit * strength);
   return { text: `${Math.round(share * 100)} % of the residual norm`, over: share > 0.5 };
 }
@@ -50,7 +50,7 @@ function row(lever, at) {
   const title = F.el("div", "fc-lever-title");
   F.add(title, F.el("span", `fc-level fc-level-${lever.level_index ?? 0}`, lever.level), F.el("b", "", lever.label),
     F.el("span", "fc-id", lever.concept || ""),
-    F.button("fc-remove", "×", () => commit(levers().filter((other) => other.key !== lever.key)), `Remove the lever ${lever.label}`));
+    F.button("fc-remove", "×", () => { commit(levers().filter((other) => other.key !== lever.key)); draw(); }, `Remove the lever ${lever.label}`));
   const how = operation(lever.operation);
   const low = Math.min(how.low, lever.strength), high = Math.max(how.high, lever.strength);
   const slider = F.el("input");
@@ -78,6 +78,13 @@ function row(lever, at) {
       (name) => { change(lever.key, { operation: name, strength: operation(name).start ?? 1 }); draw(); }),
     slider, exact,
     choose(`lever-where-${at}`, `Where ${lever.label} acts`, WHERE, lever.where, (where) => change(lever.key, { where })));
+  if (["set", "cap"].includes(lever.operation)) {
+    const aim = F.el("input", "fc-exact");
+    Object.assign(aim, { type: "number", id: `lever-aim-${at}`, min: 0, max: 8, step: 0.1, value: lever.aim ?? 1 });
+    aim.setAttribute("aria-label", `Level ${lever.label} is moved to, in typical activations`);
+    aim.addEventListener("change", () => change(lever.key, { aim: Math.max(0, Math.min(8, Number(aim.value) || 0)) }));
+    title.insertBefore(F.add(F.el("label", "fc-field"), F.el("span", "", "to level"), aim), title.lastChild);
+  }
   F.add(box, title, controls, F.add(F.el("div", "fc-lever-foot"), share, F.el("span", "fc-note", how.sentence)));
   return box;
 }

@@ -1,0 +1,154 @@
+"""Between the rack on screen and lever sets: nothing is lost, nothing hostile passes, commands say the same."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+
+from app.commands import build_parser
+from app.components.lever_rack import MOST_LEVERS, Rack, rack_of, with_lever
+from app.components.token_strip import token_cells
+from app.desk import levers_of, operations, rack_from, row_for
+from app.graphs import GraphLibrary, OpenGraph
+from app.pages.graph import spec_of
+from app.pages.steer import Ask, _pin, _shares, asked, command_line
+from probes.artefacts import artefact_path, home
+from probes.errors import WorkbenchError
+from steering.levers import OPERATIONS, Lever
+from tests.fixtures.graphs import make_graph
+
+
+@pytest.fixture(scope="module")
+def opened(data_home: Any) -> OpenGraph:
+    folder = artefact_path("graph", "desk")
+    folder.mkdir(parents=True)
+    make_graph(10, 8, 4).save(folder)
+    return GraphLibrary().open("desk")
+
+
+def _rack(opened: OpenGraph, **fields: Any) -> Rack:
+    row = row_for(opened.graph, opened.graph.nodes["id"][0]).model_copy(update=fields)
+    return Rack(levers=(row,))
+
+
+def test_a_rack_comes_back_from_its_levers(opened: OpenGraph) -> None:
+    rack = _rack(opened, operation="set", strength=0.5, aim=2.0, where="generated", weights={"1": 1.0, "2": -0.5})
+    rack = with_lever(rack, row_for(opened.graph, opened.graph.nodes["id"][-1]))
+    levers = levers_of(rack)
+    assert levers[0].params.level == 2.0 and levers[0].where == "positions=generated"
+    shown = [lever for lever in levers if f"{lever.level}/{max(lever.weights)}" in opened.graph]
+    assert levers_of(rack_from(opened.graph, shown)) == shown
+
+
+def test_levers_the_rack_cannot_show_are_refused(opened: OpenGraph) -> None:
+    first = opened.graph.node(opened.graph.nodes["id"][0])
+    for fields in ({"operation": "patch"}, {"where": "positions=0-3"}, {"strength": 50.0}):
+        lever = Lever(**{"level": first.level, "weights": {first.index: 1.0}, **fields})
+        with pytest.raises(WorkbenchError, match="cannot be shown"):
+            rack_from(opened.graph, [lever])
+    with pytest.raises(WorkbenchError, match="no concept"):
+        rack_from(opened.graph, [Lever(level="low", weights={999_999: 1.0})])
+
+
+def test_the_same_concept_can_be_a_lever_twice_and_the_rack_is_bounded(opened: OpenGraph) -> None:
+    row, rack = row_for(opened.graph, opened.graph.nodes["id"][0]), Rack()
+    for _ in range(MOST_LEVERS):
+        rack = with_lever(rack, row)
+    assert len({lever.key for lever in rack.levers}) == MOST_LEVERS
+    with pytest.raises(WorkbenchError, match="the rack holds"):
+        with_lever(rack, row)
+
+
+GOOD = {"key": "a", "concept": "low/1", "label": "", "level": "low"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1],
+        {"levers": "x"},
+        {"levers": [], "more": 1},
+        {"levers": [{"key": "a"}]},
+        {"levers": [GOOD | {"concept": "../x"}]},
+        {"levers": [GOOD | {"strength": float("nan")}]},
+        {"levers": [GOOD | {"strength": 1e9}]},
+        {"levers": [GOOD | {"where": "everywhere"}]},
+        {"levers": [GOOD] * 1000},
+    ],
+)
+def test_what_is_no_rack_is_refused(value: Any) -> None:
+    with pytest.raises(WorkbenchError):
+        rack_of(value)
+
+
+def test_every_operation_on_screen_is_in_the_registry() -> None:
+    rows = operations()
+    assert rows and {row["name"] for row in rows} <= set(OPERATIONS)
+    assert all(row["low"] <= row["start"] <= row["high"] and row["sentence"] for row in rows)
+
+
+def test_shares_are_per_unit_of_strength(opened: OpenGraph) -> None:
+    rack = _rack(opened, strength=2.0)
+    key = rack.levers[0].key
+    assert _shares(rack, {"levers": [{"share": 0.6, "moved": 4}]}) == {key: pytest.approx(0.3)}
+    assert _shares(rack, {"levers": [{"share": 0.0, "moved": 0}]}) == {}
+
+
+def test_pins_are_never_written_over(data_home: Any) -> None:
+    said = {_pin({"prompt": "../../etc <b>", "seed": 0}) for _ in range(3)}
+    assert len(said) == 3
+    kept = sorted((home() / "pins").glob("*etc-b*.json"))
+    assert len(kept) == 3
+    kept[0].unlink()
+    _pin({"prompt": "../../etc <b>", "seed": 1})
+    assert kept[2].read_text().count('"seed": 0') == 1
+
+
+def test_the_command_line_says_the_same(opened: OpenGraph) -> None:
+    rack = _rack(opened, operation="scale", strength=-1.0, where="prompt")
+    second = row_for(opened.graph, opened.graph.nodes["id"][1])
+    both = with_lever(rack, second.model_copy(update={"operation": "scale", "strength": -1.0, "where": "prompt"}))
+    said = shlex.split(command_line("desk", both, Ask(prompt="a 'b' $(c)", seed=7, tokens=5, temperature=0.0)))
+    options = build_parser("steer").parse_args(said[3:])
+    assert options.concept == [lever.concept for lever in both.levers]
+    assert (options.strength, options.operation, options.where) == (-1.0, "scale", "positions=prompt")
+    assert (options.prompt, options.seed, options.tokens, options.temperature) == ("a 'b' $(c)", 7, 5, 0.0)
+    uneven = with_lever(rack, second)
+    assert command_line("desk", uneven, Ask(prompt="a")).startswith("#")
+
+
+@pytest.mark.parametrize(
+    "form", [("", 0, 40, 0.7, True), ("x", -1, 40, 0.7, True), ("x", 0, 10**6, 0.7, True), (None, 0, 40, 0.7, True)]
+)
+def test_a_form_out_of_bounds_is_refused(form: tuple[Any, ...]) -> None:
+    with pytest.raises(WorkbenchError):
+        asked(*form)
+
+
+def test_the_toolbar_is_a_view() -> None:
+    assert spec_of({}).verdicts() == {"composed", "carried"}
+    assert spec_of({"unsupported": True}).verdicts() == {"composed", "carried", "unsupported", "untested"}
+    for bar in ({"levels": ["<b>"]}, {"top_k": 10**9}, {"min_effect": "x"}, {"search": "x" * 1000}):
+        with pytest.raises(WorkbenchError):
+            spec_of(bar)
+
+
+def test_labels_are_kept_and_taken_back(opened: OpenGraph) -> None:
+    library, concept = GraphLibrary(), opened.graph.nodes["id"][0]
+    original = opened.graph.node(concept).label
+    renamed = library.rename("desk", concept, "  mine \n and yours ")
+    assert renamed.graph.node(concept).label == "mine and yours"
+    assert renamed.original == {concept: original}
+    assert GraphLibrary().open("desk").graph.node(concept).label == "mine and yours"
+    assert library.rename("desk", concept, "").graph.node(concept).label == original
+    with pytest.raises(WorkbenchError):
+        library.rename("desk", "low/999999", "x")
+
+
+def test_tokens_show_what_is_hidden() -> None:
+    cells = token_cells([" a", "\u202egnp", "\n", "\x00"], [1.0, None, 0.0])
+    assert [cell["text"] for cell in cells] == [" a", "⟨U+202E⟩gnp", "↵", "⟨U+0000⟩"]
+    assert cells[0]["shown"] == "␣a" and cells[0]["value"] == 1.0
+    assert "value" not in cells[1] and cells[2]["breaks"]
