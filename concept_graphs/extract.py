@@ -51,6 +51,12 @@ class GraphConfig(Frozen):
     edges: int = Field(default=300, description="Edges tested per pair of levels.", ge=1, le=5000)
     per_target: int = Field(default=4, description="Most edges of one target.", ge=1)
     per_source: int = Field(default=4, description="Most edges of one source.", ge=1)
+    chained: float = Field(
+        default=0.5,
+        description="Share of a pair's edges that first go to targets the pair above builds on.",
+        ge=0,
+        le=1,
+    )
     r2_floor: float = Field(
         default=0.05,
         description="Targets predicted worse than this on held-out text get no edges.",
@@ -112,12 +118,14 @@ def work(config: GraphConfig, run: Run) -> Path | None:
     run.update(message="loading the subject")
     subject = load_subject(subject_name, dtype=config.dtype, device=config.device, offline=config.offline)
     others = [open_probe(ref) for ref in config.seed_probes]
-    pairs = []
-    for low, high in probe.pairs():
-        tested = _tested_pair(subject, store, probe, others, low, high, config, run)
+    pairs: list[PairEvidence] = []
+    above: frozenset[int] = frozenset()
+    for low, high in reversed(list(probe.pairs())):
+        tested = _tested_pair(subject, store, probe, others, low, high, above, config, run)
         if tested is None:
             return None
-        pairs.append(tested)
+        pairs.insert(0, tested)
+        above = frozenset(int(source) for source in tested.proposed.source)
     graph = _assemble(subject, store, probe, others, pairs, config, run)
     with commit_directory(target) as folder:
         graph.laid_out().save(
@@ -138,9 +146,11 @@ def _tested_pair(
     others: Sequence[Probe],
     low: Level,
     high: Level,
+    above: frozenset[int],
     config: GraphConfig,
     run: Run,
 ) -> PairEvidence | None:
+    """Propose and test the edges of one pair; `above` holds the sources of the pair above it."""
     pair = f"{low.name}-{high.name}"
     run.update(message=f"{pair}: proposing edges")
     codes = paired(store, "train", low, high, max_rows=config.rows)
@@ -151,7 +161,12 @@ def _tested_pair(
         else CoactivationProposal()
     )
     proposed = spread_out(
-        maker.propose(codes), config.edges, per_target=config.per_target, per_source=config.per_source
+        maker.propose(codes),
+        config.edges,
+        per_target=config.per_target,
+        per_source=config.per_source,
+        favoured=above,
+        favoured_share=config.chained,
     )
     if len(proposed) == 0:
         raise WorkbenchError(

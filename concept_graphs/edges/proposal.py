@@ -50,20 +50,41 @@ PROPOSALS = Registry(
 )
 
 
-def spread_out(proposed: Proposed, count: int, *, per_target: int, per_source: int) -> Proposed:
-    """The best `count` edges with at most so many per target and per source, so that no hub takes all."""
+def spread_out(
+    proposed: Proposed,
+    count: int,
+    *,
+    per_target: int,
+    per_source: int,
+    favoured: frozenset[int] = frozenset(),
+    favoured_share: float = 0.0,
+) -> Proposed:
+    """The best `count` edges with at most so many per target and per source, so that no hub takes all.
+
+    Up to `favoured_share` of them go to the `favoured` targets first: with the sources of the level pair
+    above, edges join into chains through more than two levels.
+    """
     chosen: list[int] = []
     targets: dict[int, int] = {}
     sources: dict[int, int] = {}
-    for at in np.argsort(-proposed.score, kind="stable"):
-        source, target = int(proposed.source[at]), int(proposed.target[at])
-        if targets.get(target, 0) >= per_target or sources.get(source, 0) >= per_source:
-            continue
-        targets[target], sources[source] = targets.get(target, 0) + 1, sources.get(source, 0) + 1
-        chosen.append(int(at))
-        if len(chosen) == count:
-            break
-    return proposed.take(np.array(chosen, dtype=int))
+    order = np.argsort(-proposed.score, kind="stable")
+    wanted = np.isin(proposed.target[order], list(favoured))
+
+    def take(places: np.ndarray, most: int) -> None:
+        for at in places:
+            source, target = int(proposed.source[at]), int(proposed.target[at])
+            if len(chosen) >= most:
+                return
+            if targets.get(target, 0) >= per_target or sources.get(source, 0) >= per_source:
+                continue
+            targets[target], sources[source] = targets.get(target, 0) + 1, sources.get(source, 0) + 1
+            chosen.append(int(at))
+
+    take(order[wanted], round(count * favoured_share))
+    taken = frozenset(chosen)
+    take(np.array([at for at in order if int(at) not in taken], dtype=int), count)
+    best = np.array(chosen, dtype=int)
+    return proposed.take(best[np.argsort(-proposed.score[best], kind="stable")])
 
 
 def predicted_effect(codes: PairedCodes, source: np.ndarray, target: np.ndarray, r: np.ndarray) -> np.ndarray:
