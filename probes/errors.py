@@ -22,3 +22,7 @@ class WorkbenchError(Exception):
 
     def __reduce__(self) -> tuple[type[WorkbenchError], tuple[str, str, str, str]]:
         return type(self), (self.code, self.what, self.why, self.how)
+
+
+class Stopped(Exception):
+    """Raised inside a job that was asked to stop, where returning early would be clumsy."""

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from app.evaluate import EvaluateConfig, evaluate
+from app.evaluate import EvaluateConfig, read_rows
+from app.suites.main_job import MainJobConfig
 from app.worker import execute
 from concept_graphs.extract import GraphConfig
 from concept_graphs.graph import ConceptGraph
@@ -17,12 +18,14 @@ from probes.activations.store import ActivationStore
 from probes.artefacts import resolve
 from probes.backends.causal_minimality import Config
 from probes.errors import WorkbenchError
+from probes.files import read_json
 from probes.hierarchy.probe import Probe, open_probe
 from probes.hooks import Edit, Selector, hooked, keep
 from probes.runs import Run
 from probes.subjects.text_autoregressive import TextAutoregressive
 from steering.contexts import contexts_of
 from steering.edits import compile_levers
+from steering.evaluation import LeverEvaluationConfig
 from steering.generate import compare
 from steering.levers import OPERATIONS, Lever, LeverSet, OperationParams
 
@@ -138,11 +141,31 @@ def test_graph_has_evidence_for_every_edge(whale: Any) -> None:
     assert graph.meta.figures["middle.recovered_zero_ablation"] > 0.3
 
 
-def test_evaluation_rows_follow_the_schema(whale: Any) -> None:
-    found = evaluate(EvaluateConfig(graph="whale"))
-    names = {row.name for row in found.rows}
-    assert {"dictionary.middle.explained_variance", "edges.low-middle.confirmed", "spread.high"} <= names
-    assert len(names) == len(found.rows)
+def test_evaluation_measures_dictionaries_edges_and_levers(whale: Any) -> None:
+    _, _, graph = whale
+    drawn = LeverEvaluationConfig(
+        concepts=2,
+        lowest_frequency=0,
+        highest_frequency=1,
+        detection=0,
+        prompts=4,
+        tuning_prompts=2,
+        new_tokens=8,
+        strengths=(0.5, 1.0),
+        controls=1,
+    )
+    job = MainJobConfig(tokens=12_000, corpus="bundled/moby-dick", loss_chunks=4, levers=drawn)
+    made = run_job("evaluate", EvaluateConfig(graph="whale", name="whale", main_job=job))
+    rows = {row.name: row for row in read_rows(made.parent).rows}
+    assert len(rows) == len(read_rows(made.parent).rows)
+    assert rows["dictionary.middle.explained_variance"].value > 0.1
+    assert rows["dictionary.middle.recovered_zero_ablation"].value > 0.3
+    assert rows["edges.low-middle.tested"].value <= rows["edges.low-middle.proposed"].value == 12
+    assert rows["levers.lever.words"].n == 2
+    assert rows["levers.lever.damage"].value < 0
+    details = read_json(made.parent / "levers.json")
+    assert {arm["arm"] for arm in details[0]["arms"]} == {"lever", "difference_of_means", "asking"}
+    assert details[0]["concept"] in {node.id for node in graph.nodes}
 
 
 @pytest.mark.parametrize("level", ["middle", "high"])

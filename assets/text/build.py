@@ -52,16 +52,21 @@ def job(made: Path, kind: str, *flags: str) -> None:
 
 
 def ship(home: Path, probes: list[str]) -> None:
-    """Copy probes and graph into assets; the graph then names the bundled probe."""
+    """Copy probes and graph into assets; the graph then names the bundled probes."""
     from concept_graphs.graph import ConceptGraph
 
-    for seed, name in enumerate(probes):
-        target = ROOT / "assets" / "probes" / ("text" if seed == 0 else f"text-seed-{seed}")
+    names = ["text" if seed == 0 else f"text-seed-{seed}" for seed in range(len(probes))]
+    for made, name in zip(probes, names, strict=True):
+        target = ROOT / "assets" / "probes" / name
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(home / "probes" / name, target)
+        shutil.copytree(home / "probes" / made, target)
     graph = ConceptGraph.load(home / "graphs" / "text")
+    bundled = [f"bundled/{name}" for name in names]
     title = "SmolLM2-135M-Instruct on two centuries of speeches and Moby Dick"
-    meta = graph.meta.model_copy(update={"probe": "bundled/text", "name": "text", "title": title})
+    settings = {**graph.meta.settings, "probe": bundled[0], "seed_probes": bundled[1:]}
+    meta = graph.meta.model_copy(
+        update={"probe": bundled[0], "name": "text", "title": title, "settings": settings}
+    )
     target = ROOT / "assets" / "graphs" / "text"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)

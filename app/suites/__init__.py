@@ -1,0 +1,1 @@
+"""Evaluation suites: what each measures, as rows."""

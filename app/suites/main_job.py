@@ -1,0 +1,98 @@
+"""The main job's suite: dictionaries, edges, labels and levers of one text graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from app.suites.dictionaries import cost_rows, recorded_rows
+from app.suites.edges import edge_rows, seed_probes
+from app.suites.levers import lever_rows
+from app.suites.rows import Row
+from concept_graphs.graph import ConceptGraph
+from probes.activations import capture
+from probes.activations.capture import CaptureConfig
+from probes.activations.store import ActivationStore
+from probes.artefacts import home
+from probes.configs import Frozen
+from probes.errors import Stopped
+from probes.files import slug, write_json
+from probes.hierarchy.probe import Probe, open_probe
+from probes.runs import Run
+from probes.subjects.loading import load_subject
+from steering.evaluation import LeverEvaluationConfig, evaluate_levers
+
+Part = Literal["dictionary", "graph", "levers"]
+
+
+class MainJobConfig(Frozen):
+    """What of the main job to measure, and on how much text."""
+
+    parts: tuple[Part, ...] = Field(default=get_args(Part), description="What to measure.", min_length=1)
+    corpus: str = Field(
+        default="bundled/state-of-the-union,bundled/moby-dick",
+        description="Text to encode; its held-out documents are the same as in training.",
+    )
+    tokens: int = Field(default=400_000, description="Tokens of it to encode.", ge=1000)
+    loss_chunks: int = Field(default=64, description="Held-out chunks behind each cross-entropy.", ge=2)
+    levers: LeverEvaluationConfig = Field(
+        default=LeverEvaluationConfig(), description="How levers are evaluated."
+    )
+
+
+def main_job(ref: str, config: MainJobConfig, run: Run) -> Iterator[Row]:
+    """Rows of a graph; the results behind them are left in the run's folder.
+
+    Raises `Stopped` when the run is asked to stop.
+    """
+    graph = ConceptGraph.open(ref)
+    refs = [graph.meta.probe, *seed_probes(graph)]
+    probes = [open_probe(probe) for probe in refs]
+    if "graph" in config.parts:
+        yield from edge_rows(graph)
+    if "dictionary" in config.parts:
+        yield from recorded_rows(refs, probes)
+    if not {"dictionary", "levers"} & set(config.parts):
+        return
+    store = encoded_text(probes[0], config, run)
+    run.update(message="loading the subject")
+    subject = load_subject(graph.meta.subject)
+    if "dictionary" in config.parts:
+        run.update(message="measuring cross-entropy")
+        yield from cost_rows(subject, store, probes, config.loss_chunks)
+    if "levers" in config.parts:
+        run.begin(steps=config.levers.concepts, message="evaluating levers")
+        found = evaluate_levers(subject, probes[0], store, graph.nodes, config.levers, _report_to(run))
+        write_json(run.path / "levers.json", [result.model_dump(mode="json") for result in found])
+        yield from lever_rows(found, config.levers)
+
+
+def encoded_text(probe: Probe, config: MainJobConfig, run: Run) -> ActivationStore:
+    """Activations of the evaluation's text at a probe's levels; captured once and kept for the next time."""
+    subject = probe.record.subject
+    name = slug(f"evaluation {subject} {config.tokens} {config.corpus}")
+    path: Path | None = home() / "stores" / name
+    if path is not None and not (path / "manifest.json").is_file():
+        run.update(message="encoding text")
+        layers = tuple(level.record.point.fraction for level in probe.levels)
+        path = capture.work(
+            CaptureConfig(
+                name=name, subject=subject, corpus=config.corpus, layers=layers, max_tokens=config.tokens
+            ),
+            run,
+        )
+    if path is None:
+        raise Stopped
+    return ActivationStore(path)
+
+
+def _report_to(run: Run) -> Callable[[int, int], None]:
+    def report(done: int, of: int) -> None:
+        run.log(done)
+        if run.stop_requested():
+            raise Stopped
+
+    return report
