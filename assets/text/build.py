@@ -13,7 +13,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from concept_graphs.graph import ConceptGraph
+
+PROMPT = "The president of the United States stood up and said that"
 ROOT = Path(__file__).resolve().parents[2]
 LICENCE = "Apache-2.0 (weights learnt here from SmolLM2-135M-Instruct, Apache-2.0; texts: see assets/corpora)"
 
@@ -71,7 +76,32 @@ def ship(home: Path, probes: list[str]) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     shipped = ConceptGraph(meta, graph.nodes, graph.edges, graph.examples)
+    (target / "comparison.json").write_text(steered_example(shipped))
     shipped.save(target, command="make assets-text", licence=LICENCE)
+
+
+def steered_example(graph: ConceptGraph) -> str:
+    """One comparison, so that the Steer page has something to show before a model is loaded: the lever of
+    the middle concept whose label finds it best among those with a confirmed part and a common frequency."""
+    from probes.hierarchy.probe import open_probe
+    from probes.subjects.loading import load_subject
+    from steering.contexts import contexts_of
+    from steering.generate import compare
+    from steering.levers import lever_of
+
+    common = [node for node in graph.nodes if node.level == "middle" and 1e-3 < node.frequency < 1e-2]
+    built = [node for node in common if any(edge.confirmed for edge in graph.children(node.id))]
+    chosen = max(built, key=lambda node: node.detection or 0.0)
+    subject, probe = load_subject(graph.meta.subject), open_probe(graph.meta.probe)
+    found = compare(
+        subject,
+        probe,
+        [lever_of(chosen.id, 1.5)],
+        PROMPT,
+        concept=chosen.label,
+        contexts=contexts_of(subject, graph.examples[chosen.id]),
+    )
+    return found.model_dump_json(indent=1)
 
 
 if __name__ == "__main__":
