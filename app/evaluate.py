@@ -50,8 +50,9 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
     target = artefact_path("evaluation", config.name)
     with commit_directory(target, replace=True) as folder:
         write_json(folder / "rows.json", found.model_dump(mode="json"))
-        for details in sorted(run.path.glob("levers.json")):
-            (folder / details.name).write_bytes(details.read_bytes())
+        for details in (run.path / name for name in ("levers.json", "labels.md")):
+            if details.is_file():
+                (folder / details.name).write_bytes(details.read_bytes())
         write_manifest(folder, kind="evaluation", name=config.name, command=run.record().command)
     return target / "rows.json"
 

@@ -14,7 +14,7 @@ from concept_graphs.output_tokens import output_tokens
 from concept_graphs.seeds import best_matches
 from concept_graphs.tables import Example, Node
 from probes.activations.rows import pool_mean
-from probes.activations.store import ActivationStore
+from probes.activations.store import ActivationStore, Split
 from probes.hierarchy.probe import Level, Probe
 from probes.subjects.text_autoregressive import TextAutoregressive
 
@@ -36,9 +36,10 @@ def describe(
     others: Sequence[Probe] = (),
     *,
     count: int = 6,
+    examples_from: Split = "train",
 ) -> Described:
-    """Labels are made on training text, scored on held-out text; examples are training text's strongest
-    rows from different documents."""
+    """Labels are made on training text and scored on held-out text; examples are the strongest rows of one
+    split, from different documents."""
     found, text = firings(store, store.shards("train"), level, latents)
     labels = make_labels(found, text, level.rows, len(latents))
     held, held_text = firings(store, store.shards("held_out"), level, latents)
@@ -48,7 +49,8 @@ def describe(
     promoted, suppressed = output_tokens(subject, level.space.w_dec[list(latents)])
     agreement = _agreement(level, others, latents)
     nodes, examples = [], {}
-    best = strongest(found, len(latents), count)
+    shown, shown_text = (found, text) if examples_from == "train" else (held, held_text)
+    best = strongest(shown, len(latents), count)
     for at, latent in enumerate(latents):
         name, detection = f"{level.name}/{latent}", detections[at]
         nodes.append(
@@ -71,7 +73,9 @@ def describe(
                 suppressed=[(token, round(value, 4)) for token, value in suppressed[at]],
             )
         )
-        examples[name] = [_example(subject, store, level, found, text, int(i), latent) for i in best[at]]
+        examples[name] = [
+            _example(subject, store, level, shown, shown_text, int(i), latent) for i in best[at]
+        ]
     return Described(nodes, {name: rows for name, rows in examples.items() if rows})
 
 

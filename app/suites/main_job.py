@@ -10,22 +10,25 @@ from pydantic import Field
 
 from app.suites.dictionaries import cost_rows, recorded_rows
 from app.suites.edges import edge_rows, seed_probes
+from app.suites.labels import label_rows
 from app.suites.levers import lever_rows
+from app.suites.probing import probing_rows
 from app.suites.rows import Row
 from concept_graphs.graph import ConceptGraph
+from concept_graphs.reading import as_markdown, reading_sheet
 from probes.activations import capture
 from probes.activations.capture import CaptureConfig
 from probes.activations.store import ActivationStore
 from probes.artefacts import home
 from probes.configs import Frozen
 from probes.errors import Stopped
-from probes.files import slug, write_json
+from probes.files import atomic_write, slug, write_json
 from probes.hierarchy.probe import Probe, open_probe
 from probes.runs import Run
 from probes.subjects.loading import load_subject
 from steering.evaluation import LeverEvaluationConfig, evaluate_levers
 
-Part = Literal["dictionary", "graph", "levers"]
+Part = Literal["dictionary", "graph", "probing", "labels", "levers"]
 
 
 class MainJobConfig(Frozen):
@@ -36,8 +39,10 @@ class MainJobConfig(Frozen):
         default="bundled/state-of-the-union,bundled/moby-dick",
         description="Text to encode; its held-out documents are the same as in training.",
     )
-    tokens: int = Field(default=400_000, description="Tokens of it to encode.", ge=1000)
+    tokens: int = Field(default=400_000, description="Most tokens of it to encode.", ge=1000)
+    document_chunks: int = Field(default=8, description="Most chunks of one document.", ge=1)
     loss_chunks: int = Field(default=64, description="Held-out chunks behind each cross-entropy.", ge=2)
+    read_latents: int = Field(default=20, description="Random latents per level on the reading sheet.", ge=1)
     levers: LeverEvaluationConfig = Field(
         default=LeverEvaluationConfig(), description="How levers are evaluated."
     )
@@ -55,14 +60,22 @@ def main_job(ref: str, config: MainJobConfig, run: Run) -> Iterator[Row]:
         yield from edge_rows(graph)
     if "dictionary" in config.parts:
         yield from recorded_rows(refs, probes)
-    if not {"dictionary", "levers"} & set(config.parts):
+    if set(config.parts) <= {"graph"}:
         return
     store = encoded_text(probes[0], config, run)
+    if "probing" in config.parts:
+        run.update(message="probing for century and source")
+        yield from probing_rows(store, probes[0])
     run.update(message="loading the subject")
     subject = load_subject(graph.meta.subject)
     if "dictionary" in config.parts:
         run.update(message="measuring cross-entropy")
         yield from cost_rows(subject, store, probes, config.loss_chunks)
+    if "labels" in config.parts:
+        run.update(message="labelling random latents")
+        sheet = reading_sheet(subject, store, probes[0], count=config.read_latents)
+        atomic_write(run.path / "labels.md", as_markdown(sheet))
+        yield from label_rows(sheet)
     if "levers" in config.parts:
         run.begin(steps=config.levers.concepts, message="evaluating levers")
         found = evaluate_levers(subject, probes[0], store, graph.nodes, config.levers, _report_to(run))
@@ -73,14 +86,19 @@ def main_job(ref: str, config: MainJobConfig, run: Run) -> Iterator[Row]:
 def encoded_text(probe: Probe, config: MainJobConfig, run: Run) -> ActivationStore:
     """Activations of the evaluation's text at a probe's levels; captured once and kept for the next time."""
     subject = probe.record.subject
-    name = slug(f"evaluation {subject} {config.tokens} {config.corpus}")
+    name = slug(f"evaluation {subject} {config.tokens} {config.document_chunks} {config.corpus}")
     path: Path | None = home() / "stores" / name
     if path is not None and not (path / "manifest.json").is_file():
         run.update(message="encoding text")
         layers = tuple(level.record.point.fraction for level in probe.levels)
         path = capture.work(
             CaptureConfig(
-                name=name, subject=subject, corpus=config.corpus, layers=layers, max_tokens=config.tokens
+                name=name,
+                subject=subject,
+                corpus=config.corpus,
+                layers=layers,
+                max_tokens=config.tokens,
+                document_chunks=config.document_chunks,
             ),
             run,
         )

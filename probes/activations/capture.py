@@ -55,6 +55,11 @@ class CaptureConfig(Frozen):
     )
     context: int = Field(default=128, description="Tokens per chunk.", ge=8, le=8192)
     max_tokens: int = Field(default=1_200_000, description="Stop after this many tokens.", ge=64)
+    document_chunks: int | None = Field(
+        default=None,
+        description="Most chunks of one document, spread evenly over it; empty for all of them.",
+        ge=1,
+    )
     held_out: float = Field(default=0.125, description="Share of documents kept from training.", gt=0, lt=0.9)
     batch: int = Field(default=32, description="Chunks per forward pass.", ge=1, le=1024)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -97,7 +102,8 @@ def plan_capture(config: CaptureConfig, subject: TextAutoregressive) -> Plan:
             break
         split: Split = "held_out" if _hashed("split" + document.id) / 2**64 < config.held_out else "train"
         ids = subject.tokenizer(document.text, add_special_tokens=False, verbose=False).input_ids
-        pieces = _cut(ids[: config.max_tokens - total], config.context, subject, len(documents))
+        pieces = _cut(ids, config.context, subject, len(documents))
+        pieces = _within(_spread(pieces, config.document_chunks), config.max_tokens - total)
         if pieces:
             documents.append(DocumentInfo(id=document.id, split=split, labels=document.labels))
             chunks[split] += pieces
@@ -195,6 +201,24 @@ def _cut(ids: list[int], context: int, subject: TextAutoregressive, document: in
     room = context - len(lead)
     cut = [Chunk(document, at, lead + ids[at : at + room]) for at in range(0, len(ids), room)]
     return [chunk for chunk in cut if len(chunk.tokens) >= MINIMUM_TAIL]
+
+
+def _spread(chunks: list[Chunk], most: int | None) -> list[Chunk]:
+    """At most so many chunks, evenly spread."""
+    if most is None or len(chunks) <= most:
+        return chunks
+    return [chunks[(2 * at + 1) * len(chunks) // (2 * most)] for at in range(most)]
+
+
+def _within(chunks: list[Chunk], tokens: int) -> list[Chunk]:
+    """The first chunks that hold at most `tokens` tokens, the last one cut."""
+    kept: list[Chunk] = []
+    for chunk in chunks:
+        if tokens < MINIMUM_TAIL:
+            break
+        kept.append(chunk._replace(tokens=chunk.tokens[:tokens]))
+        tokens -= len(kept[-1].tokens)
+    return kept
 
 
 def _shard_plan(plan: Plan) -> Iterator[tuple[Split, int, list[Chunk]]]:
