@@ -9,7 +9,7 @@ subject (the latent's own activity) and by a judge that sees words only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from concept_graphs.context_words import Around, context_words
 from concept_graphs.contexts import Firings, Text, firings, strongest
+from concept_graphs.describe import describe
 from concept_graphs.tables import Node
 from probes.activations.rows import shard_rows
 from probes.activations.store import ActivationStore
@@ -114,43 +115,49 @@ class _Evidence(NamedTuple):
     held_text: Text
 
 
-def chosen_concepts(nodes: Iterable[Node], config: LeverEvaluationConfig) -> list[Node]:
-    """Concepts by frequency band and detection score, drawn at random by the seed.
+def chosen_concepts(
+    frequency: Tensor, config: LeverEvaluationConfig, described: Callable[[list[int]], Sequence[Node]]
+) -> list[Node]:
+    """Latents of a whole dictionary in the frequency band, in random order, whose label finds them well
+    enough; `frequency` is `n_latents`, `described` gives the nodes of some latents.
 
+    Drawn from the dictionary and not from a graph, so that nothing an intervention showed plays a part.
     Raises `WorkbenchError` when none qualifies.
     """
-    fits = sorted(
-        (
-            node
-            for node in nodes
-            if node.level == config.level
-            and config.lowest_frequency <= node.frequency <= config.highest_frequency
-            and (node.detection or 0) >= config.detection
-        ),
-        key=lambda node: node.index,
-    )
-    order = permutation(len(fits), config.seed, "lever concepts").tolist()
-    drawn = [fits[at] for at in order[config.skip : config.skip + config.concepts]]
-    if not drawn:
+    band = (frequency >= config.lowest_frequency) & (frequency <= config.highest_frequency)
+    fits = band.nonzero().flatten()
+    order = fits[permutation(len(fits), config.seed, "lever concepts")].tolist()
+    wanted, batch = config.skip + config.concepts, 2 * (config.skip + config.concepts)
+    found: list[Node] = []
+    for at in range(0, len(order), batch):
+        nodes = described([int(latent) for latent in order[at : at + batch]])
+        found += [node for node in nodes if (node.detection or 0) >= config.detection]
+        if len(found) >= wanted:
+            break
+    if len(found) <= config.skip:
         raise WorkbenchError(
             "no-concepts",
             f"No concept of level {config.level} can be evaluated",
             "none has a frequency in the band and a detection score above the floor",
             "Widen the band or lower the floor.",
         )
-    return drawn
+    return found[config.skip : wanted]
 
 
 def evaluate_levers(
     subject: TextAutoregressive,
     probe: Probe,
     store: ActivationStore,
-    nodes: Iterable[Node],
     config: LeverEvaluationConfig,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[ConceptResult]:
     """Evaluate the levers of drawn concepts; their contexts and the prompts come from the store's text."""
-    level, drawn = probe.level(config.level), chosen_concepts(nodes, config)
+    level = probe.level(config.level)
+
+    def described(latents: list[int]) -> list[Node]:
+        return describe(subject, store, level, latents, count=1).nodes
+
+    drawn = chosen_concepts(level.space.table.frequency, config, described)
     latents = [node.index for node in drawn]
     evidence = _Evidence(
         *firings(store, store.shards("train"), level, latents),

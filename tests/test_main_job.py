@@ -141,8 +141,7 @@ def test_graph_has_evidence_for_every_edge(whale: Any) -> None:
     assert graph.meta.figures["middle.recovered_zero_ablation"] > 0.3
 
 
-def test_evaluation_measures_dictionaries_edges_and_levers(whale: Any) -> None:
-    _, _, graph = whale
+def test_evaluation_measures_every_part(whale: Any) -> None:
     drawn = LeverEvaluationConfig(
         concepts=2,
         lowest_frequency=0,
@@ -154,18 +153,22 @@ def test_evaluation_measures_dictionaries_edges_and_levers(whale: Any) -> None:
         strengths=(0.5, 1.0),
         controls=1,
     )
-    job = MainJobConfig(tokens=12_000, corpus="bundled/moby-dick", loss_chunks=4, levers=drawn)
+    job = MainJobConfig(
+        tokens=12_000, corpus="bundled/moby-dick", loss_chunks=4, read_latents=5, levers=drawn
+    )
     made = run_job("evaluate", EvaluateConfig(graph="whale", name="whale", main_job=job))
     rows = {row.name: row for row in read_rows(made.parent).rows}
     assert len(rows) == len(read_rows(made.parent).rows)
     assert rows["dictionary.middle.explained_variance"].value > 0.1
     assert rows["dictionary.middle.recovered_zero_ablation"].value > 0.3
     assert rows["edges.low-middle.tested"].value <= rows["edges.low-middle.proposed"].value == 12
+    assert rows["labels.random.middle.listed"].n == 5
+    assert "[" in (made.parent / "labels.md").read_text()
     assert rows["levers.lever.words"].n == 2
     assert rows["levers.lever.damage"].value < 0
     details = read_json(made.parent / "levers.json")
     assert {arm["arm"] for arm in details[0]["arms"]} == {"lever", "difference_of_means", "asking"}
-    assert details[0]["concept"] in {node.id for node in graph.nodes}
+    assert all(result["concept"].startswith("middle/") for result in details)
 
 
 @pytest.mark.parametrize("level", ["middle", "high"])

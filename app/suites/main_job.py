@@ -78,7 +78,7 @@ def main_job(ref: str, config: MainJobConfig, run: Run) -> Iterator[Row]:
         yield from label_rows(sheet)
     if "levers" in config.parts:
         run.begin(steps=config.levers.concepts, message="evaluating levers")
-        found = evaluate_levers(subject, probes[0], store, graph.nodes, config.levers, _report_to(run))
+        found = evaluate_levers(subject, probes[0], store, config.levers, _report_to(run))
         write_json(run.path / "levers.json", [result.model_dump(mode="json") for result in found])
         yield from lever_rows(found, config.levers)
 

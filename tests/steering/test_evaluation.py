@@ -50,30 +50,40 @@ def test_common_tokens_do_not_win_by_their_frequency() -> None:
     assert context_words(found, text_of(tokens), RowKind(), 0, around=Around(2, 2), count=1) == [5]
 
 
-def node(index: int, frequency: float, detection: float | None, level: str = "middle") -> Node:
-    return Node(
-        id=f"{level}/{index}",
-        level=level,
-        index=index,
-        label=str(index),
-        label_tokens=[],
-        detection=detection,
-        frequency=frequency,
-        typical=1.0,
-    )
+def described(latents: list[int]) -> list[Node]:
+    """Nodes whose labels find the even latents well and the odd ones badly."""
+    return [
+        Node(
+            id=f"middle/{latent}",
+            level="middle",
+            index=latent,
+            label=str(latent),
+            label_tokens=[],
+            detection=None if latent % 5 == 0 else 0.9 if latent % 2 == 0 else 0.5,
+            frequency=0.005,
+            typical=1.0,
+        )
+        for latent in latents
+    ]
 
 
 def test_concepts_are_drawn_by_rule_and_parts_of_the_draw_do_not_overlap() -> None:
-    nodes = [node(i, 0.005, 0.9) for i in range(30)]
-    nodes += [node(40, 0.5, 0.9), node(41, 0.005, 0.5), node(42, 0.005, None), node(43, 0.005, 0.9, "low")]
-    first = chosen_concepts(nodes, LeverEvaluationConfig(concepts=10))
-    again = chosen_concepts(reversed(nodes), LeverEvaluationConfig(concepts=10))
-    rest = chosen_concepts(nodes, LeverEvaluationConfig(concepts=30, skip=10))
-    assert [n.id for n in first] == [n.id for n in again]
-    assert {n.index for n in first} | {n.index for n in rest} == set(range(30))
-    assert not {n.id for n in first} & {n.id for n in rest}
+    frequency = torch.full((60,), 0.005)
+    frequency[40:50], frequency[50:] = 0.5, 1e-6
+    allowed = {latent for latent in range(40) if latent % 2 == 0 and latent % 5}
+
+    def drawn(**rest: float) -> list[int]:
+        return [n.index for n in chosen_concepts(frequency, LeverEvaluationConfig(**rest), described)]
+
+    first, rest = drawn(concepts=6), drawn(concepts=500, skip=6)
+    assert first == drawn(concepts=6)
+    assert first == drawn(concepts=3) + drawn(concepts=3, skip=3)
+    assert len(first) == 6
+    assert {*first, *rest} == allowed
+    assert not {*first} & {*rest}
+    assert drawn(concepts=6, seed=1) != first
     with pytest.raises(WorkbenchError, match="Widen the band"):
-        chosen_concepts(nodes, LeverEvaluationConfig(detection=0.99))
+        drawn(detection=0.99)
 
 
 @pytest.fixture(scope="module")
