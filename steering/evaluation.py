@@ -17,6 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from concept_graphs.companions import companions_of
 from concept_graphs.context_words import Around, context_words
 from concept_graphs.contexts import Firings, Text, firings, strongest
 from concept_graphs.describe import describe
@@ -36,6 +37,7 @@ from steering.judge import Judge, JudgeBench, Windows
 from steering.levers import Lever, lever_of
 from steering.scoring import activity
 
+TUNING_MARGIN = 0.8  # of the damage allowed: prompts differ, and a strength must hold on others
 CLEARLY_ON = 0.5  # of a typical activation, for the judge's positive windows
 
 
@@ -58,9 +60,14 @@ class LeverEvaluationConfig(Frozen):
         default=(4, 4), description="Tokens before and after a firing that count as its context."
     )
     strengths: tuple[float, ...] = Field(
-        default=(0.5, 0.75, 1.0, 1.5, 2.0), description="Strengths tried on the tuning prompts.", min_length=1
+        default=(0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0),
+        description="Strengths tried on the tuning prompts.",
+        min_length=1,
     )
     damage: float = Field(default=0.2, description="Most damage allowed, nats per token.", gt=0)
+    companions: int = Field(
+        default=8, description="Latents of the level that move together with the concept's own.", ge=0
+    )
     controls: int = Field(default=3, description="Random latents of equal norm per concept.", ge=1, le=20)
     seed: int = Field(default=0, description="Seed of concepts, prompts, controls and texts.", ge=0)
 
@@ -81,7 +88,7 @@ class Gain(Frozen):
 class ArmResult(Frozen):
     """One way of steering towards one concept, on the measured prompts."""
 
-    arm: str = Field(description="lever, difference_of_means or asking.")
+    arm: str = Field(description="lever, companions, difference_of_means or asking.")
     strength: float | None = Field(description="Chosen on the tuning prompts; null for asking.")
     damage: float = Field(description="Mean change of log p of the unsteered text, nats per token.")
     words: Gain = Field(description="Log p of the context words, nats.")
@@ -199,6 +206,8 @@ class _Evaluation:
         self.evidence, self.drawn, self.subject = evidence, drawn, bench.subject
         self.tuning = bench.part(slice(0, config.tuning_prompts))
         self.measured = bench.part(slice(config.tuning_prompts, None))
+        latents = [node.index for node in drawn]
+        self.together = companions_of(store, level, latents, count=config.companions)
         self.directions = difference_directions(store, level, evidence.train, len(drawn))
         self.judges = JudgeBench(
             _windows(bench, evidence.train_text, config.new_tokens),
@@ -215,7 +224,13 @@ class _Evaluation:
             around=Around(*config.around),
             count=config.words,
         )
-        chosen = [(arm, self._strength(arm)) for arm in (self._lever(node), self._difference(at, node))]
+        together = lever_of(node.id).model_copy(update={"weights": self.together[at]})
+        steered = (
+            self._moved("lever", lever_of(node.id)),
+            self._moved("companions", together),
+            self._difference(at, node),
+        )
+        chosen = [(arm, self._strength(arm)) for arm in steered]
         chosen.append((self._asking(at, node, words), 0.0))
         controls = [(arm, chosen[0][1]) for arm in self._controls(node)]
         judge = self._judge(at)
@@ -237,12 +252,10 @@ class _Evaluation:
         )
 
     def _strength(self, arm: Arm) -> float:
-        return strongest_within(self.tuning, arm, self.config.strengths, self.config.damage)
+        limit = TUNING_MARGIN * self.config.damage
+        return strongest_within(self.tuning, arm, self.config.strengths, limit)
 
-    def _lever(self, node: Node, other: Lever | None = None) -> Arm:
-        """The concept's lever, or a control's."""
-        lever = other or lever_of(node.id)
-        name = "random" if other else "lever"
+    def _moved(self, name: str, lever: Lever) -> Arm:
         return Arm(name, lambda s: [compile_lever(lever.with_strength(s), self.probe, self.subject)])
 
     def _difference(self, at: int, node: Node) -> Arm:
@@ -252,7 +265,7 @@ class _Evaluation:
 
     def _controls(self, node: Node) -> list[Arm]:
         seeds = [self.config.seed * 1009 + draw for draw in range(self.config.controls)]
-        return [self._lever(node, random_lever(lever_of(node.id), self.level, seed)) for seed in seeds]
+        return [self._moved("random", random_lever(lever_of(node.id), self.level, seed)) for seed in seeds]
 
     def _asking(self, at: int, node: Node, words: Sequence[int]) -> Arm:
         """The request that raises the context words most on the tuning prompts: by name, or by example."""

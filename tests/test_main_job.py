@@ -167,7 +167,7 @@ def test_evaluation_measures_every_part(whale: Any) -> None:
     assert rows["levers.lever.words"].n == 2
     assert rows["levers.lever.damage"].value < 0
     details = read_json(made.parent / "levers.json")
-    assert {arm["arm"] for arm in details[0]["arms"]} == {"lever", "difference_of_means", "asking"}
+    assert {arm["arm"] for arm in details[0]["arms"]} == {"lever", "companions", "difference_of_means", "asking"}
     assert all(result["concept"].startswith("middle/") for result in details)
 
 
