@@ -108,13 +108,8 @@ def work(config: GraphConfig, run: Run) -> Path | None:
             "Choose the store of this subject.",
         )
     target = artefact_path("graph", config.name)
-    if target.exists():
-        raise WorkbenchError(
-            "name-taken",
-            f"A graph called {target.name} exists",
-            "it is never overwritten",
-            "Choose another name.",
-        )
+    if run.made(target):
+        return target
     run.update(message="loading the subject")
     subject = load_subject(subject_name, dtype=config.dtype, device=config.device, offline=config.offline)
     others = [open_probe(ref) for ref in config.seed_probes]
@@ -131,6 +126,7 @@ def work(config: GraphConfig, run: Run) -> Path | None:
         graph.laid_out().save(
             folder,
             command=run.record().command,
+            run=run.slug,
             parents={
                 "probe": parent_of(config.probe, "probe"),
                 "store": parent_of(config.store or probe.record.store, "store"),

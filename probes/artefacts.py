@@ -72,6 +72,7 @@ class Manifest(Frozen):
     name: str = Field(description="The free title it was given.")
     created: str = Field(default_factory=now, description="When it was finished, UTC.")
     command: str = Field(default="", description="The command line that makes it again.")
+    run: str = Field(default="", description="The run that made it, where one did.")
     commit: str | None = Field(default=None, description="Commit of the code; + marks uncommitted changes.")
     versions: dict[str, str] = Field(default_factory=dict, description="Versions of the packages used.")
     parents: dict[str, Parent] = Field(
@@ -97,6 +98,7 @@ def write_manifest(
     kind: Kind,
     name: str,
     command: str = "",
+    run: str = "",
     parents: Mapping[str, Parent] | None = None,
     figures: Mapping[str, Any] | None = None,
     licence: str = "",
@@ -117,6 +119,7 @@ def write_manifest(
         kind=kind,
         name=name,
         command=command,
+        run=run,
         commit=commit(),
         versions=versions(),
         parents=dict(parents or {}),

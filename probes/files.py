@@ -206,13 +206,13 @@ def commit_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield an empty temporary sibling folder that becomes `target` when the block ends well.
 
     Everything in it is fsynced before the rename, so a kill at any moment leaves either no `target` or a
-    whole one; on an error the temporary folder is removed. Raises `WorkbenchError` when `target` exists,
-    unless `replace`, which moves the old folder aside first and deletes it last.
+    whole one; on an error the temporary folder is removed, and what dead processes left beside `target` is
+    swept. Raises `WorkbenchError` when `target` exists, unless `replace`, which moves the old folder aside
+    first and deletes it last.
     """
-    if target.exists() and not replace:
-        raise WorkbenchError(
-            "exists", f"{target.name} exists already", "it would be overwritten", "Choose another name."
-        )
+    sweep(target.parent)
+    if not replace:
+        _refuse_existing(target)
     temporary = _temporary(target.parent)
     with disk_errors(target):
         temporary.mkdir(parents=True)
@@ -227,6 +227,30 @@ def commit_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     fsync_folder(target.parent)
     if aside is not None:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def publish(folder: Path, target: Path) -> None:
+    """Give a finished folder its name in one step. Raises `WorkbenchError` when the name is taken."""
+    _refuse_existing(target)
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _fsync_tree(folder)
+        try:
+            os.replace(folder, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with commit_directory(target) as copy:  # the two lie on different disks
+                shutil.copytree(folder, copy, dirs_exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+    fsync_folder(target.parent)
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise WorkbenchError(
+            "exists", f"{target.name} exists already", "it would be overwritten", "Choose another name."
+        )
 
 
 def remove_directory(target: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field
 
 from probes import processes
-from probes.artefacts import home
+from probes.artefacts import MANIFEST, home, read_manifest
 from probes.checkpoints import Checkpoint, read_checkpoint, saved_steps, write_checkpoint
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
@@ -159,7 +159,7 @@ class Run:
             # Some network file systems grant every lock: the status file is asked as well.
             if self._written().pid != os.getpid() and self.status().state in {"running", "stopping"}:
                 raise self._busy()
-            for folder in (self.path, self.path / "checkpoints"):
+            for folder in (self.path, *filter(Path.is_dir, self.path.iterdir())):
                 sweep(folder)
             self._clock, self._last_beat = time.monotonic(), 0.0
             yield
@@ -284,6 +284,22 @@ class Run:
         for old in saved_steps(folder)[max(keep, 1) :]:
             remove_directory(folder / f"ckpt-{old:08d}")
         self.progress(step, force=True)
+
+    def made(self, target: Path) -> bool:
+        """Whether `target` is this run's own artefact, made by a session that died before it could say so.
+
+        Raises `WorkbenchError` when somebody else's artefact has that name.
+        """
+        if (target / MANIFEST).is_file() and read_manifest(target).run == self.slug:
+            return True
+        if target.exists():
+            raise WorkbenchError(
+                "name-taken",
+                f"{target.parent.name}/{target.name} exists",
+                "an artefact is never overwritten",
+                "Choose another name.",
+            )
+        return False
 
     def latest_checkpoint(self) -> Checkpoint | None:
         """The newest checkpoint whose every file still has its hash; damaged ones are passed over."""

@@ -13,6 +13,7 @@ from app.suites.main_job import MainJobConfig
 from app.worker import execute
 from concept_graphs.extract import GraphConfig
 from concept_graphs.graph import ConceptGraph
+from probes.activations import capture
 from probes.activations.capture import CaptureConfig, plan_capture
 from probes.activations.store import ActivationStore
 from probes.artefacts import resolve
@@ -265,9 +266,32 @@ def test_bad_captures_say_what_to_do(smollm2: TextAutoregressive, tmp_path: Path
     text.write_text("Too short.")
     with pytest.raises(WorkbenchError, match="too small"):
         plan_capture(CaptureConfig(name="x", corpus=str(text)), smollm2)
-    run = Run.create("capture", "again", CAPTURE.model_copy(update={"layers": (0.5, 0.51)}), command="")
+    run = Run.create("capture", "again", CAPTURE.model_copy(update={"name": "x", "layers": (0.5, 0.51)}), command="")
     with pytest.raises(WorkbenchError, match="share a layer"):
         execute(run)
+
+
+def test_captures_of_one_name_never_mix(
+    smollm2: TextAutoregressive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "SHARD_CHUNKS", 16)
+    (tmp_path / "count.txt").write_text("\n\n".join(f"{n} sheep jumped over the fence." for n in range(200)))
+    small = {"name": "mixed", "context": 32, "max_tokens": 1500, "batch": 16}
+    first, second = (
+        Run.create("capture", "mixed", CaptureConfig(corpus=corpus, **small), command="")
+        for corpus in ("bundled/moby-dick", str(tmp_path / "count.txt"))
+    )
+    log = Run.log
+    monkeypatch.setattr(Run, "log", lambda self, *a, **k: (self.request_stop(), log(self, *a, **k)))
+    assert execute(first) is None and first.status().state == "stopped" and first.status().step > 0
+    monkeypatch.undo()
+    made = execute(second)
+    assert made is not None
+    text = smollm2.tokenizer.decode(ActivationStore(made).tokens(0)[:4].flatten())
+    assert "sheep" in text and "whale" not in text
+    first.clear_stop()
+    with pytest.raises(WorkbenchError, match="never overwritten"):
+        execute(first)
 
 
 def test_an_edit_outside_the_prompt_leaves_the_prompt_alone(smollm2: TextAutoregressive) -> None:

@@ -23,10 +23,10 @@ from probes.activations.store import (
     StoreIndex,
     is_special,
 )
-from probes.artefacts import home, write_manifest
+from probes.artefacts import artefact_path, write_manifest
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
-from probes.files import atomic_write, ensure_space, slug
+from probes.files import atomic_write, ensure_space, publish
 from probes.hooks import HookPoint, keep
 from probes.runs import Run
 from probes.subjects.loading import load_subject
@@ -126,6 +126,9 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
 
     Returns the store, or None when it was asked to stop.
     """
+    target = artefact_path("store", config.name)
+    if run.made(target):
+        return target
     subject = load_subject(config.subject, dtype=config.dtype, device=config.device, offline=config.offline)
     points = [subject.layer_at(fraction) for fraction in config.layers]
     if len(set(points)) < len(points):
@@ -136,16 +139,9 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
             "Spread the fractions.",
         )
     plan = plan_capture(config, subject)
-    target = home() / "stores" / slug(config.name)
-    if (target / "manifest.json").is_file():
-        raise WorkbenchError(
-            "name-taken",
-            f"A store called {target.name} exists",
-            "a store is never overwritten",
-            "Choose another name.",
-        )
-    target.mkdir(parents=True, exist_ok=True)
-    ensure_space(target, plan.bytes)
+    folder = run.path / "store"
+    folder.mkdir(exist_ok=True)
+    ensure_space(folder, plan.bytes)
     run.rewind(None)
     run.begin(steps=plan.tokens, message=f"{plan.tokens:,} tokens, {plan.bytes / 2**20:,.0f} MiB")
     store_dtype = subject.dtype if subject.dtype == torch.bfloat16 else torch.float16
@@ -154,11 +150,11 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
     for split, number, part in _shard_plan(plan):
         file = f"{split}-{number:05d}.safetensors"
         count = sum(len(chunk.tokens) for chunk in part)
-        if not (target / file).is_file():
+        if not (folder / file).is_file():
             if run.stop_requested():
                 return None
             tensors = _capture_shard(subject, points, part, config, store_dtype)
-            _save(tensors, target / file)
+            _save(tensors, folder / file)
         shards.append(ShardInfo(split=split, file=file, chunks=len(part), tokens=count))
         done += count
         run.log(done, tokens=done)
@@ -170,11 +166,13 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
         points=infos,
         shards=tuple(shards),
         documents=tuple(plan.documents),
-        masked={str(info.point): _masked(target, shards, n, info) for n, info in enumerate(infos)},
+        masked={str(info.point): _masked(folder, shards, n, info) for n, info in enumerate(infos)},
     )
-    atomic_write(target / "index.json", index.model_dump_json(indent=1))
+    atomic_write(folder / "index.json", index.model_dump_json(indent=1))
     figures = {"tokens": plan.tokens, "bytes": plan.bytes, "documents": len(plan.documents)}
-    write_manifest(target, kind="store", name=target.name, figures=figures, command=run.record().command)
+    command = run.record().command
+    write_manifest(folder, kind="store", name=config.name, figures=figures, command=command, run=run.slug)
+    publish(folder, target)
     return target
 
 

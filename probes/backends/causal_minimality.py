@@ -21,7 +21,7 @@ from probes.artefacts import artefact_path, parent_of, resolve
 from probes.autoencoders.dictionary import Dictionary
 from probes.autoencoders.topk import TopKAutoencoder
 from probes.configs import Frozen
-from probes.errors import WorkbenchError
+from probes.files import commit_directory
 from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import FittedMap, MapConfig, fit_map
 from probes.hierarchy.probe import Level, LevelRecord, Probe, ProbeRecord, save_probe
@@ -107,13 +107,8 @@ def work(config: Config, run: Run) -> Path | None:
     """
     store = ActivationStore(resolve(config.store, "store"))
     target = artefact_path("probe", config.name)
-    if target.exists():
-        raise WorkbenchError(
-            "name-taken",
-            f"A probe called {target.name} exists",
-            "it is never overwritten",
-            "Choose another name.",
-        )
+    if run.made(target):
+        return target
     levels = level_configs(config)
     checkpoint = run.latest_checkpoint()
     run.rewind(checkpoint)
@@ -145,6 +140,7 @@ def work(config: Config, run: Run) -> Path | None:
         target,
         name=config.name,
         command=run.record().command,
+        run=run.slug,
         parents={"store": parent_of(config.store, "store")},
         figures=_figures(probe, fitted),
     )
@@ -172,8 +168,8 @@ class _StageProgress:
 
 
 def _finished(run: Run, name: str) -> dict[str, Tensor] | None:
-    file = run.path / "levels" / f"{name}.safetensors"
-    return load_tensors(file) if file.is_file() else None
+    folder = run.path / "levels" / name
+    return load_tensors(folder / "weights.safetensors") if folder.is_dir() else None
 
 
 def _train_level(
@@ -196,8 +192,8 @@ def _train_level(
     if outcome == "stopped":
         return None
     state = {key: value.detach().contiguous() for key, value in objective.module().state_dict().items()}
-    (run.path / "levels").mkdir(exist_ok=True)
-    save_tensors(run.path / "levels" / f"{name}.safetensors", state)
+    with commit_directory(run.path / "levels" / name) as folder:
+        save_tensors(folder / "weights.safetensors", state)
     return state
 
 

@@ -104,6 +104,7 @@ def save_probe(
     *,
     name: str,
     command: str,
+    run: str = "",
     parents: Mapping[str, Parent],
     figures: Mapping[str, Any],
 ) -> None:
@@ -115,7 +116,9 @@ def save_probe(
         for found in probe.maps:
             save_tensors(folder / f"map-{found.low}-{found.high}.safetensors", found.tensors())
         write_json(folder / "probe.json", probe.record.model_dump(mode="json"))
-        write_manifest(folder, kind="probe", name=name, command=command, parents=parents, figures=figures)
+        write_manifest(
+            folder, kind="probe", name=name, command=command, run=run, parents=parents, figures=figures
+        )
 
 
 def open_probe(ref: str | Path) -> Probe:

@@ -124,7 +124,8 @@ def test_stop_and_resume_from_outside() -> None:
     jobs.start(run)
     until(lambda: run.status().step > stopped.step + 2)
     assert run.status().first_step == stopped.step
-    assert [row["step"] for row in run.metrics()] == list(range(1, len(run.metrics()) + 1))
+    steps = [row["step"] for row in run.metrics()]
+    assert steps == list(range(1, len(steps) + 1))
     jobs.stop(run)
     until(lambda: ended(run))
 

@@ -185,3 +185,25 @@ def test_hash_of_a_file(tmp_path: Path) -> None:
     assert (
         files.sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+
+
+def test_publishing_is_one_step_and_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def finished(name: str) -> Path:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+        return tmp_path / name
+
+    files.publish(finished("a"), tmp_path / "out" / "done")
+    assert (tmp_path / "out" / "done" / "x").read_text() == "a" and not (tmp_path / "a").exists()
+    with pytest.raises(WorkbenchError, match="exists"):
+        files.publish(finished("b"), tmp_path / "out" / "done")
+    rename = files.os.replace
+
+    def across_disks(source: Path, target: Path) -> None:
+        if source == tmp_path / "b":
+            raise OSError(errno.EXDEV, "another disk")
+        rename(source, target)
+
+    monkeypatch.setattr(files.os, "replace", across_disks)
+    files.publish(tmp_path / "b", tmp_path / "out" / "far")
+    assert (tmp_path / "out" / "far" / "x").read_text() == "b" and not (tmp_path / "b").exists()

@@ -14,8 +14,10 @@ import torch
 from pydantic import Field
 
 from probes import runs as runs_module
+from probes.artefacts import write_manifest
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
+from probes.files import commit_directory
 from probes.metrics_log import read_rows
 from probes.runs import Run, all_runs, scan_runs
 
@@ -222,6 +224,17 @@ def test_checkpoints_round_trip_and_the_oldest_go(run: Run) -> None:
     assert latest.state == {"stage": "low", "step": 3}
     assert torch.equal(latest.tensors("model")["w"], torch.full((64, 64), 3.0))
     assert latest.metrics_bytes == (run.path / "metrics.jsonl").stat().st_size
+
+
+def test_a_run_knows_its_own_artefact_from_another_of_that_name(run: Run, home: Path) -> None:
+    target = home / "probes" / "mine"
+    assert not run.made(target)
+    with commit_directory(target) as folder:
+        write_manifest(folder, kind="probe", name="mine", run=run.slug)
+    assert run.made(target)
+    other = Run.create("train", "My run", Config(), command=run.record().command)
+    with pytest.raises(WorkbenchError, match="never overwritten"):
+        other.made(target)
 
 
 def test_rewinding_cuts_what_came_after(run: Run) -> None:
