@@ -26,6 +26,7 @@ LIGHT = (
     "concept_graphs.figure",
     "concept_graphs.layout",
     "steering.levers",
+    "steering.comparison",
     "probes.runs",
     "probes.artefacts",
     "probes.configs",

@@ -8,7 +8,7 @@ from app.components.token_strip import token_cells
 
 
 def outcome_value(found: Any) -> dict[str, Any]:
-    """`found` is a `steering.generate.Comparison` or its JSON as a dictionary."""
+    """`found` is a `steering.comparison.Comparison` or its JSON as a dictionary."""
     data = found if isinstance(found, dict) else found.model_dump(mode="json")
     plain, steered = data["unsteered"], data["steered"]
     per_token = steered["damage_per_token"]
