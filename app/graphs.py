@@ -16,7 +16,7 @@ from concept_graphs.figure import layered_figure
 from concept_graphs.graph import GRAPH_FILE, ConceptGraph
 from concept_graphs.tables import ConceptId
 from concept_graphs.view import ViewSpec
-from probes.artefacts import available, home, resolve
+from probes.artefacts import BUNDLED, available, home, resolve
 from probes.configs import validated
 from probes.errors import WorkbenchError
 from probes.files import read_json, slug, write_json
@@ -61,12 +61,7 @@ class GraphLibrary:
             if held is not None and held.stamp == stamp:
                 self._held.move_to_end(ref)
                 return held
-        graph = ConceptGraph.load(path)
-        labels = read_labels(path)
-        known = {key: graph.node(key).label for key in labels if key in graph}
-        if known:
-            renamed = [labels.get(key, old) for key, old in zip(graph.nodes["id"], graph.nodes["label"], strict=True)]
-            graph = ConceptGraph(graph.meta, graph.nodes.replace(label=renamed), graph.edges, graph.examples)
+        graph, known = labelled(ConceptGraph.load(path), path)
         opened = OpenGraph(ref, path, graph, known, stamp)
         with self._lock:
             self._held[ref] = opened
@@ -89,6 +84,21 @@ class GraphLibrary:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, labels)
         return self.open(ref)
+
+
+def labelled(graph: ConceptGraph, path: Path) -> tuple[ConceptGraph, dict[str, str]]:
+    """The graph with the labels people gave, and by concept id the workbench's own that they replaced.
+
+    `path` is the graph's folder; one outside the data folder and the bundled ones has no labels of people.
+    """
+    if not (path.is_relative_to(home()) or path.is_relative_to(BUNDLED)):
+        return graph, {}
+    labels = read_labels(path)
+    replaced = {key: graph.node(key).label for key in labels if key in graph}
+    if not replaced:
+        return graph, {}
+    renamed = [labels.get(key, old) for key, old in zip(graph.nodes["id"], graph.nodes["label"], strict=True)]
+    return ConceptGraph(graph.meta, graph.nodes.replace(label=renamed), graph.edges, graph.examples), replaced
 
 
 def labels_path(graph: Path) -> Path:

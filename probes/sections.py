@@ -3,35 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A number with its 95 % interval and the 95 % quantile of |x| under its null; drawn as well as written."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    null: float | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """Text that leads to the section with this anchor, where the report has one."""
+
+    text: str
+    anchor: str
+
+
+Cell = str | Measure | Link
+
+
+@dataclass(frozen=True)
 class Table:
-    """Column headers and rows of text."""
+    """Column headers and rows of cells. `stacked`: on a narrow screen each row becomes a block of its own."""
 
     headers: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
     caption: str = ""
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Tokens with a value each (or none), and where they come from."""
+    """Tokens with a value each (or none), after a `lead` shown in grey; `source` says where they come from."""
 
     tokens: Sequence[str]
     values: Sequence[float] = ()
     source: str = ""
+    title: str = ""
+    lead: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number under its name, with a note beside it."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plotly figure as plain JSON, in a variant for wide and one for narrow screens, and what it shows."""
+
+    wide: Mapping[str, Any]
+    narrow: Mapping[str, Any]
+    alt: str
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with paragraphs, tables, token strips and plotly figures (plain JSON), in that order."""
+    """A heading and what stands below it, in the order of the fields.
+
+    Level 2 is a chapter, level 3 a part of the chapter before it. `anchor` is the section's address in the
+    page (letters, digits, hyphens); `tag` a short word before the title, `group` the number of its colour.
+    """
 
     title: str
-    paragraphs: Sequence[str] = ()
-    tables: Sequence[Table] = ()
-    strips: Sequence[Strip] = ()
-    figures: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    anchor: str
     level: int = 2
+    tag: str = ""
+    group: int | None = None
+    notices: Sequence[str] = ()
+    paragraphs: Sequence[str] = ()
+    facts: Sequence[Fact] = ()
+    words: Mapping[str, Sequence[str]] | None = None
+    figures: Sequence[Figure] = ()
+    strips: Sequence[Strip] = ()
+    beside: bool = False
+    tables: Sequence[Table] = ()

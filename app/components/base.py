@@ -20,7 +20,7 @@ WEB = Path(__file__).parent / "web"
 
 @cache
 def script(name: str) -> str:
-    """The text of one of the package's own front-end scripts."""
+    """The text of one of the package's own front-end files."""
     return (WEB / name).read_text(encoding="utf-8")
 
 

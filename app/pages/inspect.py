@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from app.components.token_strip import token_cells
+from app.facts import concept_facts
 from app.graphs import OpenGraph
-from concept_graphs.tables import Edge, Node
+from concept_graphs.tables import Edge
 from concept_graphs.text import visible_token
 
 MOST_EDGES = 12
@@ -30,7 +31,7 @@ def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) 
         "original": opened.original.get(concept, node.label),
         "edited": concept in opened.original,
         "is_lever": concept in levers,
-        "figures": _figures(node, len(graph.examples.get(concept, []))),
+        "figures": concept_facts(node, len(graph.examples.get(concept, []))),
         "children": [_edge(opened, edge, edge.source) for edge in children[:MOST_EDGES]],
         "children_more": _more(len(children)),
         "parents": [_edge(opened, edge, edge.target) for edge in parents[:MOST_EDGES]],
@@ -47,35 +48,6 @@ def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) 
         "promoted": [{"shown": visible_token(t), "score": score} for t, score in node.promoted],
         "suppressed": [{"shown": visible_token(t), "score": score} for t, score in node.suppressed],
     }
-
-
-def _figures(node: Node, examples: int) -> list[dict[str, str]]:
-    detection = "–" if node.detection is None else f"{node.detection:.2f}"
-    low, high = node.detection_low, node.detection_high
-    interval = "" if low is None or high is None else f"[{low:.2f}, {high:.2f}], n {node.detection_n:,}"
-    ratio = node.spread / node.spread_floor if node.spread and node.spread_floor else None
-    return [
-        {"name": "frequency", "value": f"{node.frequency:.2%}", "note": "share of rows"},
-        {"name": "typical", "value": f"{node.typical:.3g}", "note": "95 % quantile when on"},
-        {
-            "name": "label finds it",
-            "value": detection,
-            "note": interval,
-            "help": "Area under the ROC curve on held-out text; 0.5 is chance, higher is better.",
-        },
-        {
-            "name": "spread",
-            "value": "–" if ratio is None else f"{ratio:.1f}",
-            "note": "rows per chunk where it occurs",
-            "help": "Participation ratio over its floor for this kind of row.",
-        },
-        {
-            "name": "seed agreement",
-            "value": "–" if node.seed_agreement is None else f"{node.seed_agreement:.2f}",
-            "note": "best decoder cosine in other seeds",
-        },
-        {"name": "examples", "value": str(examples), "note": "of different documents"},
-    ]
 
 
 def _edge(opened: OpenGraph, edge: Edge, other: str) -> dict[str, Any]:

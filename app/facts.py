@@ -1,0 +1,35 @@
+"""The figures of a concept in words for people: the same in the inspector and in a report."""
+
+from __future__ import annotations
+
+from concept_graphs.tables import Node
+
+
+def concept_facts(node: Node, examples: int) -> list[dict[str, str]]:
+    """Name, value, note and (where a name needs it) help of each figure."""
+    detection = "–" if node.detection is None else f"{node.detection:.2f}"
+    low, high = node.detection_low, node.detection_high
+    interval = "" if low is None or high is None else f"[{low:.2f}, {high:.2f}], n {node.detection_n:,}"
+    ratio = node.spread / node.spread_floor if node.spread and node.spread_floor else None
+    return [
+        {"name": "frequency", "value": f"{node.frequency:.2%}", "note": "share of rows"},
+        {"name": "typical", "value": f"{node.typical:.3g}", "note": "95 % quantile when on"},
+        {
+            "name": "label finds it",
+            "value": detection,
+            "note": interval,
+            "help": "Area under the ROC curve on held-out text; 0.5 is chance, higher is better.",
+        },
+        {
+            "name": "spread",
+            "value": "–" if ratio is None else f"{ratio:.1f}",
+            "note": "rows per chunk where it occurs",
+            "help": "Participation ratio over its floor for this kind of row.",
+        },
+        {
+            "name": "seed agreement",
+            "value": "–" if node.seed_agreement is None else f"{node.seed_agreement:.2f}",
+            "note": "best decoder cosine in other seeds",
+        },
+        {"name": "examples", "value": str(examples), "note": "of different documents"},
+    ]
