@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
@@ -13,18 +13,22 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.middleware.gzip import GZipMiddleware
 
+from app.comparing import compare_on_graph
 from app.components.base import versioned
+from app.components.lever_rack import LeverRack
+from app.components.notice_bar import NoticeBar, notices
 from app.components.theme import theme
+from app.desk import operations
 from app.graphs import GraphLibrary, parsed_view, view_json
 from app.models import subject_pool
 from app.pages.context import Compare, PageContext
-from app.pages.steer import compare_on_graph, new_rack
 from app.security import Guard
 from app.settings import Settings
 from app.static import static_routes
 from probes.artefacts import home
 from probes.errors import WorkbenchError
 
+LOG = logging.getLogger(__name__)
 DEFAULT_GRAPH = "bundled/text"
 # In the order of the work; a page is a module with `build(context)`.
 PAGES = {
@@ -92,17 +96,39 @@ def create_app(settings: Settings, *, compare: Compare = compare_on_graph, pool:
 def build_page(context: PageContext) -> gr.Blocks:
     """All tabs on one page: events cannot cross pages, and a lever travels from Graph to Steer."""
     with gr.Blocks(title="Fulcrum", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
-        context.rack = new_rack(render=False)
+        context.rack = LeverRack(operations=operations(), elem_id="lever-rack", render=False)
+        context.graph_ref = gr.State(context.default_graph)
         with gr.Tabs(elem_id="tabs") as tabs:
             context.tabs = tabs
             for name, module in PAGES.items():
-                if find_spec(module) is not None:
-                    with gr.Tab(name, id=name.lower(), elem_id=f"tab-{name.lower()}") as tab:
-                        import_module(module).build(context)
-                    tab.select(None, js=PUT_TAB % name.lower(), **QUIET)
+                with gr.Tab(name, id=name.lower(), elem_id=f"tab-{name.lower()}") as tab:
+                    context.tab = tab
+                    _build_tab(context, name, module)
+                tab.select(None, js=PUT_TAB % name.lower(), **QUIET)
+        if context.rack._id not in page.blocks:  # the Steer page, where it stands, could not be built
+            with gr.Column(visible=False):
+                context.rack.render()
         page.load(None, js=OPEN_TAB % json.dumps([name.lower() for name in PAGES]), **QUIET)
     page.queue(default_concurrency_limit=2, max_size=32)
     return page
+
+
+def _build_tab(context: PageContext, name: str, module: str) -> None:
+    """One page in the current tab. One that cannot be built shows why; the others come up all the same."""
+    with gr.Column() as body:
+        try:
+            import_module(module).build(context)
+            return
+        except Exception as error:  # whatever is wrong in one page is no reason to refuse the rest
+            LOG.exception("the %s page could not be built", name)
+            body.visible = False
+            broken = WorkbenchError(
+                "broken-page",
+                f"The {name} page cannot be shown",
+                f"{type(error).__name__}: {error}"[:300],
+                "The other pages work; install Fulcrum again to mend this one.",
+            )
+    NoticeBar(notices([str(broken)]), elem_id=f"broken-{name.lower()}")
 
 
 def serve(settings: Settings) -> None:

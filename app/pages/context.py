@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from app.graphs import GraphLibrary
@@ -15,7 +15,10 @@ Compare = Callable[..., Any]
 
 @dataclass
 class PageContext:
-    """Made once per page build. `graph_ref` is the picker whose value is the open graph."""
+    """Made once per page build.
+
+    `graph_ref` is the component whose value is the open graph, `tab` the tab that is being built.
+    """
 
     settings: Settings
     graphs: GraphLibrary
@@ -24,6 +27,5 @@ class PageContext:
     default_graph: str
     graph_ref: Any = None
     rack: Any = None
-    pins: Any = None
     tabs: Any = None
-    shared: dict[str, Any] = field(default_factory=dict)
+    tab: Any = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import gradio as gr
@@ -13,8 +12,8 @@ from gradio.context import Context
 from pydantic import Field
 
 from app.components.comparison import ComparisonView
-from app.components.lever_rack import LeverRack, Rack, rack_of
-from app.desk import SELECTORS, levers_of, operations, rack_from
+from app.components.lever_rack import Rack, rack_of
+from app.desk import SELECTORS, levers_of, rack_from
 from app.pages.context import PageContext
 from app.pages.outcome import outcome_value
 from probes.artefacts import home
@@ -48,11 +47,6 @@ def asked(prompt: Any, seed: Any, tokens: Any, temperature: Any, controls: Any) 
     """What the form asks for. Raises `WorkbenchError` naming the field that is wrong."""
     data = {"prompt": prompt, "seed": seed or 0, "tokens": tokens, "temperature": temperature, "controls": controls}
     return validated(Ask, data, what="The comparison")
-
-
-def new_rack(*, render: bool) -> LeverRack:
-    """The rack, made before the pages so that the Graph page can put levers on it."""
-    return LeverRack(operations=operations(), elem_id="lever-rack", render=render)
 
 
 def command_line(ref: str, rack: Rack, ask: Ask) -> str:
@@ -254,31 +248,6 @@ def _run(context: PageContext, ref: str, rack: Rack, ask: Ask) -> dict[str, Any]
             concept=rack.levers[0].concept,
         )
     return found if isinstance(found, dict) else dict(found.model_dump(mode="json"))
-
-
-def compare_on_graph(subject: Any, graph: Any, levers: list[Lever], prompt: str, *, concept: str, **rest: Any) -> Any:
-    """`steering.generate.compare` with the graph's probe and the concept's own examples. Imports torch."""
-    from steering.contexts import contexts_of
-    from steering.generate import compare
-
-    node = graph.node(concept) if concept in graph else None
-    return compare(
-        subject,
-        _probe(graph.meta.probe),
-        levers,
-        prompt,
-        concept=node.label if node else "",
-        contexts=contexts_of(subject, graph.examples.get(concept, [])) if node else None,
-        **rest,
-    )
-
-
-@lru_cache(maxsize=2)
-def _probe(ref: str) -> Any:
-    """A probe, read once: a comparison must not wait for the disk each time."""
-    from probes.hierarchy.probe import open_probe
-
-    return open_probe(ref)
 
 
 def _shares(rack: Rack, data: dict[str, Any]) -> dict[str, float]:

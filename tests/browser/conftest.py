@@ -31,8 +31,10 @@ def fake_compare(subject: Any, graph: Any, levers: Any, prompt: str, **rest: Any
     """A comparison whose steered text depends on the strength, as a real one's would."""
     strength = levers[0].strength
     steered = [" whales"] * round(4 * strength) or [" plain", " text"]
-    row = {"name": "unsteered", "prompt": prompt, "tokens": [" plain", " text"], "text": " plain text"}
+    row: dict[str, Any] = {"name": "unsteered", "prompt": prompt, "tokens": [" plain", " text"], "text": " plain text"}
     return {
+        "subject": "fake",
+        "probe": "bundled/text",
         "prompt": prompt,
         "seed": rest["seed"],
         "temperature": 0.7,
