@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 import playwright.sync_api
 import pytest
 
-from probes.artefacts import artefact_path
-
 pytestmark = pytest.mark.browser
 
 POINT = """(el) => {
@@ -86,21 +84,3 @@ def test_a_narrow_screen_does_not_scroll_sideways(chromium: Any, server: str, sc
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
-
-
-def test_the_report_opens_from_disk_without_a_request(page: Any, server: str) -> None:
-    open_graph(page, server)
-    page.get_by_role("tab", name="Report", exact=True).click()
-    page.click("#report-go")
-    page.wait_for_selector("#report-file:not([hidden])")
-    page.get_by_text("Written:").wait_for()
-    report = artefact_path("report", "report") / "report.html"
-    page.requested.clear()
-    page.goto(report.as_uri())
-    page.wait_for_selector(".plot .main-svg")
-    assert page.evaluate("window.__pwn") is None
-    assert [url for url in page.requested if not url.startswith(("file:", "data:", "blob:"))] == []
-    assert "null 95 %" in page.inner_text("body")
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.failures == []

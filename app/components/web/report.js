@@ -9,12 +9,12 @@ function draw() {
     Plotly.react(box, figure.data, { ...figure.layout, dragmode: narrow.matches ? false : "pan" }, { ...CONFIG, displayModeBar: !narrow.matches });
     box.dataset.drawn = variant;
     box.removeAllListeners?.("plotly_click");
-    box.on("plotly_click", (event) => open(event.points));
+    box.on("plotly_click", (event) => openCard(event.points));
   }
 }
 
 // A point of a concept leads to its card, where the report has one.
-function open(points) {
+function openCard(points) {
   for (const point of points) {
     const id = typeof point.customdata === "string" ? `concept-${point.customdata.replace("/", "-")}` : "";
     if (id && document.getElementById(id)) { location.hash = id; return; }
