@@ -45,10 +45,11 @@ def _bad_nodes(meta: GraphMeta, levels: Mapping[str, int], nodes: NodeTable) -> 
         if key in known:
             yield f"concept {key} appears twice"
         known.add(key)
-    for key, companions in zip(nodes["id"], nodes["companions"], strict=True):
-        for other in companions:
-            if other not in known:
-                yield f"companion {other} of concept {key} is not in the graph"
+    for key, level, companions in zip(nodes["id"], nodes["level"], nodes["companions"], strict=True):
+        for other, _ in companions:
+            name, _, index = other.partition("/")
+            if name != level or int(index) >= meta.levels[levels[level]].n_latents:
+                yield f"companion {other} of concept {key} is no latent of its level"
 
 
 def _bad_edges(levels: Mapping[str, int], nodes: NodeTable, edges: EdgeTable) -> Iterator[str]:

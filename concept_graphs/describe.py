@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from concept_graphs.companions import companions_of
 from concept_graphs.contexts import Firings, Text, firings, strongest, token_values, window
 from concept_graphs.labels import Label, detection_scores, label_text, make_labels
 from concept_graphs.output_tokens import output_tokens
@@ -48,6 +49,7 @@ def describe(
     detections = detection_scores(labels, held, held_text, rows, level.rows)
     promoted, suppressed = output_tokens(subject, level.space.w_dec[list(latents)])
     agreement = _agreement(level, others, latents)
+    together = companions_of(store, level, latents)
     nodes, examples = [], {}
     shown, shown_text = (found, text) if examples_from == "train" else (held, held_text)
     best = strongest(shown, len(latents), count)
@@ -71,6 +73,11 @@ def describe(
                 seed_agreement=agreement[at],
                 promoted=[(token, round(value, 4)) for token, value in promoted[at]],
                 suppressed=[(token, round(value, 4)) for token, value in suppressed[at]],
+                companions=[
+                    (f"{level.name}/{other}", round(weight, 4))
+                    for other, weight in together[at].items()
+                    if other != latent
+                ],
             )
         )
         examples[name] = [

@@ -24,6 +24,7 @@ Count = Annotated[int, Field(ge=0)]
 LevelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
 ConceptId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*/[0-9]+$", max_length=60)]
 ScoredToken = tuple[str, float]
+WeighedConcept = tuple[ConceptId, float]
 
 
 class Node(Frozen):
@@ -49,8 +50,9 @@ class Node(Frozen):
     )
     promoted: list[ScoredToken] = Field(default_factory=list, description="Tokens the latent makes likelier.")
     suppressed: list[ScoredToken] = Field(default_factory=list, description="Tokens it makes less likely.")
-    companions: list[ConceptId] = Field(
-        default_factory=list, description="Concepts that are moved together with this one."
+    companions: list[WeighedConcept] = Field(
+        default_factory=list,
+        description="Latents of the level that rise where this one is on, with their share of its rise.",
     )
     x: Share | None = Field(None, description="Horizontal place in the layout.")
     y: Share | None = Field(None, description="Vertical place in the layout; the lowest level is at 0.")
