@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all bench lint assets-corpora assets-text
+.PHONY: help install run test test-all bench lint schemas assets-corpora assets-text
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -52,6 +52,10 @@ test-all: lint ## Lint, then every test
 
 bench: $(VENV)/.installed ## Measure, and print the rows as JSON
 	$(BIN)/fulcrum evaluate $(SUITE) --json $(ARGS)
+
+schemas: $(VENV)/.installed ## Write the JSON schemas of what commands print and files hold
+	$(BIN)/python -m app.json_schemas
+	$(BIN)/python -m concept_graphs.schema
 
 assets-corpora: $(VENV)/.installed ## Build the bundled corpora again (needs npm)
 	$(BIN)/python assets/corpora/build.py $(ARGS)

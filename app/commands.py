@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app import jobs, looking
-from app.config_flags import add_flags, collect, merged, nested_defaults
+from app import jobs, looking, trying
+from app.config_flags import add_flags, collect, merged
 from app.progress import printed, progress_line, summary
 from app.settings import Settings
 from app.worker import execute, stop_on_signals
-from probes.configs import validated
 from probes.errors import WorkbenchError
 from probes.files import read_json
 from probes.runs import Run
@@ -37,7 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["graph"] and given[1:2] not in (["show"], ["extract"]):
         given.insert(1, "extract")
-    os.environ.setdefault("TQDM_DISABLE", "1")  # libraries would draw their own bars over the progress line
     try:
         args = build_parser(given[0] if given else None).parse_args(given)
         return int(args.run_command(args))
@@ -70,7 +68,7 @@ def _fill(command: argparse.ArgumentParser, name: str) -> None:
         add_flags(command, Settings)
         command.set_defaults(run_command=_serve)
     elif name == "steer":
-        looking.add_steer_flags(command)
+        trying.add_steer_flags(command)
     elif name == "work":
         command.add_argument("run", help="Name or folder of the run.")
         command.add_argument("--json", action="store_true", help="Print one JSON object.")
@@ -117,16 +115,12 @@ def _serve(args: argparse.Namespace) -> int:
 def _job(args: argparse.Namespace) -> int:
     row = jobs.job(args.kind)
     config_class = row.config_class()
-    values = merged(nested_defaults(config_class), Settings.load().defaults_for(config_class))
-    values = merged(values, row.presets()[args.preset] if getattr(args, "preset", None) else {})
-    values = merged(values, _given(args, row))
-    values = merged(values, collect(args, config_class))
-    config = validated(config_class, values, what=f"The config of {args.kind}")
+    values = merged(_given(args, row), collect(args, config_class))
+    config = jobs.config_for(args.kind, values, getattr(args, "preset", None))
     run = jobs.new_run(args.kind, config, getattr(args, "name", ""))
     if args.detach:
         jobs.start(run)
-        started = {"run": run.slug, "kind": args.kind, "state": "queued", "folder": str(run.path)}
-        print(json.dumps(started) if args.json else f"{args.kind} {run.slug} started in {run.path}")
+        print(summary(run).model_dump_json() if args.json else f"{args.kind} {run.slug} started in {run.path}")
         return 0
     return _foreground(run, as_json=args.json)
 
@@ -176,11 +170,11 @@ def _foreground(run: Run, *, as_json: bool, quiet: bool = False) -> int:
             return 128 + (received or [2])[-1]
         except WorkbenchError:
             if as_json:
-                print(json.dumps(summary(run)))
+                print(summary(run).model_dump_json())
             raise
     result = summary(run)
     if as_json and artefact is not None and artefact.suffix == ".json":
         print(json.dumps(read_json(artefact)))
     else:
-        print(json.dumps(result) if as_json else printed(result))
-    return 128 + received[0] if received and result["state"] == "stopped" else 0
+        print(result.model_dump_json() if as_json else printed(result))
+    return 128 + received[0] if received and result.state == "stopped" else 0

@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +20,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.config_flags import flags_of
+from app.config_flags import flags_of, merged, nested_defaults
+from app.settings import Settings
 from probes.artefacts import home
 from probes.configs import validated
 from probes.errors import WorkbenchError
@@ -103,6 +104,21 @@ def job(kind: str) -> JobKind:
             "Use one of these.",
         )
     return JOBS[kind]
+
+
+def config_for(kind: str, values: Mapping[str, Any], preset: str | None = None) -> BaseModel:
+    """A job's config: its defaults, then the settings, then a preset, then `values`, sections merged.
+
+    Raises `WorkbenchError` for an unknown job, preset or field, and for a value out of bounds.
+    """
+    row = job(kind)
+    config_class, presets = row.config_class(), row.presets()
+    if preset is not None and preset not in presets:
+        known = ", ".join(presets) or "none"
+        raise WorkbenchError("no-preset", f"{kind} has no preset {preset!r}", f"it has {known}", "Use one of these.")
+    merging = merged(nested_defaults(config_class), Settings.load().defaults_for(config_class))
+    merging = merged(merging, presets[preset] if preset is not None else {})
+    return validated(config_class, merged(merging, values), what=f"The config of {kind}")
 
 
 def command_line(kind: str, config: BaseModel, name: str = "") -> str:

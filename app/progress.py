@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, TextIO
 
+from pydantic import Field, JsonValue
+
 from probes.artefacts import MANIFEST, home, read_manifest
+from probes.configs import Frozen
 from probes.errors import WorkbenchError
-from probes.runs import Run, Status
+from probes.runs import Run, State, Status
 
 _SECONDS = 1.0
 _PLAIN_EVERY = 30
@@ -75,37 +78,52 @@ def _report(run: Run, stream: TextIO, ended: threading.Event) -> None:
         stream.write("\n")
 
 
-def summary(run: Run) -> dict[str, Any]:
+class Summary(Frozen):
+    """What a job prints with `--json`: where the run is and what it came to."""
+
+    run: str = Field(description="Slug of the run.")
+    kind: str = Field(description="Kind of job.")
+    state: State = Field(description="queued after --detach, else how it ended: done, stopped or failed.")
+    step: int = Field(description="Steps done.")
+    steps: int | None = Field(description="Steps in all, when known.")
+    seconds: float = Field(description="Seconds this session has worked.")
+    message: str = Field(description="One sentence on what went on last.")
+    folder: str = Field(description="Folder of the run.")
+    artefact: str | None = Field(description="Path of what the run left; null before it is done.")
+    figures: dict[str, JsonValue] = Field(description="Headline numbers of the artefact.")
+    error: dict[str, str] | None = Field(description="code, what, why and how of a failure; null without one.")
+    command: str = Field(description="The command line that does the same.")
+
+
+def summary(run: Run) -> Summary:
     """What a run came to: state, steps, the artefact with its figures, and the error when it failed."""
     status = run.status()
     path = None if status.artefact is None else home() / status.artefact
     figures = read_manifest(path).figures if path is not None and (path / MANIFEST).is_file() else {}
     record = run.record()
-    return {
-        "run": run.slug,
-        "kind": record.kind,
-        "state": status.state,
-        "step": status.step,
-        "steps": status.steps,
-        "seconds": round(status.seconds, 3),
-        "message": status.message,
-        "artefact": None if path is None else str(path),
-        "figures": figures,
-        "error": run.error(),
-        "command": record.command,
-    }
+    return Summary(
+        run=run.slug,
+        kind=record.kind,
+        state=status.state,
+        step=status.step,
+        steps=status.steps,
+        seconds=round(status.seconds, 3),
+        message=status.message,
+        folder=str(run.path),
+        artefact=None if path is None else str(path),
+        figures=figures,
+        error=run.error(),
+        command=record.command,
+    )
 
 
-def printed(result: Mapping[str, Any]) -> str:
+def printed(result: Summary) -> str:
     """A summary for people."""
-    lines = [
-        f"{result['kind']} {result['run']}: {result['state']}"
-        + (f". {result['message']}" * bool(result["message"]))
-    ]
-    if result["artefact"]:
-        lines.append(f"  written to {result['artefact']}")
-    width = max(map(len, result["figures"]), default=0)
-    lines += [f"  {name:<{width}}  {_number(value)}" for name, value in result["figures"].items()]
+    lines = [f"{result.kind} {result.run}: {result.state}" + (f". {result.message}" if result.message else "")]
+    if result.artefact:
+        lines.append(f"  written to {result.artefact}")
+    width = max(map(len, result.figures), default=0)
+    lines += [f"  {name:<{width}}  {_number(value)}" for name, value in result.figures.items()]
     return "\n".join(lines)
 
 

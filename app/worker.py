@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from app.jobs import job, load_config
+from app.jobs import config_for, job, load_config, new_run
+from app.progress import progress_line
 from app.settings import Settings
 from probes.artefacts import home
 from probes.errors import WorkbenchError
@@ -50,6 +52,22 @@ def execute(run: Run) -> Path | None:
             return None
         run.update(state="done", message="", artefact=None if artefact is None else _relative(artefact))
         return artefact
+
+
+def run_job(kind: str, *, preset: str | None = None, title: str = "", **values: Any) -> Path:
+    """Run a job to its end in this process, as the command of that name would; returns the artefact's path.
+
+    `values` are fields of the job's config (`fulcrum <kind> --help` lists them); a nested field is a
+    mapping. Progress goes to stderr. Raises `WorkbenchError` when the job fails or is asked to stop.
+    """
+    run = new_run(kind, config_for(kind, values, preset), title)
+    with progress_line(run):
+        artefact = execute(run)
+    if artefact is None:
+        raise WorkbenchError(
+            "stopped", f"Run {run.slug} was stopped", "somebody asked it to", f"Resume it: fulcrum work {run.slug}"
+        )
+    return artefact
 
 
 def _relative(artefact: Path) -> str:

@@ -16,10 +16,10 @@ from app.components.lever_rack import Rack, rack_of
 from app.desk import SELECTORS, levers_of, rack_from
 from app.pages.context import PageContext
 from app.pages.outcome import outcome_value
-from probes.artefacts import home
+from app.pins import pin
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
-from probes.files import confined, read_json, slug, write_json
+from probes.files import read_json
 from steering.levers import Lever, LeverSet
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -259,11 +259,4 @@ def _shares(rack: Rack, data: dict[str, Any]) -> dict[str, float]:
 def _pin(last: Any) -> str:
     if not isinstance(last, dict):
         return "Nothing to pin yet: press Generate first."
-    folder = home() / "pins"
-    folder.mkdir(parents=True, exist_ok=True)
-    title = slug(last["prompt"][:40], "comparison")[:40].rstrip("._-") or "comparison"
-    at = 1
-    while (path := confined(folder, f"{at:03d}-{title}.json")).exists():
-        at += 1
-    write_json(path, json.loads(json.dumps(last)))
-    return f"Pinned as {path.stem}; choose it on the Report page."
+    return f"Pinned as {pin(last)}; choose it on the Report page."

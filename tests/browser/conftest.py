@@ -7,9 +7,10 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,6 +18,14 @@ FLAGS = (
     "--no-sandbox --disable-gpu --no-first-run --disable-sync "
     "--disable-background-networking --disable-component-update"
 ).split()
+
+
+def outside(requested: Sequence[str], server: str) -> list[str]:
+    """The addresses a page asked for that are not of the server's own origin."""
+    own = urlsplit(server).netloc
+    asked = [(url, urlsplit(url)) for url in requested]
+    local = {"data", "blob", "about"}
+    return [url for url, parts in asked if parts.scheme not in local and parts.netloc != own]
 
 
 class FakePool:
@@ -98,6 +107,7 @@ def page(chromium: Any) -> Iterator[Any]:
     page.requested = []
     page.failures = []
     page.on("request", lambda request: page.requested.append(request.url))
+    page.on("websocket", lambda socket: page.requested.append(socket.url))
     page.on("pageerror", lambda error: page.failures.append(str(error)))
     page.set_default_timeout(30_000)
     yield page

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from probes.runs import Run
+from tests.browser.conftest import outside
+from tests.fixtures.listening import Ear
 from tests.fixtures.served import Served, free_port
 from tests.fixtures.stores import make_store
 
@@ -32,8 +34,8 @@ def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
 ) -> None:
     monkeypatch.setenv("FULCRUM_HOME", str(tmp_path))
     make_store(tmp_path / "stores" / "toy", chunks=96)
-    port, worker = free_port(), None
-    server = Served(tmp_path, port)
+    port, worker, ear = free_port(), None, Ear(tmp_path / "ear")
+    server = Served(tmp_path, port, ear.environment)
     try:
         page.goto(f"{server.ready()}/?tab=train")
         page.get_by_label("small", exact=True).check()
@@ -49,7 +51,7 @@ def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
         os.kill(worker, signal.SIGSTOP)  # so that the run is still on its way when the new server is up
         left = run.status()
         assert left.state == "running" and left.pid == worker
-        server = Served(tmp_path, port)
+        server = Served(tmp_path, port, ear.environment)
         server.ready()
         page.reload()
         page.wait_for_function(f"{POINTS} > 0")
@@ -63,7 +65,11 @@ def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
         )
         assert page.locator("#train-stop").is_disabled() and page.locator("#train-resume").is_disabled()
         assert run.status().state == "done" and (tmp_path / "probes" / "my-probe").is_dir()
-        assert page.failures == []
+        assert page.failures == [] and outside(page.requested, server.url) == []
+        heard = ear.heard()
+        assert sum("serve" in process for process in heard.processes) == 2
+        assert any("work" in process for process in heard.processes)
+        assert heard.outside == []
     finally:
         server.kill()
         if worker is not None and run.status().pid == worker and run.status().state != "done":

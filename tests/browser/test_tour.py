@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import playwright.sync_api
 import pytest
+
+from tests.browser.conftest import outside
 
 pytestmark = pytest.mark.browser
 
@@ -70,8 +71,7 @@ def test_nothing_hostile_runs_and_nothing_leaves(page: Any, server: str) -> None
         page.get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(400)
     assert page.evaluate("window.__pwn") is None
-    hosts = {urlsplit(url).hostname for url in page.requested if urlsplit(url).scheme in {"http", "https", "ws"}}
-    assert hosts == {"127.0.0.1"}
+    assert len(page.requested) > 10 and outside(page.requested, server) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
