@@ -201,9 +201,16 @@ class ConceptGraph:
 
     @classmethod
     def load(cls, directory: Path | str) -> ConceptGraph:
-        """Read a saved graph; WorkbenchError in one sentence for anything that is not one."""
+        """Read a saved graph; WorkbenchError in one sentence for anything that is not one.
+
+        Where there is a manifest, both files must be the ones it was written for.
+        """
+        from probes.artefacts import MANIFEST, read_manifest
+
         folder = Path(directory)
         what = f"The concept graph {folder.name}"
+        if (folder / MANIFEST).is_file():
+            read_manifest(folder, verify=(GRAPH_FILE, EXAMPLES_FILE))
         data = read_json(folder / GRAPH_FILE, limit=MAX_BYTES)
         if not isinstance(data, dict) or not isinstance(data.get("nodes"), dict):
             raise WorkbenchError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -132,8 +132,8 @@ def write_manifest(
     return manifest
 
 
-def read_manifest(directory: Path, *, verify: bool = False) -> Manifest:
-    """The manifest of an artefact. With `verify` every file is hashed and compared.
+def read_manifest(directory: Path, *, verify: bool | Collection[str] = False) -> Manifest:
+    """The manifest of an artefact. With `verify` every file, or those named, is hashed and compared.
 
     Raises `WorkbenchError` when there is none, it is malformed, or a file is missing or changed.
     """
@@ -148,8 +148,10 @@ def read_manifest(directory: Path, *, verify: bool = False) -> Manifest:
     manifest = validated(
         Manifest, read_json(path, limit=64 * 2**20), what=f"The manifest of {directory.name}"
     )
-    for name, entry in manifest.files.items() if verify else ():
-        _verify(directory, name, entry)
+    wanted = manifest.files if verify is True else (verify or ())
+    for name, entry in manifest.files.items():
+        if name in wanted:
+            _verify(directory, name, entry)
     return manifest
 
 
