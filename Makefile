@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all bench lint schemas assets-corpora assets-text
+.PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-pictures
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -62,3 +62,6 @@ assets-corpora: $(VENV)/.installed ## Build the bundled corpora again (needs npm
 
 assets-text: $(VENV)/.installed ## Build the bundled text probe and graph again (hours)
 	$(BIN)/python assets/text/build.py $(ARGS)
+
+assets-pictures: $(VENV)/.installed-dev ## Take the README's picture again (needs Chromium)
+	$(BIN)/python assets/pictures/build.py $(ARGS)
