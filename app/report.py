@@ -12,8 +12,9 @@ from typing import Literal
 from pydantic import Field
 
 from app.graphs import labelled
+from app.report_evidence import CARD_EXAMPLES, card_concepts, strongest_edges
 from app.report_html import render
-from app.report_sections import CARD_EXAMPLES, card_concepts, report_sections, strongest_edges
+from app.report_sections import report_sections
 from concept_graphs.graph import ConceptGraph, Example
 from concept_graphs.schema import GraphFile
 from concept_graphs.tables import ConceptId

@@ -123,12 +123,9 @@ def _figures(sections: Sequence[Section]) -> Iterator[tuple[str, Figure]]:
 
 
 def _data(name: str, figure: Figure) -> str:
-    """Both variants as data blocks, which no browser executes; `<` cannot end them."""
-    blocks = ""
-    for variant, content in (("wide", figure.wide), ("narrow", figure.narrow)):
-        data = json.dumps(content, allow_nan=False).replace("<", "\\u003c").replace("&", "\\u0026")
-        blocks += f'<script type="application/json" id="{escape(name)}-{variant}">{data}</script>'
-    return blocks
+    """All variants as one data block, which no browser executes; without a `<` nothing can end it."""
+    data = json.dumps(figure.variants, allow_nan=False).replace("<", "\\u003c").replace("&", "\\u0026")
+    return f'<script type="application/json" id="{escape(name)}">{data}</script>'
 
 
 def _table(table: Table, anchors: set[str]) -> str:

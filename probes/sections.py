@@ -60,10 +60,9 @@ class Fact:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plotly figure as plain JSON, in a variant for wide and one for narrow screens, and what it shows."""
+    """A picture as plotly JSON, by the width in pixels each variant is made for, and what it shows in words."""
 
-    wide: Mapping[str, Any]
-    narrow: Mapping[str, Any]
+    variants: Mapping[int, Mapping[str, Any]]
     alt: str
 
 

@@ -15,7 +15,7 @@ import pytest
 from app import jobs
 from app.graphs import GraphLibrary
 from app.report import ReportConfig, ReportTwin
-from app.report_sections import card_concepts, strongest_edges
+from app.report_evidence import card_concepts, strongest_edges
 from app.worker import execute
 from concept_graphs.graph import ConceptGraph, EdgeTable
 from probes.artefacts import artefact_path, home, read_manifest
@@ -145,6 +145,16 @@ def test_a_pinned_run_appears_with_its_levers_controls_and_card(report: tuple[st
     assert f"#concept-{pin.replace('/', '-')}" in {attributes.get("href") for _, attributes in page.tags}
     without = Page(written(name="plain")[0])
     assert "steering" not in without.ids()
+
+
+def test_a_run_of_another_probe_is_not_taken_for_this_graphs(graph: ConceptGraph, tmp_path: Path) -> None:
+    key = graph.nodes["id"][-1]
+    path = tmp_path / "pin.json"
+    write_json(path, {**fake_compare(None, None, [lever_of(key, 1.0)], "Hello", seed=0), "probe": "another"})
+    content, twin, _ = written(name="foreign", pins=(str(path),), concepts=1)
+    part = content[content.index('id="steering-1"') : content.index('id="concepts"')]
+    assert "Made with the probe another" in part and "<a " not in part
+    assert key in part and twin.concepts != (key,)
 
 
 def test_the_policy_allows_two_scripts_and_no_address(report: tuple[str, ReportTwin, Path]) -> None:

@@ -57,13 +57,13 @@ def report(data_home: Path) -> Path:
     return made / "report.html"
 
 
-@pytest.fixture(params=[("light", 1400), ("dark", 1400), ("light", 390), ("dark", 390)], ids=str)
+@pytest.fixture(params=[("light", 1400), ("dark", 1400), ("light", 800), ("light", 390), ("dark", 390)], ids=str)
 def opened(chromium: Any, report: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The report opened from disk; `requested` lists every address but its own, `failures` every error."""
     scheme, width = request.param
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    page.requested, page.failures, page.scheme, page.wide = [], [], scheme, width > 640
+    page.requested, page.failures, page.scheme = [], [], scheme
     page.on("request", lambda asked: page.requested.append(asked.url))
     page.on("pageerror", lambda error: page.failures.append(str(error)))
     page.on("console", lambda said: said.type == "error" and page.failures.append(said.text))
@@ -85,7 +85,7 @@ def test_nothing_runs_nothing_leaves_and_nothing_overflows(opened: Any, report: 
 
 def test_the_picture_suits_the_screen(opened: Any) -> None:
     plot = opened.locator(".plot")
-    assert plot.get_attribute("data-drawn") == ("wide" if opened.wide else "narrow")
+    assert plot.get_attribute("data-drawn") == {390: "350", 800: "680", 1400: "1000"}[opened.viewport_size["width"]]
     assert plot.locator(".textpoint text").count() > 3
     assert plot.evaluate(OVERLAPS) == []
     ink, paper = (opened.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
@@ -114,7 +114,12 @@ def test_a_printed_report_fits_the_paper(chromium: Any, report: Path) -> None:
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("nav").is_hidden()
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
-    assert page.locator(".plot .main-svg").first.evaluate("(svg) => svg.getBoundingClientRect().width") <= 720
+    plot = page.locator(".plot")
+    assert plot.locator(".main-svg").first.evaluate("(svg) => svg.getBoundingClientRect().width") <= 700
+    assert plot.evaluate(OVERLAPS) == []
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert plot.get_attribute("data-drawn") == "1000"
     page.context.close()
 
 

@@ -1,16 +1,19 @@
 // The report's only script: draws the figures, follows the reader in the contents, leads from points to cards.
 const narrow = matchMedia("(max-width: 640px)");
 const CONFIG = { displaylogo: false, responsive: true, scrollZoom: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const figures = new Map([...document.querySelectorAll("[data-figure]")].map((box) =>
+  [box, JSON.parse(document.getElementById(box.dataset.figure).textContent)]));
 
-function draw() {
-  for (const box of document.querySelectorAll("[data-figure]")) {
-    const variant = narrow.matches ? "narrow" : "wide";
-    const figure = JSON.parse(document.getElementById(`${box.dataset.figure}-${variant}`).textContent);
-    Plotly.react(box, figure.data, { ...figure.layout, dragmode: narrow.matches ? false : "pan" }, { ...CONFIG, displayModeBar: !narrow.matches });
-    box.dataset.drawn = variant;
-    box.removeAllListeners?.("plotly_click");
-    box.on("plotly_click", (event) => openCard(event.points));
-  }
+// Each figure comes in variants whose labels are fitted to a width: the widest that fits is drawn.
+function draw(box, width) {
+  const variants = figures.get(box), widths = Object.keys(variants).map(Number);
+  const chosen = Math.max(...widths.filter((made) => made <= width), Math.min(...widths));
+  if (box.dataset.drawn === String(chosen)) return;
+  const { data, layout } = variants[chosen], phone = narrow.matches;
+  Plotly.react(box, data, { ...layout, dragmode: phone ? false : "pan" }, { ...CONFIG, displayModeBar: !phone });
+  box.removeAllListeners("plotly_click");
+  box.on("plotly_click", (event) => openCard(event.points));
+  box.dataset.drawn = chosen;
 }
 
 // A point of a concept leads to its card, where the report has one.
@@ -33,9 +36,11 @@ function follow() {
 }
 
 // Paper is narrower than most windows: fit the figures to it, and back afterwards.
-const fit = (width) => { for (const box of document.querySelectorAll("[data-drawn]")) Plotly.relayout(box, width ? { width, autosize: false } : { width: null, autosize: true }); };
-addEventListener("beforeprint", () => fit(700));
-addEventListener("afterprint", () => fit(0));
-narrow.addEventListener("change", draw);
-draw();
+const PAPER = 690;
+addEventListener("beforeprint", () => { for (const box of figures.keys()) { draw(box, PAPER); Plotly.relayout(box, { width: PAPER, autosize: false }); } });
+addEventListener("afterprint", () => { for (const box of figures.keys()) { box.dataset.drawn = ""; draw(box, box.clientWidth); Plotly.Plots.resize(box); } });
+const resized = new ResizeObserver((entries) => {
+  if (!matchMedia("print").matches) for (const { target } of entries) draw(target, target.clientWidth);
+});
+for (const box of figures.keys()) { draw(box, box.clientWidth); resized.observe(box); }
 follow();
