@@ -24,7 +24,7 @@ from probes.configs import Frozen
 from probes.files import atomic_write
 from probes.hierarchy.probe import Level
 from probes.hooks import Edit, Selector, Where, hooked
-from probes.subjects.text_autoregressive import TextAutoregressive
+from probes.subjects.subject import Subject
 from probes.training.randomness import generator
 
 
@@ -76,13 +76,13 @@ class SourceEffects:
 
 
 class HeldOut:
-    """Held-out chunks of a store: tokens, activations at the lower level, and both levels' masks."""
+    """Held-out chunks of a store: inputs, activations at the lower level, and both levels' masks."""
 
     def __init__(self, store: ActivationStore, low: Level, high: Level) -> None:
         self.store, self.low, self.high = store, low, high
         point = low.record.point.point
         shards = store.shards("held_out")
-        self.tokens = torch.cat([store.tokens(s) for s in shards])
+        self.inputs = torch.cat([store.inputs(s) for s in shards])
         self.valid = torch.cat([store.read(s, "valid")[0] for s in shards])
         self.x = torch.cat([store.activations(s, point) for s in shards])
         self.usable_low = torch.cat([store.usable(s, point) for s in shards])
@@ -113,7 +113,7 @@ def choose_places(fires: Tensor, sources: Sequence[int], config: EvidenceConfig)
 
 
 def ablate_sources(
-    subject: TextAutoregressive,
+    subject: Subject,
     held_out: HeldOut,
     sources: Sequence[int],
     targets: Sequence[int],
@@ -158,7 +158,7 @@ class _Batch:
 
 
 def _effects_of(
-    subject: TextAutoregressive,
+    subject: Subject,
     held_out: HeldOut,
     chunk: Tensor,
     owner: Tensor,
@@ -202,7 +202,7 @@ def _effects_of(
 
 
 def _target_codes(
-    subject: TextAutoregressive,
+    subject: Subject,
     held_out: HeldOut,
     chunk: Tensor,
     delta: Tensor | None,
@@ -215,7 +215,7 @@ def _target_codes(
     `delta`: `row pos d` added at the lower level, or None for the unedited run; `places`: `row place` bool.
     """
     low, high = held_out.low.record.point.point, held_out.high.record.point.point
-    tokens, padding = held_out.tokens[chunk], ~held_out.valid[chunk]
+    inputs, padding = held_out.inputs[chunk], ~held_out.valid[chunk]
     edits = [] if delta is None else [Edit(low, Selector(), lambda x, where: delta)]
 
     def encode(x: Tensor) -> Tensor:
@@ -227,7 +227,7 @@ def _target_codes(
         return full, full if delta is None else encode(x.float() - delta)
 
     with subject.restarted(low, held_out.x[chunk]), hooked(subject, {high: reader}, edits, stop=True) as tape:
-        subject.run(tokens, padding if bool(padding.any()) else None)
+        subject.run(inputs, padding if bool(padding.any()) else None)
     codes: tuple[Tensor, Tensor] = tape.last(high)
     return codes
 

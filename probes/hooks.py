@@ -8,105 +8,20 @@ leaves the output bit-identical, and the reconstruction error of a dictionary is
 from __future__ import annotations
 
 import contextlib
-import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from probes.addresses import HookPoint, Selector
 from probes.errors import WorkbenchError
+from probes.subjects.passing import as_places, first_tensor, pick, put
+from probes.subjects.subject import Call, EarlyStop, Subject, Where
 
-__all__ = [
-    "Call",
-    "EarlyStop",
-    "Edit",
-    "HookPoint",
-    "PointTable",
-    "Selector",
-    "Subject",
-    "Tape",
-    "Where",
-    "hooked",
-]
-
-
-class EarlyStop(BaseException):
-    """Raised inside a subject's forward pass once every point of interest has fired in this call."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a subject's root module: its arguments, and its place in the session."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    index: int
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where and when an activation was computed.
-
-    `positions`, `generated`, `padding` and `special` are `batch pos`; `noise` is None for a subject
-    without a trajectory; `branches` names the guidance branch of each batch row.
-    """
-
-    call: int
-    branches: tuple[str, ...]
-    noise: float | None = None
-    positions: Tensor | None = None
-    generated: Tensor | None = None
-    padding: Tensor | None = None
-    special: Tensor | None = None
-
-    def selected(self, selector: Selector, shape: Sequence[int], device: torch.device) -> Tensor:
-        """The places (`batch pos`, bool) of an activation of this `shape` that a selector names."""
-        chosen = torch.ones(tuple(shape[:2]), dtype=torch.bool, device=device)
-        if self.noise is not None and not selector.noise[0] <= self.noise <= selector.noise[1]:
-            return torch.zeros_like(chosen)
-        if selector.branch != "both":
-            on_branch = torch.tensor([branch == selector.branch for branch in self.branches], device=device)
-            chosen &= on_branch[:, None]
-        if selector.rows is not None:
-            on_row = torch.zeros(shape[0], dtype=torch.bool, device=device)
-            on_row[[row for row in selector.rows if row < shape[0]]] = True
-            chosen &= on_row[:, None]
-        if selector.positions != "all":
-            chosen &= self._at_positions(selector.positions).to(device)
-        if self.padding is not None:
-            chosen &= ~self.padding.to(device)
-        return chosen
-
-    def _at_positions(self, positions: Literal["prompt", "generated"] | tuple[int, int]) -> Tensor:
-        if self.positions is None or self.generated is None:
-            raise WorkbenchError(
-                "no-positions",
-                "The selector names token positions",
-                "this subject has none",
-                "Leave positions at 'all' for this subject.",
-            )
-        if positions == "prompt":
-            return ~self.generated
-        if positions == "generated":
-            return self.generated
-        start, stop = positions
-        return (self.positions >= start) & (self.positions < stop)
-
-
-class Subject(Protocol):
-    """A frozen model under study; see `probes/subjects/`."""
-
-    root: nn.Module
-    points: PointTable
-    lock: threading.RLock
-
-    def where(self, call: Call) -> Where: ...
+__all__ = ["Edit", "HookPoint", "Reads", "Selector", "Tape", "Where", "hooked", "keep"]
 
 
 Reader = Callable[[Tensor, Where], Any]
@@ -119,36 +34,6 @@ class Edit(NamedTuple):
     point: HookPoint
     where: Selector
     change: Change
-
-
-class PointTable:
-    """The hook points of one subject: every module path with its taps, and which output member it is."""
-
-    def __init__(self, root: nn.Module, suggested: Sequence[HookPoint] = (), member: int = 0) -> None:
-        self._root = weakref.ref(root)
-        self.suggested = tuple(suggested)
-        self.member = member
-
-    def paths(self) -> list[str]:
-        root = self._root()
-        return [] if root is None else [path for path, _ in root.named_modules() if path]
-
-    def module(self, point: HookPoint) -> nn.Module:
-        """The module a point addresses. Raises `WorkbenchError` naming near paths when there is none."""
-        root = self._root()
-        try:
-            if root is None or not point.path:
-                raise AttributeError
-            return root.get_submodule(point.path)
-        except AttributeError:
-            near = get_close_matches(point.path, self.paths(), n=3, cutoff=0.5)
-            shown = near or [str(known) for known in self.suggested[:3]]
-            raise WorkbenchError(
-                "unknown-hook-point",
-                f"There is no hook point {point}",
-                f"the subject has no module called {point.path!r}",
-                f"Near names: {', '.join(shown)}." if shown else "List the subject's hook points first.",
-            ) from None
 
 
 @dataclass
@@ -249,25 +134,27 @@ class _Session:
         return gated
 
     def _on_input(self, point: HookPoint, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        x, put = _first_tensor(args, kwargs)
+        x, hand_back = first_tensor(args, kwargs)
         if point.tap == "update":
             self.inputs[point] = x
             return None
         change = self._visit(point, x)
-        return None if change is None else put(_added(x, change))
+        return None if change is None else hand_back(_added(x, change))
 
     def _on_output(self, points: list[HookPoint], args: tuple[Any, ...], output: Any) -> Any:
         member = self.subject.points.member
-        x = _pick(output, member)
+        x = pick(output, member)
         total: Tensor | None = None
         for point in points:
             change = self._visit(point, x - self.inputs.pop(point) if point.tap == "update" else x)
             if change is not None:
                 total = change if total is None else total + change
-        return None if total is None else _put(output, _added(x, total), member)
+        return None if total is None else put(output, _added(x, total), member)
 
     def _visit(self, point: HookPoint, x: Tensor) -> Tensor | None:
-        """Read x, and return the sum of all changes at this point (float32), or None when nothing edits."""
+        """Read x, and return the sum of all changes at this point (float32), or None when nothing edits.
+
+        Readers and edits see `batch pos d`; x and what is returned have the module's own layout."""
         if self.where is None:
             raise WorkbenchError(
                 "outside-root",
@@ -276,24 +163,25 @@ class _Session:
                 "Run the subject through its root module.",
             )
         self.tape.fired[point] += 1
+        placed, back = as_places(x)
+        where = self.where.numbered(placed)
         if point in self.read:
-            self.tape._record(point, self.read[point](x, self.where))
-        change = self._change(point, x)
+            self.tape._record(point, self.read[point](placed, where))
+        change = self._change(point, placed, where)
         self.pending.discard(point)
         if self.stop and not self.pending:
             raise EarlyStop
-        return change
+        return None if change is None else back(change)
 
-    def _change(self, point: HookPoint, x: Tensor) -> Tensor | None:
-        assert self.where is not None
+    def _change(self, point: HookPoint, x: Tensor, where: Where) -> Tensor | None:
         if point not in self.edits:
             return None
         total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)
         for edit in self.edits[point]:
-            chosen = self.where.selected(edit.where, x.shape, x.device)
+            chosen = where.selected(edit.where, x.shape, x.device)
             self.tape.edited_places[point] += int(chosen.sum())
             # Chosen, not multiplied: what a change says elsewhere may be no number at all.
-            total = total + torch.where(chosen[..., None], edit.change(x.float(), self.where), 0.0)
+            total = total + torch.where(chosen[..., None], edit.change(x.float(), where), 0.0)
         return total
 
 
@@ -338,6 +226,18 @@ def hooked(
             )
 
 
+class Reads:
+    """What every subject can do because it can be hooked."""
+
+    def activations(
+        self: Subject, inputs: Any, read: Mapping[HookPoint, Reader], padding: Tensor | None = None
+    ) -> dict[HookPoint, Any]:
+        """What the readers return for one batch, stopping after the deepest point."""
+        with torch.no_grad(), hooked(self, read, stop=True) as tape:
+            self.run(inputs, padding)
+        return {point: tape.last(point) for point in read}
+
+
 def _preflight(root: nn.Module) -> None:
     if root.training:
         raise WorkbenchError(
@@ -355,47 +255,6 @@ def _preflight(root: nn.Module) -> None:
             "hooks added now would silently not fire",
             "Load it uncompiled, or compile its blocks one by one.",
         )
-
-
-def _first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    """The activation among a module's inputs, and how to hand back changed inputs."""
-    if args and isinstance(args[0], Tensor):
-        return args[0], lambda new: ((new, *args[1:]), kwargs)
-    name = next((key for key, value in kwargs.items() if isinstance(value, Tensor)), None)
-    if name is None:
-        raise WorkbenchError(
-            "no-tensor-input",
-            "A hooked module took no tensor",
-            "there is nothing to read",
-            "Hook another module.",
-        )
-    return kwargs[name], lambda new: (args, {**kwargs, name: new})
-
-
-def _pick(output: Any, member: int) -> Tensor:
-    """The activation among a module's outputs: the tensor itself, or that member of a tuple or output."""
-    if isinstance(output, Tensor):
-        return output
-    parts = output if isinstance(output, (tuple, list)) else list(output.values())
-    chosen = parts[member]
-    if not isinstance(chosen, Tensor):
-        raise WorkbenchError(
-            "no-tensor-output",
-            "A hooked module returned no tensor",
-            f"member {member} is not one",
-            "Hook another.",
-        )
-    return chosen
-
-
-def _put(output: Any, new: Tensor, member: int) -> Any:
-    """A copy of a module's output with the activation exchanged."""
-    if isinstance(output, Tensor):
-        return new
-    if isinstance(output, (tuple, list)):
-        return type(output)(new if at == member else part for at, part in enumerate(output))
-    names = list(output.keys())
-    return type(output)(**{name: new if at == member else output[name] for at, name in enumerate(names)})
 
 
 def _tensors_in(value: Any) -> Iterator[Tensor]:

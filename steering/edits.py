@@ -14,6 +14,7 @@ from probes.hierarchy.probe import Level, Probe
 from probes.hooks import Edit, HookPoint, Where, hooked
 from probes.latents import Codes, Directions
 from probes.operations import Params
+from probes.subjects.subject import Subject
 from probes.subjects.text_autoregressive import TextAutoregressive
 from steering.levers import OPERATIONS, READS_PROJECTIONS, Lever
 
@@ -43,7 +44,7 @@ class _SpanMemory:
 
 
 def compile_lever(
-    lever: Lever, probe: Probe, subject: TextAutoregressive, effect: LeverEffect | None = None
+    lever: Lever, probe: Probe, subject: Subject, effect: LeverEffect | None = None
 ) -> Edit:
     """The edit of one lever. Raises `WorkbenchError` for latents the level does not have."""
     level = probe.level(lever.level)
@@ -87,7 +88,7 @@ def compile_lever(
 
 
 def compile_levers(
-    levers: Sequence[Lever], probe: Probe, subject: TextAutoregressive
+    levers: Sequence[Lever], probe: Probe, subject: Subject
 ) -> tuple[list[Edit], list[LeverEffect]]:
     """Edits of several levers with what each will have done; their order never matters."""
     effects = [LeverEffect() for _ in levers]
@@ -145,8 +146,12 @@ def _running_rows(x: Tensor, usable: Tensor, where: Where, span: int, memory: _S
     return pool_running(memory.x, memory.usable, memory.positions, span)[:, -x.shape[1] :]
 
 
-def _donor_codes(lever: Lever, level: Level, subject: TextAutoregressive) -> Codes:
+def _donor_codes(lever: Lever, level: Level, subject: Subject) -> Codes:
     """Codes of the lever's latents on the donor text, `1 pos n_chosen`."""
+    if not isinstance(subject, TextAutoregressive):
+        raise WorkbenchError(
+            "no-donor", "A patch copies from a donor text", f"{subject.name} reads no text", "Use another operation."
+        )
     ids = subject.tokenizer(lever.params.donor, return_tensors="pt").input_ids
     if ids.shape[1] == 0:
         raise WorkbenchError("bad-lever", "A patch needs a donor text", "it is empty", "Write a donor text.")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
-from safetensors.torch import save_file
 from torch import Tensor
 
 from probes.activations.corpora import Document, read_corpus
+from probes.activations.shards import captured, save_shard
 from probes.activations.store import (
     SINK_MULTIPLE,
     DocumentInfo,
@@ -154,7 +153,7 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
             if run.stop_requested():
                 return None
             tensors = _capture_shard(subject, points, part, config, store_dtype)
-            _save(tensors, folder / file)
+            save_shard(tensors, folder / file)
         shards.append(ShardInfo(split=split, file=file, chunks=len(part), tokens=count))
         done += count
         run.log(done, tokens=done)
@@ -243,51 +242,13 @@ def _capture_shard(
     dtype: torch.dtype,
 ) -> dict[str, Tensor]:
     tokens, valid = padded(chunks, config.context, subject.facts.pad_id or 0)
-    batches: list[list[Tensor]] = [[] for _ in points]
-    for at in range(0, len(chunks), config.batch):
-        part = slice(at, at + config.batch)
-        padding = None if bool(valid[part].all()) else ~valid[part]
-        seen = subject.activations(tokens[part], dict.fromkeys(points, keep), padding)
-        for held, point in zip(batches, points, strict=True):
-            held.append(_stored(seen[point], padding, point, dtype))
-    tensors = {
+    return {
         "tokens": tokens.int(),
         "valid": valid,
         "document": torch.tensor([chunk.document for chunk in chunks], dtype=torch.int32),
         "start": torch.tensor([chunk.start for chunk in chunks], dtype=torch.int32),
+        **captured(subject, points, tokens, valid, batch=config.batch, dtype=dtype),
     }
-    for number, held in enumerate(batches):
-        x = torch.cat(held)
-        tensors |= {f"x.{number}": x, f"norm.{number}": x.float().norm(dim=-1)}
-    return tensors
-
-
-def _stored(x: Tensor, padding: Tensor | None, point: HookPoint, dtype: torch.dtype) -> Tensor:
-    """The activation in the store's number type, zero at padding; non-finite values are refused."""
-    if padding is not None:
-        x = x.masked_fill(padding[..., None], 0)
-    kept = x.to("cpu", dtype)
-    if not bool(torch.isfinite(kept).all()):
-        where = (
-            "in the subject itself"
-            if not bool(torch.isfinite(x).all())
-            else f"only after rounding to {dtype}"
-        )
-        raise WorkbenchError(
-            "non-finite",
-            f"Activations at {point} are not finite",
-            f"the values overflow {where}",
-            "Capture with dtype bfloat16, or choose another layer.",
-        )
-    return kept
-
-
-def _save(tensors: dict[str, Tensor], file: Path) -> None:
-    scratch = file.with_suffix(".part")
-    save_file(tensors, scratch)
-    with open(scratch, "rb") as handle:
-        os.fsync(handle.fileno())
-    os.replace(scratch, file)
 
 
 def _measure_norms(

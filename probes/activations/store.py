@@ -2,7 +2,8 @@
 
 A store is a directory of `<split>-<number>.safetensors` shards and `index.json`. A shard holds `tokens`,
 `valid` (chunk pos), `document` and `start` (chunk), and per hook point `x.<n>` (chunk pos d_model) and
-`norm.<n>` (chunk pos). A chunk never crosses a document; a document never crosses the split.
+`norm.<n>` (chunk pos). A chunk never crosses a document; a document never crosses the split. A subject
+that is not fed with tokens has `inputs` (chunk ...) in their place; a chunk is then one item.
 """
 
 from __future__ import annotations
@@ -37,10 +38,15 @@ class PointInfo(Frozen):
         default=(), description="Positions whose median norm over chunks exceeds three times the layer's."
     )
 
+    masks_outliers: bool = Field(
+        default=True,
+        description="Whether norms far above the median are masked, as in a language model; not in a module.",
+    )
+
     @property
     def outlier_norm(self) -> float:
         """Tokens with a larger norm are massive activations, masked everywhere."""
-        return OUTLIER_MULTIPLE * self.median_norm
+        return OUTLIER_MULTIPLE * self.median_norm if self.masks_outliers else float("inf")
 
     def outliers(self, norm: Tensor, positions: Tensor) -> Tensor:
         """Which places (the shape of `norm`) hold a massive activation or stand at a sink position."""
@@ -71,6 +77,9 @@ class StoreIndex(Frozen):
     points: tuple[PointInfo, ...]
     shards: tuple[ShardInfo, ...]
     documents: tuple[DocumentInfo, ...]
+    fed_with: Literal["tokens", "inputs"] = Field(
+        default="tokens", description="What a shard keeps of what the subject was fed with."
+    )
     masked: dict[str, dict[str, float]] = Field(
         default={}, description="Per point: what outlier masking removed."
     )
@@ -165,11 +174,16 @@ class ActivationStore:
         """`chunk pos`, int64 token ids (padding where not valid)."""
         return self.read(shard, "tokens")[0].long()
 
+    def inputs(self, shard: int) -> Tensor:
+        """What the subject was fed with: token ids `chunk pos`, or a module's own inputs `chunk ...`."""
+        return self.tokens(shard) if self.index.fed_with == "tokens" else self.read(shard, "inputs")[0]
+
     def usable(self, shard: int, point: HookPoint) -> Tensor:
         """`chunk pos` bool: neither padding, nor special, nor an outlier or sink position at this point."""
         number = self.point_number(point)
-        tokens, valid, norm = self.read(shard, "tokens", "valid", f"norm.{number}")
-        usable = valid & ~is_special(tokens, self.index.special_ids)
+        usable, norm = self.read(shard, "valid", f"norm.{number}")
+        if self.index.special_ids:
+            usable = usable & ~is_special(self.tokens(shard), self.index.special_ids)
         return usable & ~self.index.points[number].outliers(norm, torch.arange(norm.shape[1]))
 
     def documents_of(self, shard: int) -> tuple[Tensor, Tensor]:

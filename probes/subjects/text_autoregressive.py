@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper
 
+from probes.addresses import HookPoint
 from probes.errors import WorkbenchError
-from probes.hooks import Call, EarlyStop, HookPoint, PointTable, Reader, Where, hooked
+from probes.hooks import Reads
+from probes.subjects.subject import Call, EarlyStop, PointTable, Where
 from probes.subjects.tokens import TokenizerFacts
 
 
@@ -42,7 +44,7 @@ class _Progress:
 _restarting: ContextVar[TextAutoregressive | None] = ContextVar("restarting", default=None)
 
 
-class TextAutoregressive:
+class TextAutoregressive(Reads):
     """A frozen causal language model: run it, generate from it, restart it from stored activations."""
 
     kind = "text_autoregressive"
@@ -137,15 +139,6 @@ class TextAutoregressive:
             input_ids=tokens.to(self.device), attention_mask=mask, use_cache=False
         ).logits.float()
 
-    @torch.no_grad()
-    def activations(
-        self, tokens: Tensor, read: Mapping[HookPoint, Reader], padding: Tensor | None = None
-    ) -> dict[HookPoint, Any]:
-        """What the readers return for one batch, stopping after the deepest point."""
-        with hooked(self, read, stop=True) as tape:
-            self.run(tokens, padding)
-        return {point: tape.last(point) for point in read}
-
     @contextlib.contextmanager
     def restarted(self, point: HookPoint, x: Tensor) -> Iterator[None]:
         """Within the block, calls take the activation `x` (`batch pos d_model`) at `point` as computed and
@@ -209,7 +202,7 @@ class TextAutoregressive:
         tokens: Tensor,
         *,
         seeds: Sequence[int],
-        max_new_tokens: int,
+        max_new_tokens: int = 40,
         temperature: float = 0.7,
         stop_at_end: bool = True,
         use_cache: bool = True,
