@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -89,9 +89,8 @@ def test_an_edit_adds_what_it_returns_at_the_selected_places_only(case: Any) -> 
     assert plain.ndim == 3
     where = Selector(rows=(1, 2), positions=(0, 2))
     after = HookPoint(path=points[0].path)
-    with hooked(subject, write=[Edit(after, where, push)]) as tape:
-        with hooked(subject, {after: keep}) as outer:
-            subject.run(batch)
+    with hooked(subject, write=[Edit(after, where, push)]) as tape, hooked(subject, {after: keep}) as outer:
+        subject.run(batch)
     assert tape.edited_places[after] == 2 * min(2, plain.shape[1])
     moved = outer.last(after) - plain
     chosen = torch.zeros(plain.shape[:2], dtype=torch.bool)
@@ -147,12 +146,10 @@ def test_a_failure_inside_leaves_nothing_behind(restart: bool) -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("on purpose")
 
-    with pytest.raises(RuntimeError, match="on purpose"):
-        if restart:
-            with subject.restarted(LOW_POINT, torch.zeros(4, 1, WIDTH)):
-                fail()
-        with hooked(subject, {LOW_POINT: fail}):
-            subject.run(batch)
+    start = torch.zeros(4, 1, WIDTH)
+    session = subject.restarted(LOW_POINT, start) if restart else hooked(subject, {LOW_POINT: keep})
+    with pytest.raises(RuntimeError, match="on purpose"), session, hooked(subject, {LOW_POINT: fail}):
+        subject.run(batch)
     assert hooks_left(subject) == 0 and "forward" not in vars(subject.root.low)
     assert torch.equal(subject.generate(batch), plain)
 
@@ -187,13 +184,11 @@ def test_a_restart_passes_on_the_given_activation_and_is_seen_by_this_thread_alo
     plain, zero = subject.generate(batch), torch.zeros_like(batch)
     for point in points:
         x = subject.activations(batch, {point: keep})[point]
-        other: list[Tensor] = []
         with subject.restarted(point, x):
             assert torch.equal(subject.generate(zero), plain)
-            beside = threading.Thread(target=lambda: other.append(subject.root(zero)))
-            beside.start()
-            beside.join(timeout=30)
-        assert not torch.equal(other[0], plain)
+            with ThreadPoolExecutor(1) as other:
+                beside = other.submit(subject.root, zero).result(timeout=30)
+        assert not torch.equal(beside, plain)
     assert torch.equal(subject.generate(batch), plain)
 
 
