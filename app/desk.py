@@ -3,37 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.components.lever_rack import LeverRow, Rack
 from concept_graphs.graph import ConceptGraph
+from concept_graphs.text import visible
 from probes.errors import WorkbenchError
 from steering.levers import OPERATIONS, Lever, OperationParams
 
-# Operations one slider can drive: its ends and where it starts. A swap needs a second latent, a patch a text.
+
+class OnScreen(NamedTuple):
+    """The slider of an operation: its ends and where it starts; and what the operation needs besides."""
+
+    low: float
+    high: float
+    start: float
+    needs: str = ""
+
+
 ON_SCREEN = {
-    "add": (0.0, 2.0, 1.0),
-    "scale": (-1.0, 1.0, -1.0),
-    "set": (0.0, 1.0, 1.0),
-    "cap": (0.0, 1.0, 1.0),
-    "project": (0.0, 1.0, 1.0),
+    "add": OnScreen(0.0, 2.0, 1.0),
+    "scale": OnScreen(-1.0, 1.0, -1.0),
+    "set": OnScreen(0.0, 1.0, 1.0, "aim"),
+    "cap": OnScreen(0.0, 1.0, 1.0, "aim"),
+    "project": OnScreen(0.0, 1.0, 1.0),
+    "swap": OnScreen(0.0, 1.0, 1.0, "target"),
+    "patch": OnScreen(0.0, 1.0, 1.0, "donor"),
 }
 SELECTORS: Mapping[str, str] = {"all": "", "prompt": "positions=prompt", "generated": "positions=generated"}
 
 
 def operations() -> list[dict[str, Any]]:
-    """The operations of the rack, from the registry: name, sentence, slider ends and starting strength."""
-    return [
-        {"name": name, "sentence": OPERATIONS[name].sentence, "low": low, "high": high, "start": start}
-        for name, (low, high, start) in ON_SCREEN.items()
-    ]
+    """The operations of the rack, from the registry: name, sentence, slider and what it needs besides."""
+    return [{"name": name, "sentence": OPERATIONS[name].sentence, **row._asdict()} for name, row in ON_SCREEN.items()]
 
 
 def row_for(graph: ConceptGraph, concept: str) -> LeverRow:
     """A new row for a concept of the graph. Raises `WorkbenchError` when there is no such concept."""
     node = graph.node(concept)
-    level = graph.level_of(node.level)
-    return LeverRow(key=concept, concept=concept, label=node.label, level=node.level, level_index=level)
+    return LeverRow(
+        key=concept,
+        concept=concept,
+        label=node.label,
+        level=node.level,
+        level_index=graph.level_of(node.level),
+        companions={other.partition("/")[2]: weight for other, weight in node.companions},
+    )
+
+
+def choices(graph: ConceptGraph) -> dict[str, list[tuple[int, str]]]:
+    """Level to (latent, label) of its concepts: what a swap can move to."""
+    found: dict[str, list[tuple[int, str]]] = {level.name: [] for level in graph.meta.levels}
+    for node in graph.nodes:
+        found[node.level].append((node.index, visible(node.label)))
+    return found
 
 
 def levers_of(rack: Rack) -> list[Lever]:
@@ -45,7 +68,7 @@ def levers_of(rack: Rack) -> list[Lever]:
             operation=row.operation,
             strength=row.strength,
             where=SELECTORS[row.where],
-            params=OperationParams(level=row.aim),
+            params=OperationParams(level=row.aim, target=row.target, donor=row.donor),
         )
         for row in rack.levers
     ]
@@ -56,12 +79,13 @@ def rack_from(graph: ConceptGraph, levers: Sequence[Lever]) -> Rack:
     places = {text: name for name, text in SELECTORS.items()}
     rows = []
     for at, lever in enumerate(levers):
-        if lever.operation not in ON_SCREEN or lever.where not in places or not -8 <= lever.strength <= 8:
+        shown = -8 <= lever.strength <= 8 and lever.params.level <= 8 and len(lever.params.donor) <= 4000
+        if lever.where not in places or not shown or len(lever.weights) > 64:
             raise WorkbenchError(
                 "not-on-screen",
                 "The lever set cannot be shown",
                 f"lever {at + 1}: {lever.operation}, strength {lever.strength:g}, {lever.where or 'all places'}",
-                "Apply it with steering.generate.compare; the rack shows operations with one slider.",
+                "Apply it with fulcrum steer --levers; the rack shows strengths up to 8 at whole texts.",
             )
         main = max(lever.weights, key=lambda latent: abs(lever.weights[latent]))
         alone = lever.weights == {main: 1.0}
@@ -70,7 +94,9 @@ def rack_from(graph: ConceptGraph, levers: Sequence[Lever]) -> Rack:
             "operation": lever.operation,
             "strength": lever.strength,
             "where": places[lever.where],
-            "aim": min(8.0, lever.params.level),
+            "aim": lever.params.level,
+            "target": lever.params.target,
+            "donor": lever.params.donor,
             "weights": {} if alone else {str(latent): weight for latent, weight in lever.weights.items()},
         }
         rows.append(LeverRow.model_validate(row_for(graph, f"{lever.level}/{main}").model_dump() | fields))

@@ -26,11 +26,16 @@ class LeverRow(Frozen):
     weights: dict[str, float] = Field(
         default_factory=dict, description="Latent to weight; empty means the concept alone.", max_length=64
     )
+    companions: dict[str, float] = Field(
+        default_factory=dict, description="Latent to weight of what may be moved along.", max_length=16
+    )
     operation: str = Field(default="add", description="Name of the operation.", pattern=r"^[a-z_]{1,40}$")
     strength: Annotated[float, Field(ge=-8, le=8)] = Field(default=1.0, description="In typical activations.")
     aim: Annotated[float, Field(ge=0, le=8)] = Field(
         default=1.0, description="Level that set and cap move to, in typical activations."
     )
+    target: int | None = Field(default=None, description="Latent of the same level that a swap moves to.", ge=0)
+    donor: str = Field(default="", description="Text whose activations a patch copies.", max_length=4000)
     where: Literal["all", "prompt", "generated"] = Field(default="all", description="Which tokens are changed.")
 
     def latents(self) -> dict[int, float]:
@@ -64,10 +69,12 @@ def with_lever(rack: Rack, row: LeverRow) -> Rack:
 
 
 class LeverRack(Drawn):
-    """Value: a `Rack` as JSON. Props: `operations` (name, sentence, low, high, start), `shares` (row key to
-    the share of the residual norm at strength 1). Event: `change`."""
+    """Value: a `Rack` as JSON. Props: `operations` (name, sentence, low, high, start, needs), `shares` (row key
+    to the share of the residual norm at strength 1), `concepts` (level to [latent, label]: what a swap can move
+    to). Event: `change`."""
 
     source: ClassVar[str] = "lever_rack"
 
     def __init__(self, value: Any = None, *, operations: Sequence[dict[str, Any]] = (), **props: Any) -> None:
-        super().__init__(value or {"levers": []}, operations=list(operations), **{"shares": {}, **props})
+        props = {"shares": {}, "concepts": {}, **props}
+        super().__init__(value or {"levers": []}, operations=list(operations), **props)

@@ -12,8 +12,8 @@ from gradio.context import Context
 from pydantic import Field
 
 from app.components.comparison import ComparisonView
-from app.components.lever_rack import Rack, rack_of
-from app.desk import SELECTORS, levers_of, rack_from
+from app.components.lever_rack import LeverRow, Rack, rack_of
+from app.desk import SELECTORS, choices, levers_of, operations, rack_from
 from app.pages.context import PageContext
 from app.pages.outcome import outcome_value
 from app.pins import pin
@@ -50,21 +50,32 @@ def asked(prompt: Any, seed: Any, tokens: Any, temperature: Any, controls: Any) 
 
 
 def command_line(ref: str, rack: Rack, ask: Ask) -> str:
-    """The command that does the same, or why a command cannot say it."""
+    """The command that does the same; one that no flags can say reads the levers from a saved file."""
     if not rack.levers:
         return "# add a lever on the Graph page first"
-    first = rack.levers[0]
-    alike = len({(row.operation, row.strength, row.where) for row in rack.levers}) == 1
-    if not alike or any(row.weights for row in rack.levers) or first.operation in {"set", "cap"}:
-        return "# several strengths, places or levels: save the levers and use steering.generate.compare"
+    first, shared = rack.levers[0], ("operation", "strength", "where", "aim", "target", "donor", "weights")
     parts = ["python", "-m", "app", "steer", ref]
-    for row in rack.levers:
-        parts += ["--concept", row.concept]
-    parts += ["--strength", f"{first.strength:g}"]
-    parts += ["--operation", first.operation] if first.operation != "add" else []
-    parts += ["--where", SELECTORS[first.where]] if first.where != "all" else []
-    parts += ["--prompt", ask.prompt, "--seed", str(ask.seed), "--tokens", str(ask.tokens)]
-    return shlex.join([*parts, "--temperature", f"{ask.temperature:g}"])
+    if first.weights or any(getattr(row, name) != getattr(first, name) for row in rack.levers for name in shared):
+        parts += ["--levers", "levers.json"]
+    else:
+        parts += [part for row in rack.levers for part in ("--concept", row.concept)] + _lever_flags(first)
+    parts += [*_text_flag("--prompt", ask.prompt), "--seed", str(ask.seed), "--tokens", str(ask.tokens)]
+    line = shlex.join([*parts, "--temperature", f"{ask.temperature:g}", *([] if ask.controls else ["--no-controls"])])
+    return f"# after Save levers\n{line}" if "--levers" in parts else line
+
+
+def _text_flag(flag: str, text: str) -> list[str]:
+    """A text that starts with a dash would be read as a flag of its own."""
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+
+
+def _lever_flags(row: LeverRow) -> list[str]:
+    flags = ["--strength", f"{row.strength:g}"]
+    flags += ["--operation", row.operation] if row.operation != "add" else []
+    flags += ["--to-level", f"{row.aim:g}"] if row.operation in {"set", "cap"} and row.aim != 1 else []
+    flags += ["--target", f"{row.level}/{row.target}"] if row.operation == "swap" and row.target is not None else []
+    flags += _text_flag("--donor", row.donor) if row.operation == "patch" else []
+    return flags + (["--where", SELECTORS[row.where]] if row.where != "all" else [])
 
 
 class SteerPage:
@@ -157,6 +168,15 @@ class SteerPage:
         except WorkbenchError:
             return gr.update(visible=False)
 
+    def concepts(self, ref: str) -> Any:
+        """What a swap on the rack can move to."""
+        try:
+            found = choices(self.context.graphs.open(ref).graph) if ref else {}
+        except WorkbenchError:
+            found = {}
+        # While the page is being built the first update replaces all props: so it names them all.
+        return gr.update(operations=operations(), shares={}, concepts=found)
+
     def command_for(self, ref: str, rack: Any, *form: Any) -> str:
         """The command line of the form as it stands, or what is wrong with it."""
         try:
@@ -211,6 +231,8 @@ def build(context: PageContext) -> None:
     blocks.load(page.command_for, **told)
     ref.change(page.offer, inputs=ref, outputs=page.ready, **QUIET)
     blocks.load(page.offer, inputs=ref, outputs=page.ready, **QUIET)
+    ref.change(page.concepts, inputs=ref, outputs=rack, **QUIET)
+    blocks.load(page.concepts, inputs=ref, outputs=rack, **QUIET)
 
 
 def shipped(folder: Any) -> dict[str, Any] | None:

@@ -10,13 +10,14 @@ import pytest
 from app.commands import build_parser
 from app.components.lever_rack import MOST_LEVERS, Rack, rack_of, with_lever
 from app.components.token_strip import token_cells
-from app.desk import levers_of, operations, rack_from, row_for
+from app.desk import choices, levers_of, operations, rack_from, row_for
 from app.graphs import GraphLibrary, OpenGraph
 from app.pages.graph import spec_of
 from app.pages.steer import Ask, _pin, _shares, asked, command_line
+from app.trying import levers_asked
 from probes.artefacts import artefact_path, home
 from probes.errors import WorkbenchError
-from steering.levers import OPERATIONS, Lever
+from steering.levers import OPERATIONS, Lever, OperationParams
 from tests.fixtures.graphs import make_graph
 
 
@@ -44,7 +45,8 @@ def test_a_rack_comes_back_from_its_levers(opened: OpenGraph) -> None:
 
 def test_levers_the_rack_cannot_show_are_refused(opened: OpenGraph) -> None:
     first = opened.graph.node(opened.graph.nodes["id"][0])
-    for fields in ({"operation": "patch"}, {"where": "positions=0-3"}, {"strength": 50.0}):
+    far = {"params": OperationParams(level=50.0)}
+    for fields in (far, {"where": "positions=0-3"}, {"strength": 50.0}):
         lever = Lever(**{"level": first.level, "weights": {first.index: 1.0}, **fields})
         with pytest.raises(WorkbenchError, match="cannot be shown"):
             rack_from(opened.graph, [lever])
@@ -85,7 +87,7 @@ def test_what_is_no_rack_is_refused(value: Any) -> None:
 
 def test_every_operation_on_screen_is_in_the_registry() -> None:
     rows = operations()
-    assert rows and {row["name"] for row in rows} <= set(OPERATIONS)
+    assert {row["name"] for row in rows} == set(OPERATIONS)
     assert all(row["low"] <= row["start"] <= row["high"] and row["sentence"] for row in rows)
 
 
@@ -116,7 +118,48 @@ def test_the_command_line_says_the_same(opened: OpenGraph) -> None:
     assert (options.strength, options.operation, options.where) == (-1.0, "scale", "positions=prompt")
     assert (options.prompt, options.seed, options.tokens, options.temperature) == ("a 'b' $(c)", 7, 5, 0.0)
     uneven = with_lever(rack, second)
-    assert command_line("desk", uneven, Ask(prompt="a")).startswith("#")
+    said = command_line("desk", uneven, Ask(prompt="- a", controls=False))
+    options = build_parser("steer").parse_args(shlex.split(said, comments=True)[3:])
+    assert (str(options.levers), options.concept, options.prompt) == ("levers.json", [], "- a")
+    assert not options.controls
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"operation": "cap", "aim": 0.5},
+        {"operation": "set", "strength": 0.25, "where": "generated"},
+        {"operation": "swap", "target": "other"},
+        {"operation": "patch", "donor": "-- another text"},
+        {"operation": "project", "strength": 0.0},
+    ],
+)
+def test_every_operation_of_the_rack_can_be_said_in_a_command(opened: OpenGraph, fields: dict[str, Any]) -> None:
+    first, other = (opened.graph.node(name) for name in opened.graph.nodes["id"][:2])
+    assert first.level == other.level
+    if "target" in fields:
+        fields = fields | {"target": other.index}
+    rack = _rack(opened, **fields)
+    said = shlex.split(command_line("desk", rack, Ask(prompt="a")))
+    assert levers_asked(build_parser("steer").parse_args(said[3:]), opened.graph) == levers_of(rack)
+    assert levers_of(rack_from(opened.graph, levers_of(rack))) == levers_of(rack)
+
+
+def test_a_swap_of_the_command_line_stays_on_its_level(opened: OpenGraph) -> None:
+    low, high = opened.graph.nodes["id"][0], opened.graph.nodes["id"][-1]
+    asked_for = ["steer", "desk", "--concept", low, "--operation", "swap", "--target", high, "--prompt", "x"]
+    with pytest.raises(WorkbenchError, match="one level"):
+        levers_asked(build_parser("steer").parse_args(asked_for), opened.graph)
+
+
+def test_the_rack_offers_companions_and_what_a_swap_can_move_to(opened: OpenGraph) -> None:
+    graph = opened.graph
+    node = next(node for node in graph.nodes if len(node.companions) == 2)
+    row = row_for(graph, node.id)
+    assert [(f"{row.level}/{latent}", weight) for latent, weight in row.companions.items()] == node.companions
+    offered = choices(graph)
+    assert list(offered) == [level.name for level in graph.meta.levels]
+    assert {f"{level}/{latent}" for level, rows in offered.items() for latent, _ in rows} == set(graph.nodes["id"])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.fixtures.served import free_port
 
 FLAGS = (
     "--no-sandbox --disable-gpu --no-first-run --disable-sync "
@@ -28,12 +29,15 @@ def outside(requested: Sequence[str], server: str) -> list[str]:
     return [url for url, parts in asked if parts.scheme not in local and parts.netloc != own]
 
 
-class FakePool:
-    """Stands where the subjects are: nothing is loaded."""
+class Pool:
+    """Stands where the subjects are: it hands out what it was given and loads nothing."""
+
+    def __init__(self, subject: Any = None) -> None:
+        self._subject = subject
 
     @contextmanager
     def use(self, ref: str) -> Iterator[Any]:
-        yield None
+        yield self._subject
 
 
 def fake_compare(subject: Any, graph: Any, levers: Any, prompt: str, **rest: Any) -> dict[str, Any]:
@@ -62,25 +66,30 @@ def fake_compare(subject: Any, graph: Any, levers: Any, prompt: str, **rest: Any
     }
 
 
-@pytest.fixture(scope="session")
-def server(synthetic_graph: str) -> Iterator[str]:
+@contextmanager
+def running(**exchanged: Any) -> Iterator[str]:
+    """The application on a free port, with some of its parts exchanged; gives its address."""
     import uvicorn
 
     from app.server import create_app
     from app.settings import Settings
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    app = create_app(Settings(port=port), compare=fake_compare, pool=FakePool())
-    running = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=running.run, daemon=True)
+    port = free_port()
+    app = create_app(Settings(port=port), **exchanged)
+    serving = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
+    thread = threading.Thread(target=serving.run, daemon=True)
     thread.start()
-    while not running.started:
+    while not serving.started:
         time.sleep(0.05)
     yield f"http://127.0.0.1:{port}"
-    running.should_exit = True
+    serving.should_exit = True
     thread.join(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def server(synthetic_graph: str) -> Iterator[str]:
+    with running(compare=fake_compare, pool=Pool()) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -99,8 +108,8 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
+@contextmanager
+def new_page(chromium: Any) -> Iterator[Any]:
     """A page of a context of its own; `page.requested` lists every address it asked for."""
     context = chromium.new_context(viewport={"width": 1400, "height": 900})
     page = context.new_page()
@@ -112,3 +121,10 @@ def page(chromium: Any) -> Iterator[Any]:
     page.set_default_timeout(30_000)
     yield page
     context.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A fresh page."""
+    with new_page(chromium) as opened:
+        yield opened

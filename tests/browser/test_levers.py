@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from concept_graphs.graph import ConceptGraph
 from probes.artefacts import artefact_path
 from probes.files import write_json
 from steering.levers import lever_of
@@ -60,11 +61,8 @@ def test_levers_survive_a_round_trip_through_a_file(page: Any, server: str, tmp_
     page.fill("#lever-exact-0", "1.75")
     page.press("#lever-exact-0", "Tab")
     page.select_option("#lever-where-0", "generated")
-    with page.expect_download() as download:
-        page.click("#levers-save")
     file = tmp_path / "levers.json"
-    download.value.save_as(file)
-    (lever,) = json.loads(file.read_text())["levers"]
+    lever = saved_lever(page, file)
     assert (lever["weights"], lever["strength"]) == ({concept.split("/")[1]: 1.0}, 1.75)
     page.click("#lever-rack .fc-remove")
     page.wait_for_selector("#lever-rack .fc-empty")
@@ -72,6 +70,29 @@ def test_levers_survive_a_round_trip_through_a_file(page: Any, server: str, tmp_
     page.wait_for_selector("#lever-rack .fc-lever")
     assert page.input_value("#lever-exact-0") == "1.75"
     assert page.input_value("#lever-where-0") == "generated"
+
+
+def saved_lever(page: Any, file: Path) -> dict[str, Any]:
+    """What the one lever of the rack is in a saved file."""
+    with page.expect_download() as download:
+        page.click("#levers-save")
+    download.value.save_as(file)
+    (lever,) = json.loads(file.read_text())["levers"]
+    return dict(lever)
+
+
+def test_a_lever_takes_its_companions_along(page: Any, server: str, tmp_path: Path) -> None:
+    concept = with_lever(page, server)
+    level, latent = concept.split("/")
+    page.check("#lever-companions-0")
+    page.wait_for_function("document.querySelector('#steer-command').innerText.includes('--levers')")
+    lever = saved_lever(page, tmp_path / "together.json")
+    node = ConceptGraph.open("synthetic").node(concept)
+    assert lever["weights"] == {latent: 1.0} | {other.split("/")[1]: weight for other, weight in node.companions}
+    assert lever["level"] == level and len(lever["weights"]) > 1
+    page.uncheck("#lever-companions-0")
+    page.wait_for_function(f"document.querySelector('#steer-command').innerText.includes('{concept}')")
+    assert saved_lever(page, tmp_path / "alone.json")["weights"] == {latent: 1.0}
 
 
 def test_the_shipped_comparison_needs_no_subject(page: Any, server: str) -> None:

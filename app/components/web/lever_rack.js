@@ -1,4 +1,5 @@
-// Levers with their strength. Value: {levers: [lever]}; props: operations [{name, sentence, low, high}], shares {key: share at strength 1}.
+// Levers with their strength. Value: {levers: [lever]}; props: operations [{name, sentence, low, high, start, needs}],
+// shares {key: share at strength 1}, concepts {level: [[latent, label]]}.
 // The value is the truth: it is sent with every event that uses the rack, and no slider holds state of its own.
 const F = window.Fulcrum;
 const root = element.querySelector(".fc-root");
@@ -44,6 +45,37 @@ function shareText(lever, strength) {
   return { text: `${Math.round(share * 100)} % of the residual norm`, over: share > 0.5 };
 }
 
+// What an operation needs besides a strength: the latent a swap moves to, the text a patch copies from.
+function needed(lever, how, at) {
+  if (how.needs === "target") {
+    const others = ((props.concepts || {})[lever.level] || []).filter(([latent]) => `${lever.level}/${latent}` !== lever.concept);
+    const options = [["", "choose a concept…"], ...others.map(([latent, label]) => [String(latent), `${label} (${lever.level}/${latent})`])];
+    const target = choose(`lever-target-${at}`, `Where the activation of ${lever.label} is moved to`, options, String(lever.target ?? ""),
+      (latent) => change(lever.key, { target: latent === "" ? null : Number(latent) }));
+    return F.add(F.el("label", "fc-field"), F.el("span", "", "to"), target);
+  }
+  if (how.needs !== "donor") return null;
+  const donor = F.el("input", "fc-donor");
+  Object.assign(donor, { type: "text", id: `lever-donor-${at}`, value: lever.donor || "", maxLength: 4000, placeholder: "a text to copy from" });
+  donor.setAttribute("aria-label", `Text that ${lever.label} is copied from`);
+  donor.addEventListener("change", () => change(lever.key, { donor: donor.value }));
+  return F.add(F.el("label", "fc-field"), F.el("span", "", "from"), donor);
+}
+
+// One lever may move a concept together with the latents that rise where it is on.
+function together(lever, at) {
+  const others = lever.companions || {}, names = Object.keys(others), moved = Object.keys(lever.weights || {}).length;
+  if (!names.length) return moved > 1 ? F.el("div", "fc-note", `${moved} latents, each with its own weight`) : null;
+  const own = lever.concept.split("/")[1];
+  const box = F.el("input");
+  Object.assign(box, { type: "checkbox", id: `lever-companions-${at}`, checked: moved > 1 });
+  box.addEventListener("change", () => { change(lever.key, { weights: box.checked ? { [own]: 1, ...others } : {} }); draw(); });
+  const label = F.add(F.el("label", "fc-field"), box, F.el("span", "", `with ${names.length} companion${names.length > 1 ? "s" : ""}`));
+  const called = new Map((props.concepts || {})[lever.level] || []);
+  label.title = names.map((name) => `${called.get(Number(name)) ?? name}: weight ${others[name]}`).join("\n");
+  return label;
+}
+
 function row(lever, at) {
   const box = F.el("div", "fc-lever");
   box.dataset.key = lever.key;
@@ -78,14 +110,14 @@ function row(lever, at) {
       (name) => { change(lever.key, { operation: name, strength: operation(name).start ?? 1 }); draw(); }),
     slider, exact,
     choose(`lever-where-${at}`, `Where ${lever.label} acts`, WHERE, lever.where, (where) => change(lever.key, { where })));
-  if (["set", "cap"].includes(lever.operation)) {
+  if (how.needs === "aim") {
     const aim = F.el("input", "fc-exact");
     Object.assign(aim, { type: "number", id: `lever-aim-${at}`, min: 0, max: 8, step: 0.1, value: lever.aim ?? 1 });
     aim.setAttribute("aria-label", `Level ${lever.label} is moved to, in typical activations`);
     aim.addEventListener("change", () => change(lever.key, { aim: Math.max(0, Math.min(8, Number(aim.value) || 0)) }));
     title.insertBefore(F.add(F.el("label", "fc-field"), F.el("span", "", "to level"), aim), title.lastChild);
   }
-  F.add(box, title, controls, F.add(F.el("div", "fc-lever-foot"), share, F.el("span", "fc-note", how.sentence)));
+  F.add(box, title, controls, needed(lever, how, at), together(lever, at), F.add(F.el("div", "fc-lever-foot"), share, F.el("span", "fc-note", how.sentence)));
   return box;
 }
 
@@ -99,7 +131,7 @@ function draw() {
   now.forEach((lever, at) => root.appendChild(row(lever, at)));
 }
 
-watch(["value", "operations", "shares"], () => {
+watch(["value", "operations", "shares", "concepts"], () => {
   // While a person drags a slider the answer about shares must not rebuild the row under the pointer.
   if (root.contains(document.activeElement) && document.activeElement.matches(":active")) return;
   const focused = document.activeElement && root.contains(document.activeElement) ? document.activeElement.id : null;
