@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from probes.activations.corpora import Document, read_corpus
+from probes.activations.sampling import SamplingConfig, sample_documents, sampled_share, write_documents
 from probes.activations.shards import captured, save_shard
 from probes.activations.store import (
     SINK_MULTIPLE,
@@ -45,7 +46,8 @@ class CaptureConfig(Frozen):
     )
     corpus: str = Field(
         default="bundled/state-of-the-union,bundled/moby-dick",
-        description="Text file, folder, .jsonl file or bundled corpus; several separated by commas.",
+        description="Text file, folder, .jsonl file, bundled corpus, or sampled/<tokens> for text sampled "
+        "from the subject itself; several separated by commas.",
     )
     layers: tuple[float, ...] = Field(
         default=(0.2, 0.5, 0.8),
@@ -61,6 +63,9 @@ class CaptureConfig(Frozen):
     )
     held_out: float = Field(default=0.125, description="Share of documents kept from training.", gt=0, lt=0.9)
     batch: int = Field(default=32, description="Chunks per forward pass.", ge=1, le=1024)
+    sampling: SamplingConfig = Field(
+        default=SamplingConfig(), description="How documents of a sampled corpus are drawn."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="The subject's number type."
     )
@@ -85,22 +90,27 @@ class Plan(NamedTuple):
     bytes: int
 
 
-def plan_capture(config: CaptureConfig, subject: TextAutoregressive) -> Plan:
-    """Tokenise, split by document, cut into chunks, and estimate the store's bytes.
+def plan_capture(
+    config: CaptureConfig, subject: TextAutoregressive, sampled: Sequence[Document] = ()
+) -> Plan:
+    """Tokenise, split by document, cut into chunks, and estimate the store's bytes. `sampled` documents
+    join those of the corpora that are read.
 
     Raises `WorkbenchError` for an empty corpus or one with no held-out or no training document.
     """
     documents: list[DocumentInfo] = []
     chunks: dict[Split, list[Chunk]] = {"train": [], "held_out": []}
     total = 0
-    texts = sorted(read_corpus(config.corpus), key=lambda document: _hashed(document.id))
+    to_read, _ = sampled_share(config.corpus)
+    read = read_corpus(to_read) if to_read or not sampled else ()
+    texts = sorted([*read, *sampled], key=lambda document: _hashed(document.id))
     if len(texts) == 1:
         texts = _parts_of(texts[0])
     for document in texts:
         if total >= config.max_tokens:
             break
         split: Split = "held_out" if _hashed("split" + document.id) / 2**64 < config.held_out else "train"
-        ids = subject.tokenizer(document.text, add_special_tokens=False, verbose=False).input_ids
+        ids = _ids_of(document, subject)
         pieces = _cut(ids, config.context, subject, len(documents))
         pieces = _within(_spread(pieces, config.document_chunks), config.max_tokens - total)
         if pieces:
@@ -137,9 +147,14 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
             f"{subject.name} has {subject.n_layers}",
             "Spread the fractions.",
         )
-    plan = plan_capture(config, subject)
+    sampled = _sampled(config, subject, run)
+    if sampled is None:
+        return None
+    plan = plan_capture(config, subject, sampled)
     folder = run.path / "store"
     folder.mkdir(exist_ok=True)
+    if sampled:
+        write_documents(sampled, folder / "sampled.jsonl")
     ensure_space(folder, plan.bytes)
     run.rewind(None)
     run.begin(steps=plan.tokens, message=f"{plan.tokens:,} tokens, {plan.bytes / 2**20:,.0f} MiB")
@@ -173,6 +188,29 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
     write_manifest(folder, kind="store", name=config.name, figures=figures, command=command, run=run.slug)
     publish(folder, target)
     return target
+
+
+def _ids_of(document: Document, subject: TextAutoregressive) -> list[int]:
+    if document.tokens is not None:
+        return list(document.tokens)
+    ids: list[int] = subject.tokenizer(document.text, add_special_tokens=False, verbose=False).input_ids
+    return ids
+
+
+def _sampled(config: CaptureConfig, subject: TextAutoregressive, run: Run) -> list[Document] | None:
+    """The documents a sampled corpus asks for, none where it asks for none; None when asked to stop."""
+    _, tokens = sampled_share(config.corpus)
+    if not tokens:
+        return []
+    run.begin(steps=tokens, message=f"sampling {tokens:,} tokens from {subject.name}")
+    return sample_documents(
+        subject,
+        tokens,
+        config.sampling,
+        run.path / "sampled",
+        report=lambda done: run.progress(min(done, tokens)),
+        stop=run.stop_requested,
+    )
 
 
 def _hashed(text: str) -> int:

@@ -25,11 +25,15 @@ CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 @dataclass(frozen=True)
 class Document:
-    """One text with an id that is unique in its corpus, and what is known about it."""
+    """One text with an id that is unique in its corpus, and what is known about it.
+
+    `tokens` are its token ids where it never was anything else: sampled from the subject itself.
+    """
 
     id: str
     text: str
     labels: dict[str, Any] = field(default_factory=dict)
+    tokens: tuple[int, ...] | None = None
 
 
 def bundled_names() -> list[str]:
@@ -219,4 +223,5 @@ def _short(ref: str) -> str:
 
 
 def _how() -> str:
-    return f"Give a text file, a folder, a .jsonl file, or one of {', '.join(bundled_names())}."
+    known = ", ".join(bundled_names())
+    return f"Give a text file, a folder, a .jsonl file, sampled/<tokens>, or one of {known}."

@@ -17,6 +17,7 @@ class TokenizerFacts:
     pad_id: int | None
     adds_bos: bool
     vocabulary: int
+    eos_id: int | None = None
     byte_level: bool = False
     pieces_of: Any = field(default=None, repr=False, compare=False)
     has_chat_template: bool = False
@@ -35,6 +36,7 @@ class TokenizerFacts:
             pad_id=pad,
             adds_bos=bool(probe) and probe[0] in special,
             vocabulary=len(tokenizer),
+            eos_id=tokenizer.eos_token_id,
             byte_level="ByteLevel" in decoder,
             pieces_of=tokenizer,
             has_chat_template=bool(getattr(tokenizer, "chat_template", None)),
