@@ -18,7 +18,9 @@ def concept_facts(node: Node, examples: int) -> list[dict[str, str]]:
             "name": "label finds it",
             "value": detection,
             "note": interval,
-            "help": "Area under the ROC curve on held-out text; 0.5 is chance, higher is better.",
+            "help": "Area under the ROC curve on held-out text of finding its rows by "
+            f"{', '.join(token.strip() or '␣' for token in node.label_tokens) or 'no words'}; "
+            "0.5 is chance, higher is better.",
         },
         {
             "name": "spread",

@@ -10,7 +10,7 @@ import torch
 
 from concept_graphs.companions import companions_of
 from concept_graphs.contexts import Firings, Text, firings, strongest, token_values, window
-from concept_graphs.labels import Label, detection_scores, label_text, make_labels
+from concept_graphs.labels import Label, detection_scores, folded, label_text, make_labels
 from concept_graphs.output_tokens import output_tokens
 from concept_graphs.seeds import best_matches
 from concept_graphs.tables import Example, Node
@@ -42,11 +42,12 @@ def describe(
     """Labels are made on training text and scored on held-out text; examples are the strongest rows of one
     split, from different documents."""
     found, text = firings(store, store.shards("train"), level, latents)
-    labels = make_labels(found, text, level.rows, len(latents))
+    labels = make_labels(found, folded(text, subject.facts.piece), level.rows, len(latents))
     held, held_text = firings(store, store.shards("held_out"), level, latents)
     usable = torch.from_numpy(held_text.usable)
     rows = pool_mean(usable[..., None].float(), usable, level.rows.span)[1].numpy()
-    detections = detection_scores(labels, held, held_text, rows, level.rows)
+    scored_text = folded(held_text, subject.facts.piece)
+    detections = detection_scores(labels, held, scored_text, rows, level.rows)
     promoted, suppressed = output_tokens(subject, level.space.w_dec[list(latents)])
     agreement = _agreement(level, others, latents)
     together = companions_of(store, level, latents)
@@ -80,9 +81,7 @@ def describe(
                 ],
             )
         )
-        examples[name] = [
-            _example(subject, store, level, shown, shown_text, int(i), latent) for i in best[at]
-        ]
+        examples[name] = [_example(subject, store, level, shown, shown_text, int(i), latent) for i in best[at]]
     return Described(nodes, {name: rows for name, rows in examples.items() if rows})
 
 

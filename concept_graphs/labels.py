@@ -1,8 +1,11 @@
-"""Labels without a language-model API: the tokens that speak for a concept, and how well they find it.
+"""Labels without a language-model API: the words that speak for a concept, and how well they find it.
 
-A label is a short list of patterns: a token, or a token with the one before it. Patterns are chosen on
-training text by how much more often they occur where the concept fires; the label's detection score is
-the area under the ROC curve, on held-out text, of predicting where the concept fires from the patterns.
+A label is a list of patterns: a token, or a token with the one before it, in any case. Patterns are chosen on
+training text one after the other, each by how much of what is still unexplained of the concept's firing it
+covers, times how much likelier the concept fires there. The first few name the concept and must be
+distinctive; the others only have to cover, for a concept fires on many words weakly. The label's detection
+score is the area under the ROC curve, on held-out text, of predicting where the concept fires from all of its
+patterns.
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ from probes.activations.rows import RowKind
 Pattern = tuple[int, int]  # (token before or ANY, token)
 ANY = -1
 SHRINKAGE = 4.0
+PATTERNS = 16
+NAMING = 3  # of them, the first ones
+DISTINCTIVE = 2.0  # log odds above which a pattern may name: common words cover much of a long row's firing
 
 
 class Label(NamedTuple):
@@ -36,38 +42,103 @@ class Detection(NamedTuple):
     n: int
 
 
-def make_labels(
-    found: Firings, text: Text, kind: RowKind, n_latents: int, *, patterns: int = 4
-) -> list[Label]:
-    """One label per latent from its firings in training text.
+def folded(text: Text, piece: Callable[[int], str]) -> Text:
+    """The text with the spellings of a token that differ only in case made one: the smallest id among them."""
+    alike: dict[str, int] = {}
+    spelt = [alike.setdefault(piece(token).casefold(), token) for token in range(int(text.tokens.max()) + 1)]
+    return text._replace(tokens=np.array(spelt)[text.tokens])
+
+
+def make_labels(found: Firings, text: Text, kind: RowKind, n_latents: int, *, patterns: int = PATTERNS) -> list[Label]:
+    """One label per latent from its firings in training text; `patterns` is the most it may have.
 
     A pattern's weight is the log odds of firing where it occurs, shrunk towards the base rate by four
-    pseudo-rows, so that a pattern seen once cannot win; firings count by their value.
+    pseudo-rows, so that a pattern seen once cannot win. Firings count by their value for the naming patterns,
+    alike for the others.
     """
-    previous = np.concatenate([np.full((len(text.tokens), 1), ANY), text.tokens[:, :-1]], axis=1)
-    vocabulary = int(text.tokens.max()) + 1
-    single, pair = text.tokens.astype(np.int64), (previous + 1).astype(np.int64) * vocabulary + text.tokens
-    counts = {name: _counts(keys[text.usable]) for name, keys in (("single", single), ("pair", pair))}
-    rows = int(text.usable.sum())
+    words = _Keys.of(text, pairs=False)
+    pairs = _Keys.of(text, pairs=True)
     order = np.argsort(found.latent, kind="stable")
     starts = np.searchsorted(found.latent[order], np.arange(n_latents + 1))
     labels = []
     for latent in range(n_latents):
-        mine = order[starts[latent] : starts[latent + 1]]
-        places, weight = _token_places(found, mine, kind, text)
-        base = min(max(len(places) / rows, 1e-9), 0.5)
-        scored = [
-            (score, _decode(name, key, vocabulary))
-            for name, keys in (("single", single), ("pair", pair))
-            for key, score in _best(keys[places[:, 0], places[:, 1]], weight, counts[name], base, patterns)
-        ]
-        labels.append(_distinct(scored, patterns))
+        places, value = _token_places(found, order[starts[latent] : starts[latent + 1]], kind, text)
+        labels.append(_label(places, value, words, pairs, int(text.usable.sum()), patterns))
     return labels
 
 
-def _token_places(
-    found: Firings, mine: np.ndarray, kind: RowKind, text: Text
-) -> tuple[np.ndarray, np.ndarray]:
+class _Keys(NamedTuple):
+    """What stands at every place as one number, `chunk pos`, and how often each is seen where usable."""
+
+    at: np.ndarray
+    unique: np.ndarray
+    times: np.ndarray
+    vocabulary: int
+
+    @classmethod
+    def of(cls, text: Text, *, pairs: bool) -> _Keys:
+        vocabulary = int(text.tokens.max()) + 1
+        at = text.tokens.astype(np.int64)
+        if pairs:
+            at = (before(text.tokens) + 1) * vocabulary + at
+        return cls(at, *np.unique(at[text.usable], return_counts=True), vocabulary)
+
+    def seen(self, keys: np.ndarray) -> np.ndarray:
+        return self.times[np.searchsorted(self.unique, keys)].astype(np.float64)
+
+
+def before(tokens: np.ndarray) -> np.ndarray:
+    """The token before each, `chunk pos`; ANY at the start of a chunk."""
+    return np.concatenate([np.full((len(tokens), 1), ANY, dtype=np.int64), tokens[:, :-1]], axis=1)
+
+
+def _label(places: np.ndarray, value: np.ndarray, words: _Keys, pairs: _Keys, rows: int, most: int) -> Label:
+    """A greedy cover of the firings by words and pairs; what one pattern covers counts for no later one."""
+    if not len(places):
+        return Label((), ())
+    base = min(max(len(places) / rows, 1e-9), 0.5)
+    word, word_of = np.unique(words.at[places[:, 0], places[:, 1]], return_inverse=True)
+    pair, pair_of = np.unique(pairs.at[places[:, 0], places[:, 1]], return_inverse=True)
+    ends = np.searchsorted(word, pair % words.vocabulary)  # the word each pair ends in
+    single = np.stack([words.seen(word), np.bincount(word_of), np.bincount(word_of, weights=value)])
+    double = np.stack([pairs.seen(pair), np.bincount(pair_of), np.bincount(pair_of, weights=value)])
+    chosen: list[tuple[Pattern, float]] = []
+    naming = True
+    while len(chosen) < most:
+        naming = naming and len(chosen) < NAMING
+        gain, gain_pair = _gain(single, base, naming), _gain(double, base, naming)
+        best, best_pair = int(gain.argmax()), int(gain_pair.argmax())
+        if max(gain[best], gain_pair[best_pair]) <= 0:
+            if not naming:
+                break
+            naming = False
+        elif gain_pair[best_pair] > gain[best]:
+            key = int(pair[best_pair])
+            pattern = (key // words.vocabulary - 1, key % words.vocabulary)
+            chosen.append((pattern, float(_odds(double, base)[best_pair])))
+            single[:, ends[best_pair]] -= double[:, best_pair]
+            double[1:, best_pair] = 0
+        else:
+            chosen.append(((ANY, int(word[best])), float(_odds(single, base)[best])))
+            single[1:, best] = 0
+            double[1:, ends == best] = 0
+    return Label(tuple(pattern for pattern, _ in chosen), tuple(weight for _, weight in chosen))
+
+
+def _gain(table: np.ndarray, base: float, naming: bool) -> np.ndarray:
+    """What each pattern would explain; `table`: rows seen, rows fired in, and their summed value, `3 pattern`."""
+    odds = _odds(table, base)
+    return np.asarray((odds - DISTINCTIVE) * table[2] if naming else odds * table[1])
+
+
+def _odds(table: np.ndarray, base: float) -> np.ndarray:
+    """Log odds of firing over the base rate's."""
+    seen, fired, _ = table
+    rate = np.minimum((fired + SHRINKAGE * base) / (seen + SHRINKAGE), 0.99)
+    return np.asarray(np.log(rate / (1 - rate)) - np.log(base / (1 - base)))
+
+
+def _token_places(found: Firings, mine: np.ndarray, kind: RowKind, text: Text) -> tuple[np.ndarray, np.ndarray]:
     """(chunk, position) of every usable token of the firings' rows, and each one's share of the value."""
     chunk, row = found.chunk[mine], found.row[mine]
     position = (row[:, None] * kind.span + np.arange(kind.span)).ravel()
@@ -81,44 +152,6 @@ def _token_places(
     return places, value / max(float(value.mean()), 1e-9) if len(value) else value
 
 
-def _counts(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    unique, count = np.unique(keys, return_counts=True)
-    return unique, count
-
-
-def _best(
-    keys: np.ndarray, weight: np.ndarray, counts: tuple[np.ndarray, np.ndarray], base: float, most: int
-) -> list[tuple[int, float]]:
-    """The keys that raise the odds of firing most, weighed by how much of the firing they cover."""
-    if not len(keys):
-        return []
-    unique, inverse = np.unique(keys, return_inverse=True)
-    fired = np.bincount(inverse, weights=weight)
-    seen = counts[1][np.searchsorted(counts[0], unique)]
-    rate = np.minimum((fired + SHRINKAGE * base) / (seen + SHRINKAGE), 0.99)
-    log_odds = np.log(rate / (1 - rate)) - np.log(base / (1 - base))
-    covered = fired / fired.sum()
-    best = np.argsort(-(log_odds * covered))[: 2 * most]
-    return [(int(unique[at]), float(log_odds[at] * np.sqrt(covered[at]))) for at in best if log_odds[at] > 0]
-
-
-def _decode(name: str, key: int, vocabulary: int) -> Pattern:
-    return (ANY, key) if name == "single" else (key // vocabulary - 1, key % vocabulary)
-
-
-def _distinct(scored: list[tuple[float, Pattern]], most: int) -> Label:
-    """The best patterns; a pair is kept only where it beats its own last token alone."""
-    alone = {pattern[1]: score for score, pattern in scored if pattern[0] == ANY}
-    kept: list[tuple[float, Pattern]] = []
-    for score, pattern in sorted(scored, reverse=True):
-        if pattern[0] != ANY and score <= 1.25 * alone.get(pattern[1], 0.0):
-            continue
-        if any(pattern[1] == other[1] and ANY in (pattern[0], other[0]) for _, other in kept):
-            continue
-        kept.append((score, pattern))
-    return Label(tuple(p for _, p in kept[:most]), tuple(s for s, _ in kept[:most]))
-
-
 def detection_scores(
     labels: Sequence[Label],
     found: Firings,
@@ -130,9 +163,10 @@ def detection_scores(
 ) -> list[Detection | None]:
     """How well each label finds its concept in held-out text; None when the concept fires in under five rows.
 
-    `row_usable`: `chunk row`. A row's score is the largest weight of a pattern that occurs in it.
+    `row_usable`: `chunk row`. A token scores the largest weight of a pattern that ends there, a row the sum
+    over its tokens.
     """
-    previous = np.concatenate([np.full((len(text.tokens), 1), ANY), text.tokens[:, :-1]], axis=1)
+    previous = before(text.tokens)
     use = row_usable.ravel()
     document = np.repeat(text.document, row_usable.shape[1])[use]
     scores: list[Detection | None] = []
@@ -142,19 +176,31 @@ def detection_scores(
         active = np.zeros(row_usable.shape, dtype=bool)
         mine = order[starts[latent] : starts[latent + 1]]
         active[found.chunk[mine], found.row[mine]] = True
-        score = np.zeros(text.tokens.shape, dtype=np.float32)
-        for (before, token), weight in zip(label.patterns, label.weights, strict=True):
-            hit = (text.tokens == token) & ((previous == before) if before != ANY else True)
-            score = np.maximum(score, np.where(hit & text.usable, weight, 0.0))
-        pooled = _row_max(score, kind.span)
-        scores.append(_auroc(active.ravel()[use], pooled.ravel()[use], document, seed))
+        score = _row_sum(_token_scores(label, text, previous), kind.span)
+        scores.append(_auroc(active.ravel()[use], score.ravel()[use], document, seed))
     return scores
 
 
-def _row_max(score: np.ndarray, span: int) -> np.ndarray:
+def _token_scores(label: Label, text: Text, previous: np.ndarray) -> np.ndarray:
+    """`chunk pos`: the largest weight of a pattern that ends at each usable token, 0 where none does."""
+    alone = np.zeros(int(text.tokens.max()) + 1)
+    patterns = list(zip(label.patterns, label.weights, strict=True))
+    for (first, token), weight in patterns:
+        if first == ANY and token < len(alone):
+            alone[token] = weight
+    score = alone[text.tokens]
+    for (first, token), weight in patterns:
+        if first != ANY:
+            hit = (text.tokens == token) & (previous == first)
+            score[hit] = np.maximum(score[hit], weight)
+    return np.asarray(score * text.usable)
+
+
+def _row_sum(score: np.ndarray, span: int) -> np.ndarray:
+    """Rounded, so that the same patterns in another order give the same score."""
     missing = -score.shape[1] % span
     padded = np.pad(score, ((0, 0), (0, missing)))
-    return np.asarray(padded.reshape(len(score), -1, span).max(axis=2))
+    return np.asarray(padded.reshape(len(score), -1, span).sum(axis=2)).round(4)
 
 
 def _auroc(active: np.ndarray, score: np.ndarray, document: np.ndarray, seed: int) -> Detection | None:
@@ -178,15 +224,13 @@ def _area(table: np.ndarray) -> np.ndarray:
     off, on = table[0], table[1]
     below = np.cumsum(off, axis=1) - off
     pairs = off.sum(axis=1) * on.sum(axis=1)
-    return np.divide(
-        (on * (below + off / 2)).sum(axis=1), pairs, out=np.full(len(pairs), np.nan), where=pairs > 0
-    )
+    return np.divide((on * (below + off / 2)).sum(axis=1), pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
 def label_text(label: Label, piece: Callable[[int], str]) -> str:
-    """The label as people read it: pieces of the two best patterns, without edge spaces."""
+    """The label as people read it: pieces of the best patterns, without edge spaces."""
     shown = [
         (piece(token) if before == ANY else piece(before) + piece(token)).strip() or "␣"
-        for before, token in label.patterns[:3]
+        for before, token in label.patterns[:NAMING]
     ]
     return " · ".join(dict.fromkeys(shown)) if shown else "no clear tokens"

@@ -34,7 +34,7 @@ class Node(Frozen):
     level: LevelName = Field(description="Name of the level the concept belongs to.")
     index: Count = Field(description="Index of the latent in the level's latent space.")
     label: str = Field(max_length=400, description="Short readable name of the concept.")
-    label_tokens: list[str] = Field(description="Tokens the label was made from.")
+    label_tokens: list[str] = Field(description="Tokens the label finds it by; the first ones name it.")
     detection: Share | None = Field(
         None, description="How well the label's rule finds held-out rows (area under the ROC curve)."
     )
@@ -163,9 +163,7 @@ class Table(Generic[R]):
         for key, field in fields.items():
             column = getattr(model, key)
             self._columns[key] = (
-                [field.get_default(call_default_factory=True) for _ in range(size)]
-                if column is None
-                else column
+                [field.get_default(call_default_factory=True) for _ in range(size)] if column is None else column
             )
         self._size = size
         self._arrays: dict[str, np.ndarray] = {}

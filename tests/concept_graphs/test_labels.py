@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from concept_graphs.contexts import Firings, Text, strongest
-from concept_graphs.labels import detection_scores, label_text, make_labels
+from concept_graphs.labels import before, detection_scores, folded, label_text, make_labels
 from probes.activations.rows import RowKind
 
 TOKEN = RowKind()
@@ -43,20 +43,53 @@ def test_labels_name_what_fires_and_are_scored_on_other_text() -> None:
     assert label_text(labels[1], lambda token: f"<{token}>").startswith("<5><3>")
 
 
-def test_detection_is_scikit_learns_auroc() -> None:
+def test_detection_is_scikit_learns_auroc_of_summed_words() -> None:
+    """Rows of five tokens: a row's score is the sum over its tokens of the weight of what ends there."""
     found, text = made_up(2)
-    labels = make_labels(found, text, TOKEN, 3)
+    spans = RowKind(span=5)
+    found = found._replace(row=found.row // 5)
+    label = make_labels(found, text, spans, 3)[1]
     score = np.zeros(text.tokens.shape)
-    previous = np.concatenate([np.full((40, 1), -1), text.tokens[:, :-1]], axis=1)
-    for (before, token), weight in zip(labels[2].patterns, labels[2].weights, strict=True):
-        hit = (text.tokens == token) & ((previous == before) | (before == -1))
+    for (first, token), weight in zip(label.patterns, label.weights, strict=True):
+        hit = (text.tokens == token) & ((before(text.tokens) == first) | (first == -1))
         score = np.maximum(score, hit * weight)
-    active = np.zeros(text.tokens.shape, dtype=bool)
-    mine = found.latent == 2
+    rows = score.reshape(40, 10, 5).sum(axis=2)
+    active = np.zeros(rows.shape, dtype=bool)
+    mine = found.latent == 1
     active[found.chunk[mine], found.row[mine]] = True
-    ours = detection_scores(labels, found, text, np.ones_like(active), TOKEN)[2]
+    ours = detection_scores([label, label], found, text, np.ones_like(active), spans)[1]
     assert ours is not None
-    assert abs(ours.auroc - roc_auc_score(active.ravel(), score.ravel())) < 1e-6
+    assert abs(ours.auroc - roc_auc_score(active.ravel(), rows.ravel())) < 1e-3
+
+
+def test_a_distinctive_word_names_and_common_ones_only_help_to_find() -> None:
+    """The latent fires on every 11 and, because it is everywhere, on half of the token 1."""
+    random = np.random.default_rng(0)
+    tokens = np.where(random.random((60, 50)) < 0.5, 1, random.integers(2, 11, size=(60, 50)))
+    tokens[random.random(tokens.shape) < 0.01] = 11
+    fires = (tokens == 11) | ((tokens == 1) & (random.random(tokens.shape) < 0.5))
+    chunk, row = np.nonzero(fires)
+    zeros = np.zeros(60, dtype=int)
+    text = Text(tokens, np.ones_like(tokens, dtype=bool), np.arange(60), zeros, zeros, np.arange(60))
+    found = Firings(np.zeros(len(chunk), dtype=int), np.ones(len(chunk)), chunk, row, chunk)
+    label = make_labels(found, text, TOKEN, 1)[0]
+    assert label.patterns[0] == (-1, 11)
+    assert (-1, 1) in label.patterns
+
+
+def test_what_one_pattern_covers_counts_for_no_later_one() -> None:
+    """A latent that fires on 3 after 5 alone: the pair explains it, so neither the 3 nor a longer list is left."""
+    found, text = made_up(4)
+    label = make_labels(found, text, TOKEN, 3)[1]
+    assert label.patterns == ((5, 3),)
+
+
+def test_spellings_that_differ_in_case_are_one_word_in_every_text() -> None:
+    pieces = ["The", " the", "the", " THE"]
+    zeros = np.zeros(1, dtype=int)
+    for tokens, expected in (([[0, 1, 2, 3]], [[0, 1, 0, 1]]), ([[3, 2]], [[1, 0]])):
+        text = Text(np.array(tokens), np.ones((1, len(tokens[0])), dtype=bool), zeros, zeros, zeros, zeros)
+        assert folded(text, pieces.__getitem__).tokens.tolist() == expected
 
 
 def test_examples_come_from_different_documents_strongest_first() -> None:

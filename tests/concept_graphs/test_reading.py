@@ -30,9 +30,7 @@ def test_latents_are_drawn_from_the_readable_band_and_by_the_seed() -> None:
 
 
 def test_contexts_mark_strong_tokens_on_one_line() -> None:
-    node = Node(
-        id="middle/3", level="middle", index=3, label="whale", label_tokens=[], frequency=1e-3, typical=1.0
-    )
+    node = Node(id="middle/3", level="middle", index=3, label="whale", label_tokens=[], frequency=1e-3, typical=1.0)
     context = Example(
         document="moby/1",
         position=0,
