@@ -29,6 +29,8 @@ def companions_of(
     the largest positive Δ (decoder rows are unit vectors, so Δ is a length in the activation); the weight
     is Δ / typical, in units of the latent's own, so that a lever adds codes in the proportion they occur.
     """
+    if count == 0:
+        return [{latent: 1.0} for latent in latents]
     n = level.space.n_latents
     on, total = np.zeros((len(latents), n)), np.zeros(n)
     on_rows, rows = np.zeros(len(latents)), 0

@@ -37,6 +37,7 @@ def describe(
     others: Sequence[Probe] = (),
     *,
     count: int = 6,
+    companions: int = 8,
     examples_from: Split = "train",
 ) -> Described:
     """Labels are made on training text and scored on held-out text; examples are the strongest rows of one
@@ -50,7 +51,7 @@ def describe(
     detections = detection_scores(labels, held, scored_text, rows, level.rows)
     promoted, suppressed = output_tokens(subject, level.space.w_dec[list(latents)])
     agreement = _agreement(level, others, latents)
-    together = companions_of(store, level, latents)
+    together = companions_of(store, level, latents, count=companions)
     nodes, examples = [], {}
     shown, shown_text = (found, text) if examples_from == "train" else (held, held_text)
     best = strongest(shown, len(latents), count)

@@ -50,7 +50,7 @@ def reading_sheet(
     sheet = {}
     for level in probe.levels:
         latents = draw_latents(level, count, seed)
-        found = describe(subject, store, level, latents, count=contexts, examples_from="held_out")
+        found = describe(subject, store, level, latents, count=contexts, companions=0, examples_from="held_out")
         sheet[level.name] = [Card(node, found.examples.get(node.id, [])) for node in found.nodes]
     return sheet
 

@@ -162,7 +162,7 @@ def evaluate_levers(
     level = probe.level(config.level)
 
     def described(latents: list[int]) -> list[Node]:
-        return describe(subject, store, level, latents, count=1).nodes
+        return describe(subject, store, level, latents, count=1, companions=0).nodes
 
     drawn = chosen_concepts(level.space.table.frequency, config, described)
     latents = [node.index for node in drawn]
