@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["graph"] and given[1:2] not in (["show"], ["extract"]):
         given.insert(1, "extract")
     try:
-        args = build_parser(given[0] if given else None).parse_args(given)
+        args = build_parser(given[0] if given else None, given).parse_args(given)
         return int(args.run_command(args))
     except WorkbenchError as error:
         print(f"{args_name(given)}: {error}", file=sys.stderr)
@@ -51,19 +51,22 @@ def args_name(given: Sequence[str]) -> str:
     return f"fulcrum {given[0]}" if given else "fulcrum"
 
 
-def build_parser(chosen: str | None) -> argparse.ArgumentParser:
-    """The parser. Only the chosen command is given its flags: importing every config would import torch."""
+def build_parser(chosen: str | None, given: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser. Only the chosen command is given its flags: importing every config would import torch.
+
+    Which flags a job has may depend on what is `given`: a training recipe brings its own.
+    """
     parser = argparse.ArgumentParser(prog="fulcrum", description="Concept graphs of generative models.")
     commands = parser.add_subparsers(metavar="command", required=True)
     for name in ("serve", *jobs.JOBS, "steer", "work"):
         sentence = SENTENCES.get(name) or jobs.job(name).sentence
         command = commands.add_parser(name, help=sentence, description=sentence)
         if name == chosen:
-            _fill(command, name)
+            _fill(command, name, given)
     return parser
 
 
-def _fill(command: argparse.ArgumentParser, name: str) -> None:
+def _fill(command: argparse.ArgumentParser, name: str, given: Sequence[str]) -> None:
     if name == "serve":
         add_flags(command, Settings)
         command.set_defaults(run_command=_serve)
@@ -82,26 +85,46 @@ def _fill(command: argparse.ArgumentParser, name: str) -> None:
             actions.add_parser("show", help="Print a graph.", description="Print a graph.")
         )
         _add_job_flags(
-            actions.add_parser("extract", help=SENTENCES["graph"], description=SENTENCES["graph"]), name
+            actions.add_parser("extract", help=SENTENCES["graph"], description=SENTENCES["graph"]), name, given
         )
     else:
-        _add_job_flags(command, name)
+        _add_job_flags(command, name, given)
 
 
-def _add_job_flags(command: argparse.ArgumentParser, kind: str) -> None:
+def _add_job_flags(command: argparse.ArgumentParser, kind: str, given: Sequence[str]) -> None:
     row = jobs.job(kind)
-    config = row.config_class()
+    chosen = _add_choice(command, row, given) if row.chosen_by else {}
+    config = row.config_class(chosen)
     bare = f"config.json, or the {row.positional}" if row.positional else "config.json"
     command.add_argument("given", nargs="?", metavar="config", help=f"{bare}; flags are laid over it.")
     command.add_argument("--json", action="store_true", help="Print one JSON object.")
     command.add_argument("--detach", action="store_true", help="Start in a process of its own and return.")
     if "name" not in config.model_fields:
         command.add_argument("--name", default="", help="Title of the run.")
-    presets = row.presets()
+    presets = row.presets(chosen)
     if presets:
         command.add_argument("--preset", choices=presets, help="Start from these values.")
     add_flags(command, config)
     command.set_defaults(run_command=_job, kind=kind)
+
+
+def _add_choice(
+    command: argparse.ArgumentParser, row: jobs.JobKind, given: Sequence[str]
+) -> dict[str, str]:
+    """The flag that names a row of the job's registry, and what was given for it, before the rest is read."""
+    table, flag = row.choices(), f"--{row.chosen_by}"
+    sentences = " ".join(f"{name}: {entry.sentence}" for name, entry in table.items())
+    command.add_argument(
+        flag,
+        choices=list(table),
+        default=argparse.SUPPRESS,
+        dest=f"config:{row.chosen_by}",
+        help=f"{sentences} Default: {table.first}.".replace("%", "%%"),
+    )
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument(flag, dest="chosen")
+    name = first.parse_known_args(list(given))[0].chosen
+    return {row.chosen_by: name} if name in table else {}
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -114,8 +137,10 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _job(args: argparse.Namespace) -> int:
     row = jobs.job(args.kind)
-    config_class = row.config_class()
-    values = merged(_given(args, row), collect(args, config_class))
+    given = _given(args, row)
+    flagged = vars(args).get(f"config:{row.chosen_by}")
+    config_class = row.config_class({row.chosen_by: flagged} if flagged else given)
+    values = merged(given, collect(args, config_class))
     config = jobs.config_for(args.kind, values, getattr(args, "preset", None))
     run = jobs.new_run(args.kind, config, getattr(args, "name", ""))
     if args.detach:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from probes.registry import Registry
+
 _DEST = "config:"
 
 
@@ -27,9 +29,24 @@ def nested_model(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+def is_fixed(annotation: Any) -> bool:
+    """Whether there is nothing to choose: a field with a single possible value."""
+    return get_origin(annotation) is Literal and len(get_args(annotation)) == 1
+
+
+def choices_of(field: FieldInfo) -> tuple[Any, ...]:
+    """The values a field can have, where they are listed: by a literal, or by the registry it names a row of."""
+    table = next((part for part in field.metadata if isinstance(part, Registry)), None)
+    if table is not None:
+        return tuple(table)
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+
+
 def add_flags(parser: argparse.ArgumentParser | Any, config: type[BaseModel], prefix: str = "") -> None:
     """One flag per field, `--low.n_latents` for the fields of a nested model; nothing is required here."""
     for name, field in config.model_fields.items():
+        if is_fixed(field.annotation):
+            continue
         inner = nested_model(field.annotation)
         if inner is not None:
             group = parser.add_argument_group(f"{prefix}{name}", (field.description or "").replace("%", "%%"))
@@ -44,7 +61,7 @@ def add_flags(parser: argparse.ArgumentParser | Any, config: type[BaseModel], pr
         if field.annotation is bool:
             parser.add_argument(*spelled, action=argparse.BooleanOptionalAction, **common)
         else:
-            parser.add_argument(*spelled, metavar=_metavar(field.annotation), **common)
+            parser.add_argument(*spelled, metavar=_metavar(field), **common)
 
 
 def _help(field: FieldInfo) -> str:
@@ -54,9 +71,10 @@ def _help(field: FieldInfo) -> str:
     return sentence.replace("%", "%%")
 
 
-def _metavar(annotation: Any) -> str:
-    if get_origin(annotation) is Literal:
-        return "{" + ",".join(map(str, get_args(annotation))) + "}"
+def _metavar(field: FieldInfo) -> str:
+    annotation = field.annotation
+    if choices := choices_of(field):
+        return "{" + ",".join(map(str, choices)) + "}"
     return getattr(annotation, "__name__", "VALUE").upper() if isinstance(annotation, type) else "VALUE"
 
 

@@ -9,7 +9,8 @@ from app.components.lever_rack import LeverRow, Rack
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.text import visible
 from probes.errors import WorkbenchError
-from steering.levers import OPERATIONS, Lever, OperationParams
+from steering.levers import Lever, OperationParams
+from steering.registry import OPERATIONS
 
 
 class OnScreen(NamedTuple):

@@ -28,6 +28,7 @@ from probes.errors import WorkbenchError
 from probes.files import confined, write_json
 from probes.processes import start_of
 from probes.provenance import ROOT
+from probes.registry import Registry
 from probes.runs import ACTIVE, Run
 
 Work = Callable[[Any, Run], Path | None]
@@ -35,24 +36,44 @@ Work = Callable[[Any, Run], Path | None]
 
 @dataclass(frozen=True)
 class JobKind:
-    """One row of the table: where the config and the work live, as `module:attribute`."""
+    """One row of the table: where the config and the work live, as `module:attribute`.
+
+    Where a registry's rows each bring their own (`chosen_by` is the field that names the row), `config` is
+    the registry, `work` stays empty, and `values` given to the methods say which row is meant: the first,
+    where they do not.
+    """
 
     config: str
     work: str
     sentence: str
     positional: str | None = None
+    chosen_by: str = ""
 
-    def config_class(self) -> type[BaseModel]:
-        return _load(self.config)
+    def choices(self) -> Registry:
+        """The registry whose rows this job chooses among. Only where `chosen_by` names a field."""
+        found: Registry = _load(self.config)
+        return found
+
+    def config_class(self, values: Mapping[str, Any] | None = None) -> type[BaseModel]:
+        found: type[BaseModel] = self._chosen(values).Config if self.chosen_by else _load(self.config)
+        return found
 
     def work_function(self) -> Work:
-        return _load(self.work)
+        if not self.chosen_by:
+            return _load(self.work)
+        return lambda config, run: self._chosen(config.model_dump()).work(config, run)
 
-    def presets(self) -> dict[str, dict[str, Any]]:
+    def presets(self, values: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
         """The named starting points that stand beside the config, as plain values."""
+        if self.chosen_by:
+            return {name: dict(row) for name, row in self._chosen(values).presets.items()}
         found = getattr(import_module(self.config.partition(":")[0]), "presets", {})
         rows = (found() if callable(found) else found).items()
         return {name: row.model_dump() if isinstance(row, BaseModel) else dict(row) for name, row in rows}
+
+    def _chosen(self, values: Mapping[str, Any] | None) -> Any:
+        table = self.choices()
+        return table.load(str((values or {}).get(self.chosen_by, table.first)))
 
 
 def _load(target: str) -> Any:
@@ -67,9 +88,10 @@ JOBS: dict[str, JobKind] = {
         "Run a subject over a corpus and keep its activations.",
     ),
     "train": JobKind(
-        "probes.backends.causal_minimality:Config",
-        "probes.backends.causal_minimality:work",
+        "probes.backends.registry:BACKENDS",
+        "",
         "Learn a probe: a dictionary per level and the selection maps between them.",
+        chosen_by="backend",
     ),
     "graph": JobKind(
         "concept_graphs.extract:GraphConfig",
@@ -112,7 +134,7 @@ def config_for(kind: str, values: Mapping[str, Any], preset: str | None = None) 
     Raises `WorkbenchError` for an unknown job, preset or field, and for a value out of bounds.
     """
     row = job(kind)
-    config_class, presets = row.config_class(), row.presets()
+    config_class, presets = row.config_class(values), row.presets(values)
     if preset is not None and preset not in presets:
         known = ", ".join(presets) or "none"
         raise WorkbenchError("no-preset", f"{kind} has no preset {preset!r}", f"it has {known}", "Use one of these.")
@@ -123,8 +145,10 @@ def config_for(kind: str, values: Mapping[str, Any], preset: str | None = None) 
 
 def command_line(kind: str, config: BaseModel, name: str = "") -> str:
     """The shortest command that runs the same job."""
+    field = job(kind).chosen_by
+    chosen = [f"--{field}", row] if field and (row := getattr(config, field)) != job(kind).choices().first else []
     named = ["--name", name] if name and name != getattr(config, "name", None) else []
-    return shlex.join(["python", "-m", "app", kind, *flags_of(config), *named])
+    return shlex.join(["python", "-m", "app", kind, *chosen, *flags_of(config), *named])
 
 
 def new_run(kind: str, config: BaseModel, name: str = "") -> Run:
@@ -136,7 +160,8 @@ def new_run(kind: str, config: BaseModel, name: str = "") -> Run:
 def load_config(run: Run) -> BaseModel:
     """The run's config as its own class. Raises `WorkbenchError` when it no longer fits the code."""
     record = run.record()
-    return validated(job(record.kind).config_class(), record.config, what=f"The config of run {run.slug}")
+    config_class = job(record.kind).config_class(record.config)
+    return validated(config_class, record.config, what=f"The config of run {run.slug}")
 
 
 def find(slug: str) -> Run:

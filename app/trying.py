@@ -44,10 +44,17 @@ def steer(args: argparse.Namespace) -> int:
     graph = ConceptGraph.open(args.graph)
     levers = levers_asked(args, graph)
     from probes.subjects.loading import load_subject
+    from probes.subjects.text_autoregressive import TextAutoregressive
     from steering.on_graph import compare_on_graph
 
     settings = Settings.load()
-    subject = load_subject(graph.meta.subject, dtype=settings.dtype, device=settings.device, offline=settings.offline)
+    subject = load_subject(
+        graph.meta.subject,
+        of=TextAutoregressive,
+        dtype=settings.dtype,
+        device=settings.device,
+        offline=settings.offline,
+    )
     found = compare_on_graph(
         subject,
         graph,

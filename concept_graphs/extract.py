@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from concept_graphs.describe import Described, describe
-from concept_graphs.edges.coactivation import CoactivationProposal
-from concept_graphs.edges.gates import GateProposal, with_bootstrap
-from concept_graphs.edges.proposal import Proposed, spread_out
+from concept_graphs.edges.gates import with_bootstrap
+from concept_graphs.edges.proposal import Proposal, Proposed, spread_out
+from concept_graphs.edges.registry import PROPOSALS
 from concept_graphs.effects import EdgeEvidence, edge_evidence
 from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, ablate_sources
 from concept_graphs.graph import ConceptGraph
@@ -29,6 +29,7 @@ from probes.files import commit_directory
 from probes.hierarchy.codes import PairedCodes, paired
 from probes.hierarchy.fit_maps import MapConfig
 from probes.hierarchy.probe import Level, Probe, open_probe
+from probes.hierarchy.selection_map import SelectionMap
 from probes.metrics.intervals import bootstrap
 from probes.metrics.loss_recovered import loss_recovered
 from probes.provenance import now
@@ -47,7 +48,7 @@ class GraphConfig(Frozen):
     )
     subject: str = Field(default="", description="Subject to intervene on; empty for the probe's own.")
     title: str = Field(default="", description="Title of the graph; empty for its name.", max_length=200)
-    proposal: Literal["gates", "coactivation"] = Field(default="gates", description="Where edges come from.")
+    proposal: Annotated[str, PROPOSALS] = Field(default="gates", description="Where edges come from.")
     edges: int = Field(default=300, description="Edges tested per pair of levels.", ge=1, le=5000)
     per_target: int = Field(default=4, description="Most edges of one target.", ge=1)
     per_source: int = Field(default=4, description="Most edges of one source.", ge=1)
@@ -111,7 +112,9 @@ def work(config: GraphConfig, run: Run) -> Path | None:
     if run.made(target):
         return target
     run.update(message="loading the subject")
-    subject = load_subject(subject_name, dtype=config.dtype, device=config.device, offline=config.offline)
+    subject = load_subject(
+        subject_name, of=TextAutoregressive, dtype=config.dtype, device=config.device, offline=config.offline
+    )
     others = [open_probe(ref) for ref in config.seed_probes]
     pairs: list[PairEvidence] = []
     above: frozenset[int] = frozenset()
@@ -151,13 +154,8 @@ def _tested_pair(
     run.update(message=f"{pair}: proposing edges")
     codes = paired(store, "train", low, high, max_rows=config.rows)
     found = probe.map_between(low.name, high.name)
-    maker = (
-        GateProposal(found, config.r2_floor)
-        if found and config.proposal == "gates"
-        else CoactivationProposal()
-    )
     proposed = spread_out(
-        maker.propose(codes),
+        _proposal(config.proposal, found).propose(codes, found, r2_floor=config.r2_floor),
         config.edges,
         per_target=config.per_target,
         per_source=config.per_source,
@@ -185,6 +183,12 @@ def _tested_pair(
     r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
     agreement = seed_agreement(probe, others, low, high, proposed) if others else None
     return PairEvidence(low, high, proposed, r2, evidence, agreement)
+
+
+def _proposal(name: str, found: SelectionMap | None) -> Proposal:
+    """The proposal of that name; for a pair without a fitted map, the first that needs none."""
+    makers: dict[str, Proposal] = {known: PROPOSALS.load(known)() for known in (name, *PROPOSALS)}
+    return next(maker for maker in makers.values() if found is not None or not maker.needs_map)
 
 
 def _deviation(codes: PairedCodes) -> np.ndarray:

@@ -17,6 +17,10 @@ class Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
 
+class NoOptions(Frozen):
+    """A component with nothing to set."""
+
+
 def validated(model: type[T], data: Any, *, what: str) -> T:
     """Validate `data` as `model`; a refusal becomes one sentence naming the field and the remedy."""
     try:

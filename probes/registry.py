@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
 from probes.errors import WorkbenchError
 
 
@@ -23,7 +26,11 @@ class Entry:
 
 
 class Registry(Mapping[str, Entry]):
-    """Name to ``"module:attribute"``. Reading the table imports nothing; ``load`` imports one row."""
+    """Name to ``"module:attribute"``. Reading the table imports nothing; ``load`` imports one row.
+
+    `Annotated[str, REGISTRY]` in a config is the name of a row: validated against the table, a choice with
+    one sentence each in forms, flags and schemas. The first row is what is taken where nothing is said.
+    """
 
     def __init__(self, kind: str, rows: Mapping[str, tuple[str, str]]) -> None:
         self.kind = kind
@@ -39,6 +46,9 @@ class Registry(Mapping[str, Entry]):
             )
         return self._rows[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
@@ -47,3 +57,19 @@ class Registry(Mapping[str, Entry]):
 
     def load(self, name: str) -> Any:
         return self[name].load()
+
+    @property
+    def first(self) -> str:
+        """The name of the first row."""
+        return next(iter(self._rows))
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._known, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(schema) | {"enum": list(self._rows)}
+
+    def _known(self, name: str) -> str:
+        if name not in self._rows:
+            raise ValueError(f"there is no {self.kind} called {name[:60]!r}; known: {', '.join(self._rows)}")
+        return name

@@ -16,7 +16,8 @@ from probes.latents import Codes, Directions
 from probes.operations import Params
 from probes.subjects.subject import Subject
 from probes.subjects.text_autoregressive import TextAutoregressive
-from steering.levers import OPERATIONS, READS_PROJECTIONS, Lever
+from steering.levers import Lever
+from steering.registry import OPERATIONS, READS_PROJECTIONS
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -12,26 +12,9 @@ from probes.artefacts import home
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
 from probes.files import confined, read_json, slug, write_json
-from probes.registry import Registry
+from steering.registry import OPERATIONS
 
-OPERATIONS = Registry(
-    "operation",
-    {
-        "add": ("probes.operations:add", "Add one typical activation of the latent, whatever is there."),
-        "scale": (
-            "probes.operations:scale",
-            "Multiply what is there: strength −1 removes the latent (ablate).",
-        ),
-        "set": ("probes.operations:set_to", "Move the latent to a level, in typical activations (clamp)."),
-        "cap": ("probes.operations:cap", "Hold the latent down to a level; lower activations stay."),
-        "project": ("probes.operations:project", "Take the latent's direction out of the activation."),
-        "swap": ("probes.operations:swap", "Move the latent's activation to another latent."),
-        "patch": ("probes.operations:patch", "Give the latent what it has on a donor text, place by place."),
-    },
-)
-READS_PROJECTIONS = frozenset({"project"})
-
-OperationName = Literal["add", "scale", "set", "cap", "project", "swap", "patch"]
+OperationName = Annotated[str, OPERATIONS]
 
 
 class OperationParams(Frozen):
@@ -97,7 +80,7 @@ class LeverSet(Frozen):
         return validated(cls, read_json(path, limit=2**20), what=f"The lever set {path.name}")
 
 
-def lever_of(concept: str, strength: float = 1.0, operation: OperationName = "add", where: str = "") -> Lever:
+def lever_of(concept: str, strength: float = 1.0, operation: str = "add", where: str = "") -> Lever:
     """A lever on one concept id such as `middle/123`. Raises `WorkbenchError` for a malformed id."""
     level, _, latent = concept.partition("/")
     if not level or not latent.isdigit():

@@ -129,9 +129,10 @@ def smollm2(data_home: Path) -> TextAutoregressive:
     """The bundled language model in float32. FULCRUM_REQUIRE_MODELS=1 makes its absence a failure."""
     from probes.errors import WorkbenchError
     from probes.subjects.loading import load_subject
+    from probes.subjects.text_autoregressive import TextAutoregressive
 
     try:
-        return load_subject("bundled/smollm2-135m", dtype="float32")
+        return load_subject("bundled/smollm2-135m", of=TextAutoregressive, dtype="float32")
     except WorkbenchError as error:
         if error.code != "model-package-missing" or os.environ.get("FULCRUM_REQUIRE_MODELS") == "1":
             raise

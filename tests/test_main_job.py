@@ -28,7 +28,8 @@ from steering.contexts import contexts_of
 from steering.edits import compile_levers
 from steering.evaluation import LeverEvaluationConfig
 from steering.generate import compare
-from steering.levers import OPERATIONS, Lever, LeverSet, OperationParams
+from steering.levers import Lever, LeverSet, OperationParams
+from steering.registry import OPERATIONS
 
 pytestmark = pytest.mark.model
 

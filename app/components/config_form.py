@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import gradio as gr
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.config_flags import as_text, from_text, merged, nested_defaults, nested_model
+from app.config_flags import as_text, choices_of, from_text, is_fixed, merged, nested_defaults, nested_model
 from probes.artefacts import available
 from probes.configs import validated
 
@@ -59,13 +59,14 @@ class ConfigForm:
         return validated(self.config, values, what="The form")
 
     def _section(self, config: type[BaseModel], values: Mapping[str, Any], path: tuple[str, ...]) -> None:
-        plain = {n: f for n, f in config.model_fields.items() if nested_model(f.annotation) is None}
+        fields = {n: f for n, f in config.model_fields.items() if not is_fixed(f.annotation)}
+        plain = {n: f for n, f in fields.items() if nested_model(f.annotation) is None}
         names = list(plain)
         for start in range(0, len(names), 2):
             with gr.Row():
                 for name in names[start : start + 2]:
                     self._control(name, plain[name], values, path)
-        for name, field in config.model_fields.items():
+        for name, field in fields.items():
             inner = nested_model(field.annotation)
             if inner is None:
                 continue
@@ -92,8 +93,8 @@ def _component(name: str, field: FieldInfo, value: Any, elem_id: str) -> gr.comp
     }
     if field.annotation is bool:
         return gr.Checkbox(value=bool(value), **common)
-    if get_origin(field.annotation) is Literal:
-        return gr.Dropdown(choices=list(get_args(field.annotation)), value=value, **common)
+    if choices := choices_of(field):
+        return gr.Dropdown(choices=list(choices), value=value, **common)
     if field.annotation in (int, float):
         limits = {key: bound for key in ("ge", "le") if (bound := _bound(field, key)) is not None}
         digits = 0 if field.annotation is int else None

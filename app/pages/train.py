@@ -14,10 +14,10 @@ from app.components.curves import QUANTITIES, curve_figure
 from app.components.plot_view import PlotlyView
 from app.watching import Seen, look, table
 from probes.artefacts import Kind, available
+from probes.backends.registry import BACKENDS
 from probes.errors import WorkbenchError
 
 KINDS = {"Train a probe": "train", "Capture activations": "capture"}
-BACKENDS = {"Causal minimality": "train"}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Gradio sends the change event of a State only after events that went through its queue.
 TELLING: dict[str, Any] = QUIET | {"queue": True, "concurrency_limit": None}
@@ -38,11 +38,15 @@ def build(context: Any) -> None:
         with gr.Column(scale=5, min_width=340):
             kind = gr.Radio(list(KINDS), value="Train a probe", label="What to do", elem_id="train-kind")
             backend = gr.Dropdown(
-                list(BACKENDS),
-                value="Causal minimality",
+                [(_title(name), name) for name in BACKENDS],
+                value=BACKENDS.first,
                 label="Training recipe",
-                info="Dictionaries at three levels, then gated selection maps between them.",
+                info=BACKENDS[BACKENDS.first].sentence,
+                interactive=True,
                 elem_id="train-backend",
+            )
+            backend.change(
+                lambda name: gr.update(info=BACKENDS[name].sentence), inputs=backend, outputs=backend, **QUIET
             )
             form_place = gr.Column()
             kind.change(
@@ -54,7 +58,7 @@ def build(context: Any) -> None:
         with gr.Column(scale=6, min_width=340):
             panel = _Panel()
     with form_place:
-        _form(context, kind, preset, opened, panel.shown)
+        _form(context, kind, backend, preset, opened, panel.shown)
     panel.wire(context)
     _open_when_seen(tab, opened)
     linked = blocks.load(_linked_run, outputs=[panel.shown, opened], **TELLING)
@@ -86,17 +90,30 @@ def _linked_run(request: gr.Request) -> tuple[Any, bool]:
     return gr.update(choices=_choices(), value=found), asked.get("tab") == "train"
 
 
-def _form(context: Any, kind: gr.Radio, preset: gr.State, opened: gr.State, shown: gr.Dropdown) -> None:
-    kind.change(lambda: "", outputs=preset, **TELLING)
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _form(
+    context: Any,
+    kind: gr.Radio,
+    backend: gr.Dropdown,
+    preset: gr.State,
+    opened: gr.State,
+    shown: gr.Dropdown,
+) -> None:
+    gr.on([kind.change, backend.change], lambda: "", outputs=preset, **TELLING)
 
     @gr.render(  # type: ignore[untyped-decorator]
-        inputs=[kind, preset, opened], triggers=[opened.change, kind.change, preset.change], queue=False
+        inputs=[kind, backend, preset, opened],
+        triggers=[opened.change, kind.change, backend.change, preset.change],
+        queue=False,
     )
-    def form(chosen: str, preset_name: str, is_open: bool) -> None:
-        if not is_open or chosen not in KINDS:
+    def form(chosen: str, recipe: str, preset_name: str, is_open: bool) -> None:
+        if not is_open or chosen not in KINDS or recipe not in BACKENDS:
             return
         row = jobs.job(KINDS[chosen])
-        presets = row.presets()
+        config_class, presets = row.config_class({"backend": recipe}), row.presets({"backend": recipe})
         if presets:
             name = preset_name if preset_name in presets else next(iter(presets))
             choice = gr.Radio(
@@ -108,9 +125,9 @@ def _form(context: Any, kind: gr.Radio, preset: gr.State, opened: gr.State, show
                 elem_id="train-preset",
             )
             choice.change(lambda value: value, inputs=choice, outputs=preset, **TELLING)
-        values = context.settings.defaults_for(row.config_class()) | (presets[name] if presets else {})
+        values = context.settings.defaults_for(config_class) | (presets[name] if presets else {})
         values.setdefault("name", _free_name(KINDS[chosen]))
-        fields = ConfigForm(row.config_class(), values, prefix="train")
+        fields = ConfigForm(config_class, values, prefix="train")
         command = gr.Code(
             _command(KINDS[chosen], fields, [part.value for part in fields.components]),
             language="shell",

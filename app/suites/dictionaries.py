@@ -5,29 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.suites.rows import Better, Row, over_seeds
+from app.suites.rows import Row, over_seeds
 from probes.activations.store import ActivationStore
 from probes.artefacts import read_manifest, resolve
 from probes.hierarchy.probe import Probe
 from probes.metrics.loss_recovered import loss_recovered
+from probes.metrics.metric import Better, Metric
+from probes.metrics.registry import METRICS
 from probes.subjects.text_autoregressive import TextAutoregressive
 
-Figure = tuple[str, Better, dict[str, float]]  # unit or convention, which way is better, aim per level
 ALL = ("low", "middle", "high")
+Aims = dict[str, float]  # level to what the project aims at
 
 # Measured on the probe's own held-out text when it was trained; kept in its record.
-RECORDED: dict[str, Figure] = {
-    "explained_variance": ("centred", "up", {"low": 0.83, "middle": 0.82, "high": 0.65}),
-    "explained_variance_per_dimension": ("mean over dimensions", "up", {}),
-    "l0": ("active latents per row, by threshold", "", {"low": 32, "middle": 32, "high": 16}),
-    "dead": ("share that never fired", "down", dict.fromkeys(ALL, 0.05)),
-    "rare": ("share with frequency below 1e-4", "down", dict.fromkeys(ALL, 0.10)),
+RECORDED: dict[str, Aims] = {
+    "explained_variance": {"low": 0.83, "middle": 0.82, "high": 0.65},
+    "explained_variance_per_dimension": {},
+    "l0": {"low": 32, "middle": 32, "high": 16},
+    "dead": dict.fromkeys(ALL, 0.05),
+    "rare": dict.fromkeys(ALL, 0.10),
 }
 # Measured again here, on the evaluation's held-out text, for levels of token rows.
-COSTS: dict[str, Figure] = {
-    "cross_entropy_increase": ("nats per token", "down", {"middle": 0.12}),
-    "recovered_mean_ablation": ("share of the mean-ablation loss", "up", {"middle": 0.97}),
-    "recovered_zero_ablation": ("share of the zero-ablation loss", "up", {}),
+COSTS: dict[str, Aims] = {
+    "cross_entropy_increase": {"middle": 0.12},
+    "recovered_mean_ablation": {"middle": 0.97},
+    "recovered_zero_ablation": {},
 }
 MAPS: dict[str, tuple[str, Better]] = {
     "edges": ("edges the map keeps", ""),
@@ -42,14 +44,16 @@ def recorded_rows(refs: Sequence[str], probes: Sequence[Probe]) -> Iterator[Row]
     """What the probes' own records say, per level and per pair of levels."""
     for level in probes[0].levels:
         name, n = level.name, int(level.record.figures.get("rows", 0)) or None
-        for figure, (unit, better, aims) in RECORDED.items():
+        for figure, aims in RECORDED.items():
             values = {
                 probe.record.seed: probe.level(name).record.figures[figure]
                 for probe in probes
                 if figure in probe.level(name).record.figures
             }
             row = f"dictionary.{name}.{figure}"
-            yield from over_seeds(row, values, n=n, unit=unit, better=better, aim=aims.get(name))
+            metric: Metric = METRICS.load(figure)
+            aim = aims.get(name)
+            yield from over_seeds(row, values, n=n, unit=metric.unit, better=metric.better, aim=aim)
     yield from _map_rows(refs, probes)
 
 
@@ -78,7 +82,9 @@ def cost_rows(
             p.record.seed: loss_recovered(subject, store, p.level(level.name), chunks=chunks) for p in probes
         }
         n = int(next(iter(found.values()))["chunks"])
-        for figure, (unit, better, aims) in COSTS.items():
+        for figure, aims in COSTS.items():
+            metric: Metric = METRICS.load(figure)
             values = {seed: figures[figure] for seed, figures in found.items()}
             name = f"dictionary.{level.name}.{figure}"
-            yield from over_seeds(name, values, n=n, unit=unit, better=better, aim=aims.get(level.name))
+            aim = aims.get(level.name)
+            yield from over_seeds(name, values, n=n, unit=metric.unit, better=metric.better, aim=aim)

@@ -26,6 +26,7 @@ from probes.files import atomic_write, slug, write_json
 from probes.hierarchy.probe import Probe, open_probe
 from probes.runs import Run
 from probes.subjects.loading import load_subject
+from probes.subjects.text_autoregressive import TextAutoregressive
 from steering.evaluation import LeverEvaluationConfig, evaluate_levers
 
 Part = Literal["dictionary", "graph", "probing", "labels", "levers"]
@@ -67,7 +68,7 @@ def main_job(ref: str, config: MainJobConfig, run: Run) -> Iterator[Row]:
         run.update(message="probing for century and source")
         yield from probing_rows(store, probes[0])
     run.update(message="loading the subject")
-    subject = load_subject(graph.meta.subject)
+    subject = load_subject(graph.meta.subject, of=TextAutoregressive)
     if "dictionary" in config.parts:
         run.update(message="measuring cross-entropy")
         yield from cost_rows(subject, store, probes, config.loss_chunks)

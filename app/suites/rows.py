@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
 
 from pydantic import Field
 
 from probes.configs import Frozen
+from probes.metrics.metric import Better
 
-Better = Literal["up", "down", ""]
 FEW_SEEDS = 5
 
 

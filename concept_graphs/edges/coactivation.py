@@ -7,15 +7,20 @@ import numpy as np
 from concept_graphs.edges.proposal import Proposed, predicted_effect
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.fit_maps import MapConfig, candidates_of
+from probes.hierarchy.selection_map import SelectionMap
 
 
 class CoactivationProposal:
     """The best correlated sources of every eligible target."""
 
+    needs_map = False
+
     def __init__(self, config: MapConfig | None = None, minimum: float = 0.1) -> None:
         self.config, self.minimum = config or MapConfig(), minimum
 
-    def propose(self, codes: PairedCodes) -> Proposed:
+    def propose(
+        self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05
+    ) -> Proposed:
         targets, candidates, correlation = candidates_of(codes, self.config)
         source, target = candidates.ravel(), np.repeat(targets, candidates.shape[1])
         r = correlation[source, target]

@@ -15,22 +15,25 @@ from probes.hierarchy.selection_map import SelectionMap
 class GateProposal:
     """Edges of a fitted map whose target is predictable (held-out R² above `r2_floor`)."""
 
-    def __init__(self, found: SelectionMap, r2_floor: float = 0.05) -> None:
-        self.found, self.r2_floor = found, r2_floor
+    needs_map = True
 
-    def propose(self, codes: PairedCodes) -> Proposed:
-        good = self.found.r2[self.found.target] > self.r2_floor
-        source, target = self.found.source[good].numpy(), self.found.target[good].numpy()
-        r = self.found.correlation[good].numpy()
+    def propose(
+        self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05
+    ) -> Proposed:
+        if found is None:
+            raise ValueError("gates are proposed from a fitted selection map")
+        good = found.r2[found.target] > r2_floor
+        source, target = found.source[good].numpy(), found.target[good].numpy()
+        r = found.correlation[good].numpy()
         score = predicted_effect(codes, source, target, r)
         order = np.argsort(-score)
         return Proposed(
             source[order],
             target[order],
             score[order],
-            self.found.weight[good].numpy()[order],
+            found.weight[good].numpy()[order],
             r[order],
-            self.found.frequency[good].numpy()[order],
+            found.frequency[good].numpy()[order],
         )
 
 

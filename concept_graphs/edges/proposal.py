@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from probes.hierarchy.codes import PairedCodes
-from probes.registry import Registry
+from probes.hierarchy.selection_map import SelectionMap
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,17 @@ class Proposed:
 
 
 class Proposal(Protocol):
-    """Scores pairs from paired codes of held-in text; the subject is not run."""
+    """Scores pairs from paired codes of held-in text; the subject is not run.
 
-    def propose(self, codes: PairedCodes) -> Proposed: ...
+    `found` is the fitted selection map of the pair, None where the probe has none; targets it predicts worse
+    than `r2_floor` on held-out text need not be proposed.
+    """
 
+    needs_map: bool
 
-PROPOSALS = Registry(
-    "edge proposal",
-    {
-        "gates": (
-            "concept_graphs.edges.gates:GateProposal",
-            "Edges the gated selection map keeps, ranked by the effect it predicts for ablating the source.",
-        ),
-        "coactivation": (
-            "concept_graphs.edges.coactivation:CoactivationProposal",
-            "Best correlated pairs of codes.",
-        ),
-    },
-)
+    def propose(
+        self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05
+    ) -> Proposed: ...
 
 
 def spread_out(

@@ -138,7 +138,9 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
     target = artefact_path("store", config.name)
     if run.made(target):
         return target
-    subject = load_subject(config.subject, dtype=config.dtype, device=config.device, offline=config.offline)
+    subject = load_subject(
+        config.subject, of=TextAutoregressive, dtype=config.dtype, device=config.device, offline=config.offline
+    )
     points = [subject.layer_at(fraction) for fraction in config.layers]
     if len(set(points)) < len(points):
         raise WorkbenchError(

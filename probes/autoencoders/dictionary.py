@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from probes.autoencoders.topk import TopKAutoencoder
+from probes.autoencoders.autoencoder import TrainableAutoencoder
 from probes.errors import WorkbenchError
 from probes.hooks import HookPoint
 from probes.latents import Codes, LatentTable, combine_rows
@@ -50,7 +50,7 @@ class Dictionary:
 
     @classmethod
     def from_training(
-        cls, trained: TopKAutoencoder, point: HookPoint, prefix: str, *, half: bool = True
+        cls, trained: TrainableAutoencoder, point: HookPoint, prefix: str, *, half: bool = True
     ) -> Dictionary:
         """Fold the scale, round to half precision (so that what is calibrated is what is saved)."""
         scale = trained.scale

@@ -6,11 +6,11 @@ levels, widths, spans and the two-stage recipe are our reconstruction (DESIGN se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -19,14 +19,14 @@ from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
 from probes.artefacts import artefact_path, parent_of, resolve
 from probes.autoencoders.dictionary import Dictionary
-from probes.autoencoders.topk import TopKAutoencoder
+from probes.backends.backend import Backend, Card, Stage
 from probes.configs import Frozen
 from probes.files import commit_directory
 from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import FittedMap, MapConfig, fit_map
 from probes.hierarchy.probe import Level, LevelRecord, Probe, ProbeRecord, save_probe
 from probes.hierarchy.statistics import latent_statistics
-from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
+from probes.hierarchy.train_level import LevelConfig, level_objective, new_autoencoder, rows_for
 from probes.metrics.reconstruction import held_out_figures
 from probes.runs import Run
 from probes.tensors import load_tensors, save_tensors
@@ -38,6 +38,7 @@ CALIBRATION_ROWS = 32_768
 class Config(Frozen):
     """Train a probe: dictionaries at three levels, then the selection maps between them."""
 
+    backend: Literal["causal_minimality"] = Field(default="causal_minimality", description="The recipe.")
     name: str = Field(description="Name of the probe to make.", min_length=1, max_length=64)
     store: str = Field(description="Activation store to train on.", min_length=1)
     low: LevelConfig = Field(
@@ -85,19 +86,32 @@ presets: dict[str, dict[str, Any]] = {
     "full": {},
 }
 
-card = {
-    "title": "Causal minimality",
-    "paper": "Hierarchical selection models under minimality constraints (method 6)",
-    "from the paper": "levels with a selection between neighbours; sparsity as the minimality constraint",
-    "our reconstruction": "levels as layers and spans of a language model; hard-concrete gates; two stages",
-    "task": "reconstruct activations; predict higher codes from lower ones",
-    "constraint": "k active latents per row; few edges between levels",
-}
+card = Card(
+    title="Causal minimality",
+    paper="Hierarchical selection models under minimality constraints (method 6)",
+    from_the_paper="levels with a selection between neighbours; sparsity as the minimality constraint",
+    our_reconstruction="levels as layers and spans of a language model; hard-concrete gates; two stages",
+    task="reconstruct activations; predict higher codes from lower ones",
+    constraint="k active latents per row; few edges between levels",
+)
 
 
 def level_configs(config: Config) -> dict[str, LevelConfig]:
     """Name to config, lowest level first."""
     return {"low": config.low, "middle": config.middle, "high": config.high}
+
+
+def stage_of(config: Config, store: ActivationStore, name: str) -> Stage:
+    """The objective of one level's dictionary, on the rows of a store."""
+    level, number = level_configs(config)[name], list(level_configs(config)).index(name)
+    seed = config.seed * 1000 + number
+    rows = rows_for(store, level, seed)
+    return Stage(name, rows.n_rows, level_objective(rows, level, seed), rows.batch_at, level.optimiser)
+
+
+def stages(config: Config, store: ActivationStore) -> Iterator[Stage]:
+    """Every level's dictionary, lowest first. The maps come after: they need the trained dictionaries."""
+    return (stage_of(config, store, name) for name in level_configs(config))
 
 
 def work(config: Config, run: Run) -> Path | None:
@@ -176,22 +190,18 @@ def _train_level(
     store: ActivationStore, config: Config, name: str, offset: int, run: Run
 ) -> dict[str, Tensor] | None:
     """Train one level to the end and keep its weights in the run; None when asked to stop before."""
-    level = level_configs(config)[name]
-    seed = config.seed * 1000 + list(level_configs(config)).index(name)
-    rows = rows_for(store, level, seed)
-    objective = level_objective(rows, level, seed)
+    stage = stage_of(config, store, name)
     resume = None
     checkpoint = run.latest_checkpoint()
     if checkpoint is not None and checkpoint.state.get("stage") == name:
         tensors = {part: checkpoint.tensors(part) for part in ("model", "optimiser")}
         resume = (int(checkpoint.state["stage_step"]), tensors, checkpoint.state)
-    run.update(message=f"training level {name}: {rows.n_rows:,} rows")
-    outcome = train(
-        objective, rows.batch_at, level.optimiser, _StageProgress(run, name, offset).progress(), resume
-    )
+    run.update(message=f"training level {name}: {stage.rows:,} rows")
+    progress = _StageProgress(run, name, offset).progress()
+    outcome = train(stage.objective, stage.batch_at, stage.optimiser, progress, resume)
     if outcome == "stopped":
         return None
-    state = {key: value.detach().contiguous() for key, value in objective.module().state_dict().items()}
+    state = {key: value.detach().contiguous() for key, value in stage.objective.module().state_dict().items()}
     with commit_directory(run.path / "levels" / name) as folder:
         save_tensors(folder / "weights.safetensors", state)
     return state
@@ -200,13 +210,12 @@ def _train_level(
 def _measured(store: ActivationStore, name: str, config: LevelConfig, state: dict[str, Tensor]) -> Level:
     """Fold, round, calibrate on rows kept from training, measure statistics and held-out figures."""
     point = store.point_at(config.depth)
-    shape = state["w_dec"].shape
-    module = TopKAutoencoder(shape[1], shape[0], config.k, seed=0, dead_after=config.dead_after)
+    module = new_autoencoder(config, state["w_dec"].shape[1])
     module.load_state_dict(state)
     kind = RowKind(span=config.span)
     sample = calibration_rows(store, point, kind, CALIBRATION_ROWS)
     space = Dictionary.from_training(module, point, name).calibrated(sample, config.k)
-    record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=shape[0], k=config.k)
+    record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=space.n_latents, k=config.k)
     level = Level(record, space, {})
     statistics = latent_statistics(store, "train", level)
     table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
@@ -247,3 +256,6 @@ def _figures(probe: Probe, fitted: list[FittedMap]) -> dict[str, Any]:
             f"{pair}.null_edges": found.null_edges_after_filter,
         }
     return figures
+
+
+BACKEND = Backend(card, Config, presets, stages, work)

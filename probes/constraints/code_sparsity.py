@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from probes.autoencoders.topk import Encoded, TopKAutoencoder
-from probes.training.objective import Terms
+from probes.autoencoders.autoencoder import Encoded, TrainableAutoencoder
+from probes.training.objective import Part, Terms
 
 
-class CodeSparsity:
+class CodeSparsity(Part):
     """A hard constraint: the encoder keeps the k largest pre-activations, so there is nothing to penalise
     and everything to certify."""
 
-    def penalty(self, rep: TopKAutoencoder, seen: Encoded) -> Terms:
+    on: str = "autoencoder"
+    given: frozenset[str] = frozenset()
+
+    def penalty(self, rep: TrainableAutoencoder, seen: Encoded) -> Terms:
         return {}
 
-    def certify(self, rep: TopKAutoencoder, seen: Encoded) -> dict[str, float]:
+    def certify(self, rep: TrainableAutoencoder, seen: Encoded) -> dict[str, float]:
         """Mean and largest number of active latents per row, and the k that was asked for."""
         l0 = (seen.value > 0).sum(dim=1)
         return {"l0_mean": float(l0.float().mean()), "l0_max": float(l0.max()), "k": float(rep.k)}

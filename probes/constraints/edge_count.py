@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from probes.hierarchy.selection_map import GatedMap, Selected, keep_rule
-from probes.training.objective import Terms
+from probes.training.objective import Part, Terms
 
 
-class EdgeCount:
+class EdgeCount(Part):
     """E‖G‖₀ / m: the γ term of the minimality objective. It sees gates, never activations."""
+
+    on: str = "selection_map"
+    given: frozenset[str] = frozenset()
 
     def penalty(self, rep: GatedMap, seen: Selected) -> Terms:
         return {"edges": seen.open.sum(dim=1).mean()}

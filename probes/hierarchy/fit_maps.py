@@ -12,13 +12,13 @@ from scipy import sparse
 from torch import Tensor
 
 from probes.configs import Frozen
-from probes.constraints.edge_count import EdgeCount
+from probes.constraints.registry import CONSTRAINTS
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.selection_map import GatedMap, SelectionMap, keep_rule
-from probes.tasks.predict_selection import PredictSelection
+from probes.tasks.registry import TASKS
 from probes.training.loop import OptimiserConfig, Progress, train
-from probes.training.objective import Component, Objective
+from probes.training.objective import Objective, component
 from probes.training.randomness import permutation
 from probes.training.schedules import constant, ramp
 
@@ -36,7 +36,7 @@ class MapConfig(Frozen):
     most_frequent: float = Field(
         default=0.5, description="Latents that fire more often are left out.", gt=0, le=1
     )
-    edge_weight: float = Field(default=0.003, description="γ: price of an open gate.", ge=0)
+    edge_weight: float = Field(default=0.003, description="Price of an open gate (γ).", ge=0)
     optimiser: OptimiserConfig = Field(
         default=OptimiserConfig(
             steps=240, batch=1024, learning_rate=0.03, clip_norm=10.0, checkpoint_every=10**6
@@ -195,10 +195,10 @@ def _fit_block(
     steps, batch = config.optimiser.steps, min(config.optimiser.batch, low.shape[0])
     objective = Objective(
         model,
-        [Component("predict_selection", PredictSelection(), constant(float(len(targets))))],
+        [component(TASKS, "predict_selection", constant(float(len(targets))))],
         [
-            Component(
-                "edge_count", EdgeCount(), ramp(config.edge_weight * len(targets), steps // 4, steps // 4)
+            component(
+                CONSTRAINTS, "edge_count", ramp(config.edge_weight * len(targets), steps // 4, steps // 4)
             )
         ],
     )

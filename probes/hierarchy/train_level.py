@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from probes.activations.rows import MixedRows, RowKind, sample_rows
 from probes.activations.store import ActivationStore
-from probes.autoencoders.topk import TopKAutoencoder
+from probes.autoencoders.autoencoder import TrainableAutoencoder
+from probes.autoencoders.registry import AUTOENCODERS
 from probes.configs import Frozen
-from probes.constraints.code_sparsity import CodeSparsity
+from probes.constraints.registry import CONSTRAINTS
 from probes.errors import WorkbenchError
-from probes.tasks.reconstruct import Reconstruct, Revive, ReviveConfig
+from probes.tasks.reconstruct import ReviveConfig
+from probes.tasks.registry import TASKS
 from probes.training.loop import OptimiserConfig
-from probes.training.objective import Component, Objective
+from probes.training.objective import Objective, component
 from probes.training.schedules import constant
 
 
@@ -25,6 +29,7 @@ class LevelConfig(Frozen):
         default=0.5, description="Hook point, as a fraction of the subject's depth.", ge=0, le=1
     )
     span: int = Field(default=1, description="Tokens per row; 1 is one row per token.", ge=1, le=1024)
+    autoencoder: Annotated[str, AUTOENCODERS] = Field(default="topk", description="Its architecture.")
     n_latents: int = Field(default=4608, description="Latents in the dictionary.", ge=8, le=1_048_576)
     k: int = Field(default=32, description="Active latents per row.", ge=1, le=4096)
     optimiser: OptimiserConfig = Field(default=OptimiserConfig(), description="How it is optimised.")
@@ -54,18 +59,26 @@ def level_objective(rows: MixedRows, config: LevelConfig, seed: int) -> Objectiv
         )
     sample = sample_rows(rows.batch_at, min(8192, rows.n_rows))
     scale = _unit_scale(sample)
-    trained = TopKAutoencoder(
-        sample.shape[1], config.n_latents, config.k, seed=seed, dead_after=config.dead_after, scale=scale
-    )
+    trained = new_autoencoder(config, sample.shape[1], seed=seed, scale=scale)
     with torch.no_grad():
         trained.b_dec.copy_(geometric_median(sample * scale))
     return Objective(
         trained,
         [
-            Component("reconstruct", Reconstruct(), constant(1.0)),
-            Component("revive", Revive(config.revive), constant(config.revive.weight)),
+            component(TASKS, "reconstruct", constant(1.0)),
+            component(TASKS, "revive", constant(config.revive.weight), config.revive),
         ],
-        [Component("code_sparsity", CodeSparsity(), constant(1.0))],
+        [component(CONSTRAINTS, "code_sparsity", constant(1.0))],
+    )
+
+
+def new_autoencoder(
+    config: LevelConfig, d_model: int, *, seed: int = 0, scale: float = 1.0
+) -> TrainableAutoencoder:
+    """An untrained autoencoder of the level's architecture and size."""
+    architecture: type[TrainableAutoencoder] = AUTOENCODERS.load(config.autoencoder)
+    return architecture(
+        d_model, config.n_latents, config.k, seed=seed, dead_after=config.dead_after, scale=scale
     )
 
 

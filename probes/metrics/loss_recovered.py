@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from probes.activations.store import ActivationStore
 from probes.hierarchy.probe import Level
 from probes.hooks import Edit, Selector, Where, hooked
 from probes.metrics.intervals import bootstrap_means
+from probes.metrics.metric import Metric, measured
 from probes.subjects.text_autoregressive import TextAutoregressive
 
 
@@ -64,20 +66,41 @@ def loss_recovered(
     return _figures(sums, counts)
 
 
+class Losses(NamedTuple):
+    """Mean cross-entropy in nats per token: unedited, with the dictionary, ablated to the mean and to zero."""
+
+    clean: float
+    dictionary: float
+    mean: float
+    zero: float
+
+
+INCREASE = Metric(lambda seen: seen.dictionary - seen.clean, "losses", "nats per token", "down")
+RECOVERED_MEAN = Metric(
+    lambda seen: (seen.mean - seen.dictionary) / (seen.mean - seen.clean),
+    "losses",
+    "share of the mean-ablation loss",
+    "up",
+)
+RECOVERED_ZERO = Metric(
+    lambda seen: (seen.zero - seen.dictionary) / (seen.zero - seen.clean),
+    "losses",
+    "share of the zero-ablation loss",
+    "up",
+)
+
+
 def _figures(sums: dict[str, list[float]], counts: list[float]) -> dict[str, float]:
-    total = sum(counts)
-    mean = {name: sum(values) / total for name, values in sums.items()}
+    losses = Losses(**{name: sum(values) / sum(counts) for name, values in sums.items()})
     increase = torch.tensor([sums["dictionary"], sums["clean"]])
     _, low, high = bootstrap_means(
         (increase[0] - increase[1])[:, None].double().numpy(), torch.tensor(counts)[:, None].double().numpy()
     )
     return {
-        "cross_entropy": mean["clean"],
-        "cross_entropy_increase": mean["dictionary"] - mean["clean"],
+        "cross_entropy": losses.clean,
+        **measured(losses, "losses"),
         "cross_entropy_increase_low": float(low[0]),
         "cross_entropy_increase_high": float(high[0]),
-        "recovered_mean_ablation": (mean["mean"] - mean["dictionary"]) / (mean["mean"] - mean["clean"]),
-        "recovered_zero_ablation": (mean["zero"] - mean["dictionary"]) / (mean["zero"] - mean["clean"]),
         "chunks": float(len(counts)),
     }
 

@@ -8,8 +8,9 @@ from torch import Tensor
 from probes.activations.rows import shard_rows
 from probes.activations.store import ActivationStore, Split
 from probes.hierarchy.probe import Level
+from probes.metrics.metric import Metric, measured
 
-RARE = 1e-4
+RARE_FREQUENCY = 1e-4
 
 
 class Moments:
@@ -31,23 +32,40 @@ class Moments:
         self.active += int(on.sum())
         self.fired += torch.bincount(index[on], minlength=len(self.fired))
 
+    def variance(self) -> Tensor:
+        """Summed squared distance to the mean, per dimension."""
+        return self.x_square - self.x_sum.square() / self.rows
+
     def figures(self) -> dict[str, float]:
-        """explained_variance: 1 − Σ‖x − x̂‖² / Σ‖x − x̄‖². _per_dimension: the mean over dimensions of the
-        same ratio. _uncentred: against Σ‖x‖². l0: active latents per row. dead: never fired here.
-        rare: frequency below 1e-4."""
-        variance = self.x_square - self.x_sum.square() / self.rows
-        frequency = self.fired / self.rows
-        return {
-            "rows": float(self.rows),
-            "explained_variance": float(1 - self.error_square.sum() / variance.sum()),
-            "explained_variance_per_dimension": float(
-                (1 - self.error_square / variance.clamp_min(1e-12)).mean()
-            ),
-            "explained_variance_uncentred": float(1 - self.error_square.sum() / self.x_square.sum()),
-            "l0": self.active / self.rows,
-            "dead": float((self.fired == 0).double().mean()),
-            "rare": float((frequency < RARE).double().mean()),
-        }
+        """Every metric that reads moments, by its registered name, and the number of rows."""
+        return {"rows": float(self.rows), **measured(self, "moments")}
+
+
+EXPLAINED_VARIANCE = Metric(
+    lambda seen: float(1 - seen.error_square.sum() / seen.variance().sum()), "moments", "centred", "up", high=1
+)
+EXPLAINED_PER_DIMENSION = Metric(
+    lambda seen: float((1 - seen.error_square / seen.variance().clamp_min(1e-12)).mean()),
+    "moments",
+    "mean over dimensions",
+    "up",
+    high=1,
+)
+EXPLAINED_UNCENTRED = Metric(
+    lambda seen: float(1 - seen.error_square.sum() / seen.x_square.sum()), "moments", "uncentred", "up", high=1
+)
+L0 = Metric(lambda seen: seen.active / seen.rows, "moments", "active latents per row, by threshold", low=0)
+DEAD = Metric(
+    lambda seen: float((seen.fired == 0).double().mean()), "moments", "share that never fired", "down", 0, 1
+)
+RARE = Metric(
+    lambda seen: float((seen.fired / seen.rows < RARE_FREQUENCY).double().mean()),
+    "moments",
+    "share with frequency below 1e-4",
+    "down",
+    0,
+    1,
+)
 
 
 def held_out_figures(

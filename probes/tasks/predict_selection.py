@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probes.hierarchy.selection_map import GatedMap, Selected
-from probes.training.objective import Batch, Terms
+from probes.training.objective import Batch, Part, Terms
 
 
 def selection_error(seen: Selected, rep: GatedMap) -> Terms:
@@ -12,8 +12,10 @@ def selection_error(seen: Selected, rep: GatedMap) -> Terms:
     return {"selection": error.mean()}
 
 
-class PredictSelection:
+class PredictSelection(Part):
     """Squared error per target in units of its variance (DESIGN section 5, the β term)."""
+
+    on, reads = "selection_map", frozenset({"low", "high"})
 
     def loss(self, rep: GatedMap, seen: Selected, batch: Batch) -> Terms:
         return selection_error(seen, rep)

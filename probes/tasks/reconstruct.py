@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from probes.autoencoders.autoencoder import Encoded, TrainableAutoencoder
 from probes.autoencoders.losses import normalised_error, revival_error
-from probes.autoencoders.topk import Encoded, TopKAutoencoder
 from probes.configs import Frozen
-from probes.training.objective import Batch, Terms
+from probes.training.objective import Batch, Part, Terms
 
 
-class Reconstruct:
+class Reconstruct(Part):
     """Rebuild each row from its codes; unexplained share of the batch's variance."""
 
-    def loss(self, rep: TopKAutoencoder, seen: Encoded, batch: Batch) -> Terms:
+    on, reads = "autoencoder", frozenset({"x"})
+
+    def loss(self, rep: TrainableAutoencoder, seen: Encoded, batch: Batch) -> Terms:
         return {"reconstruction": normalised_error(seen.x, seen.decoded)}
 
 
@@ -27,17 +29,18 @@ class ReviveConfig(Frozen):
     )
 
 
-class Revive:
+class Revive(Part):
     """Give dead latents the residual of the live ones to explain (AuxK, Gao et al. 2024).
 
     The residual is detached and only dead rows take part, so live latents get exactly zero gradient.
     It reads observations (the residual), so it is a task and no constraint.
     """
 
-    def __init__(self, config: ReviveConfig) -> None:
-        self.config = config
+    Config = ReviveConfig
+    config: ReviveConfig
+    on, reads = "autoencoder", frozenset({"x"})
 
-    def loss(self, rep: TopKAutoencoder, seen: Encoded, batch: Batch) -> Terms:
+    def loss(self, rep: TrainableAutoencoder, seen: Encoded, batch: Batch) -> Terms:
         dead = rep.dead().nonzero().squeeze(1)
         if len(dead) == 0:
             return {}

@@ -9,7 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pydantic import BaseModel
 from torch import Tensor, nn
+
+from probes.configs import NoOptions
+from probes.registry import Registry
 
 Terms = dict[str, Tensor]
 Batch = Mapping[str, Tensor]
@@ -25,14 +29,32 @@ class Representation(Protocol):
     def load_state_dict(self, state: Mapping[str, Tensor]) -> Any: ...
 
 
+class Part:
+    """What tasks and constraints share: their options, and the representation they are about.
+
+    `on` names the kind of representation: `autoencoder` or `selection_map`.
+    """
+
+    Config: type[BaseModel] = NoOptions
+    on: str
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = self.Config() if config is None else config
+
+
 class Task(Protocol):
-    """What must be preserved. Reads observations; returns named scalars."""
+    """What must be preserved. `reads` names the observations of a batch it looks at; returns named scalars."""
+
+    reads: frozenset[str]
 
     def loss(self, rep: Any, seen: Any, batch: Batch) -> Terms: ...
 
 
 class Constraint(Protocol):
-    """What structure is imposed. Never sees observations, only what `represent` returned."""
+    """What structure is imposed. Never sees observations, only what `represent` returned, and the
+    conditions that `given` names. `certify` measures whether the structure is in fact there."""
+
+    given: frozenset[str]
 
     def penalty(self, rep: Any, seen: Any) -> Terms: ...
 
@@ -46,6 +68,11 @@ class Component:
     name: str
     part: Task | Constraint
     weight: Schedule
+
+
+def component(registry: Registry, name: str, weight: Schedule, config: BaseModel | None = None) -> Component:
+    """A registered task or constraint under its own name, with its options and its weight."""
+    return Component(name, registry.load(name)(config), weight)
 
 
 @dataclass(frozen=True)

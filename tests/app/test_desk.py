@@ -17,7 +17,8 @@ from app.pages.steer import Ask, _pin, _shares, asked, command_line
 from app.trying import levers_asked
 from probes.artefacts import artefact_path, home
 from probes.errors import WorkbenchError
-from steering.levers import OPERATIONS, Lever, OperationParams
+from steering.levers import Lever, OperationParams
+from steering.registry import OPERATIONS
 from tests.fixtures.graphs import make_graph
 
 

@@ -8,7 +8,7 @@ import torch
 from probes import operations
 from probes.latents import Codes, Directions, LatentTable
 from probes.operations import Params
-from steering.levers import OPERATIONS
+from steering.registry import OPERATIONS
 
 TABLE = LatentTable(("a", "b", "c"), torch.tensor([2.0, 4.0, 8.0]), torch.tensor([0.1, 0.1, 0.1]))
 Z = Codes(torch.tensor([[0, 1]]), torch.tensor([[3.0, 0.0]]), 3)

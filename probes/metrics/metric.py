@@ -1,0 +1,31 @@
+"""What a metric is: how it is computed, on what, in which unit, which values it can have, which way is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Better = Literal["up", "down", ""]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`measure` turns what a pass over held-out data left (`reads` says of which kind) into one number
+    between `low` and `high`."""
+
+    measure: Callable[[Any], float]
+    reads: Literal["moments", "losses"]
+    unit: str
+    better: Better = ""
+    low: float = -math.inf
+    high: float = math.inf
+
+
+def measured(found: Any, reads: str) -> dict[str, float]:
+    """Every registered metric that reads this kind, by name."""
+    from probes.metrics.registry import METRICS
+
+    rows: dict[str, Metric] = {name: METRICS.load(name) for name in METRICS}
+    return {name: metric.measure(found) for name, metric in rows.items() if metric.reads == reads}

@@ -1,0 +1,317 @@
+"""One conformance suite per registry: what every row owes, so that a new row is tested by being there."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from probes.activations.store import ActivationStore
+from probes.addresses import HookPoint
+from probes.autoencoders.autoencoder import TrainableAutoencoder
+from probes.autoencoders.dictionary import Dictionary
+from probes.autoencoders.registry import AUTOENCODERS
+from probes.backends.backend import Backend
+from probes.backends.registry import BACKENDS
+from probes.configs import Frozen
+from probes.constraints.registry import CONSTRAINTS
+from probes.errors import WorkbenchError
+from probes.hierarchy.selection_map import GatedMap
+from probes.hierarchy.train_level import LevelConfig, new_autoencoder
+from probes.latents import Codes
+from probes.metrics.loss_recovered import Losses
+from probes.metrics.metric import Metric
+from probes.metrics.reconstruction import Moments
+from probes.metrics.registry import METRICS
+from probes.registry import Registry
+from probes.subjects.loading import load_subject
+from probes.subjects.module import ModuleSubject
+from probes.subjects.offered import offer
+from probes.subjects.registry import SUBJECTS
+from probes.subjects.text_autoregressive import TextAutoregressive
+from probes.tasks.registry import TASKS
+from probes.tensors import load_tensors, save_tensors
+from probes.training.loop import OptimiserConfig, Progress, train
+from probes.training.objective import Objective, component
+from probes.training.randomness import generator
+from probes.training.schedules import constant
+from tests.fixtures.registries import check_config, check_row, check_sentence, rows_of
+from tests.fixtures.stores import make_store
+
+ALL = (SUBJECTS, AUTOENCODERS, TASKS, CONSTRAINTS, BACKENDS, METRICS)
+POINT = HookPoint(path="layers.0")
+
+
+@pytest.mark.parametrize(("table", "name"), rows_of(*ALL))
+def test_every_row_imports_and_says_what_it_is(table: Registry, name: str) -> None:
+    check_row(table, name)
+
+
+def test_a_config_names_a_row_and_no_other() -> None:
+    assert LevelConfig(autoencoder="topk").autoencoder in AUTOENCODERS
+    with pytest.raises(ValidationError, match="known: topk"):
+        LevelConfig(autoencoder="topkk")
+    assert LevelConfig.model_json_schema()["properties"]["autoencoder"]["enum"] == list(AUTOENCODERS)
+
+
+# -- subjects ------------------------------------------------------------------------------------------
+
+
+def test_subjects_are_opened_by_the_first_kind_that_recognises_them() -> None:
+    toy = ModuleSubject(nn.Sequential(nn.Linear(2, 2)), name="toy-of-this-test")
+    assert load_subject(offer(toy)) is toy
+    with pytest.raises(WorkbenchError, match="kind module"):
+        load_subject(toy.name, of=TextAutoregressive)
+    for ref in ("module/never-offered", "bundled/nothing", "no/such/folder", "./nowhere"):
+        with pytest.raises(WorkbenchError) as caught:
+            load_subject(ref)
+        assert caught.value.code == "no-subject"
+
+
+# -- autoencoders --------------------------------------------------------------------------------------
+
+
+def batch_at(step: int, rows: int = 128) -> dict[str, Tensor]:
+    """Sparse mixtures of 24 directions in 16 dimensions."""
+    directions = torch.randn(24, 16, generator=generator(0, "world"))
+    draw = generator(1, "batch", step)
+    presence = (torch.rand(rows, 24, generator=draw) < 0.12).float()
+    return {"x": presence * torch.rand(rows, 24, generator=draw) @ directions}
+
+
+def trained(name: str, steps: int = 40) -> TrainableAutoencoder:
+    config = LevelConfig(autoencoder=name, n_latents=64, k=4, dead_after=2000)
+    model = new_autoencoder(config, 16, seed=0)
+    objective = Objective(model, [component(TASKS, "reconstruct", constant(1.0))])
+    optimiser = OptimiserConfig(steps=steps, batch=128, learning_rate=1e-2, log_every=1)
+    train(objective, batch_at, optimiser, Progress(lambda *_: None, lambda: False, lambda *_: None))
+    return model
+
+
+@pytest.fixture(scope="module", params=list(AUTOENCODERS))
+def autoencoder(request: pytest.FixtureRequest) -> tuple[TrainableAutoencoder, Dictionary, Tensor]:
+    """A trained model of each architecture, the dictionary made from it, and rows it was not trained on."""
+    model = trained(request.param)
+    rows = batch_at(1000, 512)["x"]
+    return model, Dictionary.from_training(model, POINT, "low").calibrated(rows[:256], 4), rows[256:]
+
+
+def test_an_autoencoder_learns_and_keeps_unit_decoder_rows(autoencoder: Any) -> None:
+    model, dictionary, rows = autoencoder
+    for decoder in (model.w_dec, dictionary.w_dec):
+        torch.testing.assert_close(decoder.norm(dim=1), torch.ones(64), rtol=1e-3, atol=1e-3)
+    error = (rows - dictionary.decode(dictionary.encode(rows))).square().sum()
+    assert float(error) < 0.7 * float((rows - rows.mean(dim=0)).square().sum())
+    assert model.gauges()["l0"] <= 4 and all(v == v for v in model.gauges().values())
+
+
+def test_encoding_a_row_never_depends_on_its_batch_mates(autoencoder: Any) -> None:
+    _, dictionary, rows = autoencoder
+    together = dictionary.encode(rows).dense()
+    alone = torch.cat([dictionary.encode(rows[at : at + 1]).dense() for at in range(len(rows))])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+    shuffled = dictionary.encode(rows.flip(0)).dense().flip(0)
+    torch.testing.assert_close(together, shuffled, rtol=1e-5, atol=1e-5)
+
+
+def test_a_dictionary_is_the_same_after_saving(autoencoder: Any, tmp_path: Path) -> None:
+    model, dictionary, rows = autoencoder
+    save_tensors(tmp_path / "d.safetensors", dictionary.tensors())
+    again = Dictionary.from_tensors(load_tensors(tmp_path / "d.safetensors"), dictionary.table, POINT)
+    assert torch.equal(again.encode(rows).value, dictionary.encode(rows).value)
+    assert torch.equal(again.decode(again.encode(rows)), dictionary.decode(dictionary.encode(rows)))
+    fresh = type(model)(16, 64, 4, seed=9, dead_after=2000)
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(fresh.represent({"x": rows}).decoded, model.represent({"x": rows}).decoded)
+
+
+def test_no_change_of_codes_changes_nothing_and_changes_add_up(autoencoder: Any) -> None:
+    _, dictionary, rows = autoencoder
+    codes = dictionary.encode(rows)
+    assert not dictionary.change(codes.scaled(0.0)).any()
+    torch.testing.assert_close(dictionary.change(codes), dictionary.decode(codes) - dictionary.b_dec)
+    one = Codes(torch.tensor([[7]]), torch.tensor([[2.0]]), 64)
+    torch.testing.assert_close(dictionary.change(one)[0], 2 * dictionary.w_dec[7])
+
+
+# -- tasks and constraints: finite, and with the gradient they claim ---------------------------------------
+
+
+def an_autoencoder() -> tuple[nn.Module, dict[str, Tensor]]:
+    """Half of its latents dead: they have not fired for long, and cannot."""
+    model = new_autoencoder(LevelConfig(n_latents=32, k=3, dead_after=10), 16, seed=1)
+    with torch.no_grad():
+        model.b_enc[16:] = -50.0
+        model.since_fired[16:] = 1000
+        model.b_dec.uniform_(-0.1, 0.1, generator=generator(0, "bias"))
+    return model.double(), {"x": batch_at(3, 64)["x"].double()}
+
+
+def a_selection_map() -> tuple[nn.Module, dict[str, Tensor]]:
+    draw = generator(0, "codes")
+    low = torch.rand(64, 6, generator=draw).double()
+    model = GatedMap(torch.tensor([[0, 1], [2, 3], [4, 5]]), torch.ones(3), seed=0).double()
+    return model, {"low": low, "high": low[:, :3] * 0.5, "step": torch.tensor(4)}
+
+
+REPRESENTATIONS: dict[str, Callable[[], tuple[nn.Module, dict[str, Tensor]]]] = {
+    "autoencoder": an_autoencoder,
+    "selection_map": a_selection_map,
+}
+
+
+def check_gradient(model: Any, total: Callable[[], Tensor]) -> None:
+    """Along random directions through the parameters the loss reaches, its slope is its gradient."""
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(total(), parameters, allow_unused=True)
+    reached = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None and g.any()]
+    assert reached, "the loss reaches no parameter"
+    for draw in range(3):
+        ways = [torch.randn(g.shape, generator=generator(draw, "way"), dtype=g.dtype) * (g != 0) for _, g in reached]
+        slope = sum(float((way * g).sum()) for way, (_, g) in zip(ways, reached, strict=True))
+        ends = []
+        for size in (1e-6, -1e-6):
+            with torch.no_grad():
+                for way, (p, _) in zip(ways, reached, strict=True):
+                    p += size * way
+                ends.append(float(total()))
+                for way, (p, _) in zip(ways, reached, strict=True):
+                    p -= size * way
+        assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(slope, rel=1e-3, abs=1e-7)
+
+
+def check_terms(terms: dict[str, Tensor]) -> None:
+    for value in terms.values():
+        assert value.ndim == 0 and bool(torch.isfinite(value)) and value.requires_grad
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_a_task_is_finite_has_its_gradient_and_reads_what_it_says(name: str) -> None:
+    task = TASKS.load(name)()
+    check_config(task.Config)
+    model, batch = REPRESENTATIONS[task.on]()
+    assert task.reads <= batch.keys()
+
+    def terms() -> dict[str, Tensor]:
+        return dict(task.loss(model, model.represent(batch), {key: batch[key] for key in task.reads}))
+
+    check_terms(terms())
+    assert terms()
+    check_gradient(model, lambda: torch.stack(list(terms().values())).sum())
+
+
+@pytest.mark.parametrize("name", list(CONSTRAINTS))
+def test_a_constraint_is_finite_sees_no_observation_and_certifies(name: str) -> None:
+    constraint = CONSTRAINTS.load(name)()
+    check_config(constraint.Config)
+    assert "batch" not in inspect.signature(constraint.penalty).parameters
+    model, batch = REPRESENTATIONS[constraint.on]()
+
+    def terms() -> dict[str, Tensor]:
+        return dict(constraint.penalty(model, model.represent(batch)))
+
+    check_terms(terms())
+    if terms():
+        check_gradient(model, lambda: torch.stack(list(terms().values())).sum())
+    certified = constraint.certify(model, model.represent(batch))
+    assert certified and all(isinstance(value, float) and value == value for value in certified.values())
+
+
+# -- backends --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(BACKENDS))
+def test_a_recipe_says_where_it_comes_from_and_its_presets_are_configs(name: str) -> None:
+    backend: Backend = BACKENDS.load(name)
+    check_config(backend.Config)
+    check_sentence(f"{backend.card.title} by {backend.card.paper}.")
+    assert {"tiny", "small", "full"} <= backend.presets.keys()
+    for preset in backend.presets.values():
+        config: Any = backend.Config.model_validate({"name": "x", "store": "x", **preset})
+        assert config.backend == name
+
+
+@pytest.mark.parametrize("name", list(BACKENDS))
+def test_one_step_of_a_tiny_recipe_logs_every_term_it_trains(name: str, tmp_path: Path) -> None:
+    backend: Backend = BACKENDS.load(name)
+    store = ActivationStore(make_store(tmp_path / "store", chunks=96))
+    config = backend.Config.model_validate({"name": "x", "store": "store", **backend.presets["tiny"]})
+    stages = 0
+    for stage in backend.stages(config, store):
+        logged: list[dict[str, float]] = []
+        expected = stage.objective.terms(stage.batch_at(0), 0)
+        check_terms(expected)
+        before = {k: v.clone() for k, v in stage.objective.module().state_dict().items()}
+        once = stage.optimiser.model_copy(update={"steps": 1, "log_every": 1})
+        keep = Progress(lambda _, values, into=logged: into.append(values), lambda: False, lambda *_: None)
+        assert train(stage.objective, stage.batch_at, once, keep) == "done"
+        (values,) = logged
+        gauges = stage.objective.gauges().keys()
+        assert values.keys() == {"loss", *expected, *gauges}
+        assert values["loss"] == pytest.approx(sum(values[term] for term in expected), rel=1e-5)
+        after = stage.objective.module().state_dict()
+        assert any(not torch.equal(before[key], after[key]) for key in before)
+        stages += 1
+    assert stages >= 1
+
+
+# -- metrics ---------------------------------------------------------------------------------------------
+
+
+def known_moments() -> Moments:
+    """Rows whose reconstruction is half of their distance to the mean; latents 0 and 1 of four fire."""
+    x = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 2.0], [0.0, 0.0]])
+    moments = Moments(2, 4)
+    moments.add(x, 1 + (x - 1) / 2, torch.tensor([[0, 1]] * 4), torch.tensor([[1.0, 1.0], [1.0, 0.0]] * 2))
+    return moments
+
+
+def perfect_moments() -> Moments:
+    x = torch.tensor([[1.0, 3.0], [2.0, -1.0]])
+    moments = Moments(2, 1)
+    moments.add(x, x, torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 1))
+    return moments
+
+
+KNOWN: dict[str, tuple[float, float]] = {  # on the case above, and on a perfect reconstruction
+    "explained_variance": (0.75, 1.0),
+    "explained_variance_per_dimension": (0.75, 1.0),
+    "explained_variance_uncentred": (0.875, 1.0),
+    "l0": (1.5, 1.0),
+    "dead": (0.5, 0.0),
+    "rare": (0.5, 0.0),
+    "cross_entropy_increase": (0.5, 0.0),
+    "recovered_mean_ablation": (0.75, 1.0),
+    "recovered_zero_ablation": (0.875, 1.0),
+}
+CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "moments": (known_moments, perfect_moments),
+    "losses": (lambda: Losses(2.0, 2.5, 4.0, 6.0), lambda: Losses(2.0, 2.0, 4.0, 6.0)),
+}
+
+
+@pytest.mark.parametrize("name", list(METRICS))
+def test_a_metric_has_its_known_values_in_its_range_and_the_better_one_is_better(name: str) -> None:
+    metric: Metric = METRICS.load(name)
+    found = [metric.measure(make()) for make in CASES[metric.reads]]
+    assert found == pytest.approx(KNOWN[name])
+    assert all(metric.low <= value <= metric.high for value in found) and metric.unit
+    usual, perfect = found
+    if metric.better:
+        assert (perfect > usual) == (metric.better == "up")
+
+
+def test_the_rule_for_configs_sees_a_missing_sentence() -> None:
+    class Loose(Frozen):
+        """No sentence for its field."""
+
+        size: int = 1
+
+    with pytest.raises(AssertionError, match="size"):
+        check_config(Loose)
