@@ -8,7 +8,6 @@ import torch
 from probes import operations
 from probes.latents import Codes, Directions, LatentTable
 from probes.operations import Params
-from steering.registry import OPERATIONS
 
 TABLE = LatentTable(("a", "b", "c"), torch.tensor([2.0, 4.0, 8.0]), torch.tensor([0.1, 0.1, 0.1]))
 Z = Codes(torch.tensor([[0, 1]]), torch.tensor([[3.0, 0.0]]), 3)
@@ -32,12 +31,6 @@ Z = Codes(torch.tensor([[0, 1]]), torch.tensor([[3.0, 0.0]]), 3)
 )
 def test_change_at_strength_one(change: Codes, expected: list[float]) -> None:
     torch.testing.assert_close(change.dense()[0], torch.tensor(expected))
-
-
-def test_every_registered_operation_loads_and_is_documented() -> None:
-    for name, entry in OPERATIONS.items():
-        assert callable(OPERATIONS.load(name))
-        assert entry.sentence.endswith(".")
 
 
 def test_projecting_out_a_direction_leaves_none_of_it() -> None:
