@@ -272,6 +272,19 @@ def test_bad_captures_say_what_to_do(smollm2: TextAutoregressive, tmp_path: Path
         execute(run)
 
 
+def test_a_few_chunks_of_training_documents_leave_held_out_ones_whole(smollm2: TextAutoregressive) -> None:
+    whole = CaptureConfig(name="x", corpus="bundled/moby-dick", max_tokens=400_000)
+    every = plan_capture(whole, smollm2)
+    some = plan_capture(whole.model_copy(update={"document_chunks": 2}), smollm2)
+    assert some.chunks["held_out"] == every.chunks["held_out"]
+    for number in range(len(some.documents)):
+        kept, all_of_it = (
+            [chunk for chunk in plan.chunks["train"] if chunk.document == number] for plan in (some, every)
+        )
+        assert len(kept) == min(2, len(all_of_it))
+        assert {chunk.start for chunk in kept} <= {chunk.start for chunk in all_of_it}
+
+
 def test_captures_of_one_name_never_mix(
     smollm2: TextAutoregressive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,8 +40,10 @@ class MainJobConfig(Frozen):
         default="bundled/state-of-the-union,bundled/moby-dick",
         description="Text to encode; its held-out documents are the same as in training.",
     )
-    tokens: int = Field(default=400_000, description="Most tokens of it to encode.", ge=1000)
-    document_chunks: int = Field(default=8, description="Most chunks of one document.", ge=1)
+    tokens: int = Field(default=700_000, description="Most tokens of it to encode.", ge=1000)
+    document_chunks: int = Field(
+        default=8, description="Most chunks of one training document; held-out ones are read whole.", ge=1
+    )
     loss_chunks: int = Field(default=64, description="Held-out chunks behind each cross-entropy.", ge=2)
     read_latents: int = Field(default=20, description="Random latents per level on the reading sheet.", ge=1)
     levers: LeverEvaluationConfig = Field(

@@ -58,7 +58,7 @@ class CaptureConfig(Frozen):
     max_tokens: int = Field(default=1_200_000, description="Stop after this many tokens.", ge=64)
     document_chunks: int | None = Field(
         default=None,
-        description="Most chunks of one document, spread evenly over it; empty for all of them.",
+        description="Most chunks of one training document, spread evenly over it; empty for all of them.",
         ge=1,
     )
     held_out: float = Field(default=0.125, description="Share of documents kept from training.", gt=0, lt=0.9)
@@ -112,7 +112,9 @@ def plan_capture(
         split: Split = "held_out" if _hashed("split" + document.id) / 2**64 < config.held_out else "train"
         ids = _ids_of(document, subject)
         pieces = _cut(ids, config.context, subject, len(documents))
-        pieces = _within(_spread(pieces, config.document_chunks), config.max_tokens - total)
+        if split == "train":
+            pieces = _spread(pieces, config.document_chunks)
+        pieces = _within(pieces, config.max_tokens - total)
         if pieces:
             documents.append(DocumentInfo(id=document.id, split=split, labels=document.labels))
             chunks[split] += pieces
