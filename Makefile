@@ -42,6 +42,7 @@ run: $(VENV)/.installed ## Open the workbench at http://127.0.0.1:7860
 
 lint: $(VENV)/.installed-dev ## Style and types
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 test: lint ## Lint, then every test but the slow ones

@@ -75,15 +75,11 @@ def _fill(command: argparse.ArgumentParser, name: str, given: Sequence[str]) -> 
     elif name == "work":
         command.add_argument("run", help="Name or folder of the run.")
         command.add_argument("--json", action="store_true", help="Print one JSON object.")
-        command.add_argument(
-            "--background", action="store_true", help="Yield to other work, print no progress."
-        )
+        command.add_argument("--background", action="store_true", help="Yield to other work, print no progress.")
         command.set_defaults(run_command=_work)
     elif name == "graph":
         actions = command.add_subparsers(metavar="action", required=True)
-        looking.add_show_flags(
-            actions.add_parser("show", help="Print a graph.", description="Print a graph.")
-        )
+        looking.add_show_flags(actions.add_parser("show", help="Print a graph.", description="Print a graph."))
         _add_job_flags(
             actions.add_parser("extract", help=SENTENCES["graph"], description=SENTENCES["graph"]), name, given
         )
@@ -108,9 +104,7 @@ def _add_job_flags(command: argparse.ArgumentParser, kind: str, given: Sequence[
     command.set_defaults(run_command=_job, kind=kind)
 
 
-def _add_choice(
-    command: argparse.ArgumentParser, row: jobs.JobKind, given: Sequence[str]
-) -> dict[str, str]:
+def _add_choice(command: argparse.ArgumentParser, row: jobs.JobKind, given: Sequence[str]) -> dict[str, str]:
     """The flag that names a row of the job's registry, and what was given for it, before the rest is read."""
     table, flag = row.choices(), f"--{row.chosen_by}"
     sentences = " ".join(f"{name}: {entry.sentence}" for name, entry in table.items())
@@ -167,9 +161,7 @@ def _given(args: argparse.Namespace, row: jobs.JobKind) -> dict[str, Any]:
             )
         content = content["config"]
     if not isinstance(content, dict):
-        raise WorkbenchError(
-            "bad-config", f"{args.given} is no config", "it is not a JSON object", "Correct it."
-        )
+        raise WorkbenchError("bad-config", f"{args.given} is no config", "it is not a JSON object", "Correct it.")
     return content
 
 

@@ -125,9 +125,7 @@ def as_text(value: Any) -> str:
 
 def _is_plain(part: Any) -> bool:
     """Whether a list item survives being written between commas."""
-    return isinstance(part, (int, float)) or (
-        isinstance(part, str) and "," not in part and part.strip() == part != ""
-    )
+    return isinstance(part, (int, float)) or (isinstance(part, str) and "," not in part and part.strip() == part != "")
 
 
 def flags_of(config: BaseModel, prefix: str = "", base: BaseModel | None = None) -> list[str]:
@@ -166,7 +164,5 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     both = dict(base)
     for name, value in over.items():
         under = both.get(name)
-        both[name] = (
-            merged(under, value) if isinstance(value, Mapping) and isinstance(under, Mapping) else value
-        )
+        both[name] = merged(under, value) if isinstance(value, Mapping) and isinstance(under, Mapping) else value
     return both

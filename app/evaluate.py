@@ -25,9 +25,7 @@ class EvaluateConfig(Frozen):
     suite: Literal["main-job"] = Field(default="main-job", description="Which suite.")
     graph: str = Field(default="bundled/text", description="Concept graph that is evaluated.")
     name: str = Field(default="main-job", description="Name of the evaluation to write.", max_length=64)
-    main_job: MainJobConfig = Field(
-        default=MainJobConfig(), description="What the main job's suite measures."
-    )
+    main_job: MainJobConfig = Field(default=MainJobConfig(), description="What the main job's suite measures.")
 
 
 SUITES: dict[str, Callable[[EvaluateConfig, Run], Iterator[Row]]] = {

@@ -189,9 +189,7 @@ def start(run: Run, *, threads: int | None = None) -> None:
             stderr=log,
             start_new_session=True,
         )
-    write_json(
-        run.path / "launch.json", {"pid": process.pid, "pid_start": start_of(process.pid)}, durable=False
-    )
+    write_json(run.path / "launch.json", {"pid": process.pid, "pid_start": start_of(process.pid)}, durable=False)
     threading.Thread(target=process.wait, daemon=True, name=f"reaper-{run.slug}").start()
 
 

@@ -27,9 +27,7 @@ class Settings(Frozen):
         default="auto", description="Number type of the subject's weights."
     )
     offline: bool = Field(default=True, description="Never open a connection to another machine.")
-    renderer: Literal["auto", "svg", "webgl"] = Field(
-        default="auto", description="How large graphs are drawn."
-    )
+    renderer: Literal["auto", "svg", "webgl"] = Field(default="auto", description="How large graphs are drawn.")
 
     @classmethod
     def load(cls, flags: Mapping[str, Any] | None = None) -> Settings:

@@ -46,9 +46,7 @@ def execute(run: Run) -> Path | None:
         if run.status().state == "stopped":  # the job said so itself, in its own words
             return None
         if artefact is None and run.stop_requested():
-            run.update(
-                state="stopped", message="Stopped on request; resume continues from the last checkpoint."
-            )
+            run.update(state="stopped", message="Stopped on request; resume continues from the last checkpoint.")
             return None
         run.update(state="done", message="", artefact=None if artefact is None else _relative(artefact))
         return artefact
@@ -91,11 +89,7 @@ def _keep_traceback(run: Run) -> None:
 
 def _explained(error: Exception, run: Run) -> WorkbenchError:
     text = f"{type(error).__name__}: {error}"
-    if (
-        isinstance(error, MemoryError)
-        or "out of memory" in text.lower()
-        or "can't allocate memory" in text.lower()
-    ):
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
         how = "Use a smaller batch or fewer latents, then resume from the last checkpoint."
         return WorkbenchError("out-of-memory", f"Run {run.slug} ran out of memory", text[:300], how)
     return WorkbenchError(

@@ -19,9 +19,7 @@ def check(
         *_first(_bad_edges(levels, nodes, edges)),
         *_first(_bad_examples(nodes, examples)),
     ):
-        raise WorkbenchError(
-            "bad-graph", f"{what} is not usable", why, "Correct the file, or extract the graph again."
-        )
+        raise WorkbenchError("bad-graph", f"{what} is not usable", why, "Correct the file, or extract the graph again.")
 
 
 def _first(reasons: Iterator[str]) -> list[str]:

@@ -42,10 +42,7 @@ def companions_of(
         total += np.asarray(codes.sum(axis=0)).ravel()
         rows += codes.shape[0]
     typical = level.space.table.typical.double().numpy()
-    return [
-        _weights(latent, on[at], on_rows[at], total, rows, typical, count)
-        for at, latent in enumerate(latents)
-    ]
+    return [_weights(latent, on[at], on_rows[at], total, rows, typical, count) for at, latent in enumerate(latents)]
 
 
 def _weights(

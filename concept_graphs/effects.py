@@ -49,10 +49,7 @@ def edge_evidence(
     columns["null995"] = np.where(tested, null995, np.nan)
     magnitude = np.abs(columns["effect"])
     columns["p"] = np.array(
-        [
-            (1 + np.sum(null >= m)) / (1 + len(null)) if t else np.nan
-            for m, t in zip(magnitude, tested, strict=True)
-        ]
+        [(1 + np.sum(null >= m)) / (1 + len(null)) if t else np.nan for m, t in zip(magnitude, tested, strict=True)]
     )
     columns["q"] = _false_discovery(columns["p"])
     confirmed = tested & _excludes_zero(columns, "effect") & (magnitude > null95)

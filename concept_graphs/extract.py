@@ -43,9 +43,7 @@ class GraphConfig(Frozen):
 
     name: str = Field(description="Name of the graph to make.", min_length=1, max_length=64)
     probe: str = Field(description="Probe to read.", min_length=1)
-    store: str = Field(
-        default="", description="Activation store; empty for the one the probe was trained on."
-    )
+    store: str = Field(default="", description="Activation store; empty for the one the probe was trained on.")
     subject: str = Field(default="", description="Subject to intervene on; empty for the probe's own.")
     title: str = Field(default="", description="Title of the graph; empty for its name.", max_length=200)
     proposal: Annotated[str, PROPOSALS] = Field(default="gates", description="Where edges come from.")
@@ -68,9 +66,7 @@ class GraphConfig(Frozen):
     bootstrap_fits: int = Field(
         default=3, description="Refits on resampled chunks behind the bootstrap frequency.", ge=0, le=50
     )
-    seed_probes: tuple[str, ...] = Field(
-        default=(), description="Probes of other seeds, for agreement and support."
-    )
+    seed_probes: tuple[str, ...] = Field(default=(), description="Probes of other seeds, for agreement and support.")
     examples: int = Field(default=6, description="Examples per concept.", ge=1, le=50)
     loss_chunks: int = Field(default=64, description="Held-out chunks for cross-entropy; 0 for none.", ge=0)
     evidence: EvidenceConfig = Field(default=EvidenceConfig(), description="How edges are tested.")
@@ -177,9 +173,7 @@ def _tested_pair(
     if effects is None:
         return None
     targets = sorted({int(t) for t in proposed.target})
-    evidence = edge_evidence(
-        effects, proposed.source.tolist(), proposed.target.tolist(), targets, _deviation(codes)
-    )
+    evidence = edge_evidence(effects, proposed.source.tolist(), proposed.target.tolist(), targets, _deviation(codes))
     r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
     agreement = seed_agreement(probe, others, low, high, proposed) if others else None
     return PairEvidence(low, high, proposed, r2, evidence, agreement)

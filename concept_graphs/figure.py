@@ -71,9 +71,7 @@ def _positions(graph: ConceptGraph, shown: Shown, view: ViewSpec) -> tuple[np.nd
     return x, y
 
 
-def _edge_traces(
-    graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray, kind: str
-) -> list[dict[str, Any]]:
+def _edge_traces(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray, kind: str) -> list[dict[str, Any]]:
     """Lines grouped by verdict, sign and |effect| bin, the faintest first so that strong edges lie on top."""
     if not len(shown.edges):
         return []
@@ -107,9 +105,7 @@ def _edge_traces(
     return traces[::-1]
 
 
-def _lines(
-    graph: ConceptGraph, rows: list[int], x: np.ndarray, y: np.ndarray, t: np.ndarray
-) -> dict[str, Any]:
+def _lines(graph: ConceptGraph, rows: list[int], x: np.ndarray, y: np.ndarray, t: np.ndarray) -> dict[str, Any]:
     """Points of S-shaped lines from source to target, `t` in [0, 1] along the way."""
     source, target = (end[rows, None] for end in graph.ends)
     bend = t * t * (3 - 2 * t)

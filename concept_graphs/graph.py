@@ -51,9 +51,7 @@ class ConceptGraph:
         self.examples: dict[str, list[Example]] = {k: list(v) for k, v in (examples or {}).items()}
         self._levels = {level.name: i for i, level in enumerate(meta.levels)}
         self._index = {key: i for i, key in enumerate(nodes["id"])}
-        self._edge_index = {
-            pair: i for i, pair in enumerate(zip(edges["source"], edges["target"], strict=True))
-        }
+        self._edge_index = {pair: i for i, pair in enumerate(zip(edges["source"], edges["target"], strict=True))}
 
     def __contains__(self, concept: object) -> bool:
         return concept in self._index
@@ -123,10 +121,7 @@ class ConceptGraph:
     @cached_property
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Node rows of the sources and of the targets, int64 [edges] each."""
-        rows = [
-            np.array([self._index[key] for key in self.edges[end]], dtype=np.int64)
-            for end in ("source", "target")
-        ]
+        rows = [np.array([self._index[key] for key in self.edges[end]], dtype=np.int64) for end in ("source", "target")]
         return rows[0], rows[1]
 
     @cached_property
@@ -155,9 +150,7 @@ class ConceptGraph:
         from concept_graphs.layout import place
 
         x, y = place(self)
-        return ConceptGraph(
-            self.meta, self.nodes.replace(x=x.round(5), y=y.round(5)), self.edges, self.examples
-        )
+        return ConceptGraph(self.meta, self.nodes.replace(x=x.round(5), y=y.round(5)), self.edges, self.examples)
 
     def as_json(self) -> dict[str, Any]:
         """The content of graph.json."""
@@ -213,9 +206,7 @@ class ConceptGraph:
             read_manifest(folder, verify=(GRAPH_FILE, EXAMPLES_FILE))
         data = read_json(folder / GRAPH_FILE, limit=MAX_BYTES)
         if not isinstance(data, dict) or not isinstance(data.get("nodes"), dict):
-            raise WorkbenchError(
-                "bad-graph", f"{what} is not usable", "it has no nodes", "Extract the graph again."
-            )
+            raise WorkbenchError("bad-graph", f"{what} is not usable", "it has no nodes", "Extract the graph again.")
         frame = validated(GraphFile, data, what=what)
         examples_path = folder / EXAMPLES_FILE
         examples: dict[str, list[Example]] = {}

@@ -40,9 +40,7 @@ class GraphMeta(Frozen):
     created: str = Field("", max_length=60, description="Time of creation, ISO 8601.")
     figures: dict[str, JsonValue] = Field(default_factory=dict, description="Named numbers about the graph.")
     levels: list[LevelRow] = Field(min_length=1, max_length=12, description="Levels, the lowest first.")
-    warnings: list[str] = Field(
-        default_factory=list, description="What a reader must know before believing it."
-    )
+    warnings: list[str] = Field(default_factory=list, description="What a reader must know before believing it.")
     nulls: dict[str, dict[str, JsonValue]] = Field(
         default_factory=dict, description="The null of each pair of levels, under a name such as low-middle."
     )

@@ -28,9 +28,7 @@ def best_matches(level: Level, other: Probe, latents: Sequence[int]) -> tuple[np
     return value.numpy(), index.numpy()
 
 
-def seed_agreement(
-    probe: Probe, others: Sequence[Probe], low: Level, high: Level, proposed: Proposed
-) -> SeedAgreement:
+def seed_agreement(probe: Probe, others: Sequence[Probe], low: Level, high: Level, proposed: Proposed) -> SeedAgreement:
     """Support of each edge: in how many other seeds both ends match (cosine at least 0.7) and the pair of
     matches is an edge of that seed's own selection map."""
     support = np.zeros(len(proposed))

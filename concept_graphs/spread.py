@@ -24,9 +24,7 @@ def spread_order(probe: Probe) -> tuple[dict[str, Any], list[str]]:
         found = bootstrap([spread_ratio(level)])
         intervals.append(found)
         figures[f"spread.{level.name}"] = [found.value, found.low, found.high, found.n]
-    for below, above, low, high in zip(
-        probe.levels, probe.levels[1:], intervals, intervals[1:], strict=False
-    ):
+    for below, above, low, high in zip(probe.levels, probe.levels[1:], intervals, intervals[1:], strict=False):
         supported = high.low > low.high
         figures[f"spread.{below.name}<{above.name}"] = supported
         if not supported:

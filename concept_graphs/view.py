@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 class ViewSpec(Frozen):
     """Filters and drawing options of one picture of a graph; the same spec always gives the same picture."""
 
-    min_effect: float = Field(
-        0.0, ge=0, description="Hide edges whose |effect| is smaller (s.d. of the target)."
-    )
+    min_effect: float = Field(0.0, ge=0, description="Hide edges whose |effect| is smaller (s.d. of the target).")
     top_k: int = Field(8, ge=1, le=200, description="Keep this many strongest edges into each concept.")
     levels: tuple[LevelName, ...] = Field((), description="Levels to show; none named means all.")
     min_frequency: float = Field(
@@ -29,13 +27,9 @@ class ViewSpec(Frozen):
     max_frequency: float = Field(
         1.0, ge=0, le=1, description="Hide concepts that are active in a larger share of rows."
     )
-    focus: tuple[ConceptId, ...] = Field(
-        (), max_length=50, description="Show only these concepts and what they touch."
-    )
+    focus: tuple[ConceptId, ...] = Field((), max_length=50, description="Show only these concepts and what they touch.")
     hops: int = Field(2, ge=0, le=8, description="How many levels up and down from the focus to follow.")
-    search: str = Field(
-        "", max_length=200, description="Keep concepts whose label, id or tokens hold this text."
-    )
+    search: str = Field("", max_length=200, description="Keep concepts whose label, id or tokens hold this text.")
     only_confirmed: bool = Field(False, description="Hide edges that interventions do not support.")
     show_composed: bool = Field(True, description="Show edges that the blocks in between compute.")
     show_carried: bool = Field(True, description="Show edges that the residual path explains alone.")
@@ -176,9 +170,7 @@ def _place_within(groups: np.ndarray) -> np.ndarray:
     """For each entry, how many earlier entries have the same group."""
     order = np.argsort(groups, kind="stable")
     ordered = groups[order]
-    starts = (
-        np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(groups) else np.array([], dtype=int)
-    )
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(groups) else np.array([], dtype=int)
     sizes = np.diff(np.r_[starts, len(groups)])
     place = np.empty(len(groups), dtype=np.int64)
     place[order] = np.arange(len(groups)) - np.repeat(starts, sizes)

@@ -75,9 +75,7 @@ class Manifest(Frozen):
     run: str = Field(default="", description="The run that made it, where one did.")
     commit: str | None = Field(default=None, description="Commit of the code; + marks uncommitted changes.")
     versions: dict[str, str] = Field(default_factory=dict, description="Versions of the packages used.")
-    parents: dict[str, Parent] = Field(
-        default_factory=dict, description="Role to the artefact it was made from."
-    )
+    parents: dict[str, Parent] = Field(default_factory=dict, description="Role to the artefact it was made from.")
     files: dict[str, FileEntry] = Field(default_factory=dict, description="Relative path to hash and size.")
     figures: dict[str, Any] = Field(default_factory=dict, description="Headline numbers.")
     licence: str = Field(default="", description="Licence of the content.")
@@ -145,9 +143,7 @@ def read_manifest(directory: Path, *, verify: bool | Collection[str] = False) ->
             f"it has no {MANIFEST}: it was never finished, or it is another kind of folder",
             "Run the command that makes it again.",
         )
-    manifest = validated(
-        Manifest, read_json(path, limit=64 * 2**20), what=f"The manifest of {directory.name}"
-    )
+    manifest = validated(Manifest, read_json(path, limit=64 * 2**20), what=f"The manifest of {directory.name}")
     wanted = manifest.files if verify is True else (verify or ())
     for name, entry in manifest.files.items():
         if name in wanted:
@@ -296,6 +292,4 @@ def _copy(files: Any, source: str, target: Path, limit: int, url: str) -> None:
 
 
 def _not_fetched(url: str, why: str) -> WorkbenchError:
-    return WorkbenchError(
-        "not-fetched", f"{url} could not be fetched", why, "Check the address and try again."
-    )
+    return WorkbenchError("not-fetched", f"{url} could not be fetched", why, "Check the address and try again.")

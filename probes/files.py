@@ -27,10 +27,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def slug(title: str, fallback: str = "untitled") -> str:
     """A file name made from a free title: 1-64 of a-z 0-9 . _ -, never a Windows device name."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    name = (
-        re.sub(r"\.{2,}", ".", re.sub(r"[^a-z0-9._-]+", "-", plain)).strip("._-")[:64].rstrip("._-")
-        or fallback
-    )
+    name = re.sub(r"\.{2,}", ".", re.sub(r"[^a-z0-9._-]+", "-", plain)).strip("._-")[:64].rstrip("._-") or fallback
     return f"{name.partition('.')[0]}-1" if name.partition(".")[0] in DEVICES else name
 
 
@@ -192,9 +189,7 @@ def read_json(path: Path, *, limit: int = 512 * 2**20) -> Any:
         why = error.strerror or str(error)
     except (ValueError, RecursionError) as error:
         why = f"it is not valid JSON ({error})"
-    raise WorkbenchError(
-        "bad-json", f"{path} could not be read", why, "Check the path, or write the file anew."
-    )
+    raise WorkbenchError("bad-json", f"{path} could not be read", why, "Check the path, or write the file anew.")
 
 
 def _no_constant(name: str) -> NoReturn:

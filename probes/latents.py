@@ -36,9 +36,7 @@ class Codes:
 
     def dense(self) -> Tensor:
         """`... n_latents`; only for a few rows."""
-        out = torch.zeros(
-            *self.value.shape[:-1], self.n_latents, dtype=self.value.dtype, device=self.value.device
-        )
+        out = torch.zeros(*self.value.shape[:-1], self.n_latents, dtype=self.value.dtype, device=self.value.device)
         return out.scatter_add_(-1, self.index, self.value)
 
     def only(self, latents: Sequence[int]) -> Codes:

@@ -47,9 +47,7 @@ class MetricsLog:
     def append(self, step: int, values: Mapping[str, float]) -> None:
         """Write one row; NaN and infinity, which JSON does not have, become null."""
         if "step" in values:
-            raise WorkbenchError(
-                "bad-metric", "A metric is called step", "rows have a step", "Rename the metric."
-            )
+            raise WorkbenchError("bad-metric", "A metric is called step", "rows have a step", "Rename the metric.")
         numbers = {name: float(value) for name, value in values.items()}
         row = {"step": int(step)} | {name: v if math.isfinite(v) else None for name, v in numbers.items()}
         line = json.dumps(row, allow_nan=False).encode() + b"\n"

@@ -42,9 +42,7 @@ class Status(Frozen):
     step: int = Field(default=0, ge=0, description="Steps done.")
     steps: int | None = Field(default=None, ge=0, description="Steps in all, when known.")
     first_step: int = Field(default=0, ge=0, description="The step at which this session began.")
-    seconds: float = Field(
-        default=0.0, ge=0, description="Seconds this session has worked, by a monotonic clock."
-    )
+    seconds: float = Field(default=0.0, ge=0, description="Seconds this session has worked, by a monotonic clock.")
     beat: float = Field(default=0.0, ge=0, description="Wall clock of the last sign of life.")
     message: str = Field(default="", description="One sentence on what is going on.")
     artefact: str | None = Field(default=None, description="What the run left: a name or a path.")
@@ -120,9 +118,7 @@ class Run:
     def open(cls, ref: str | Path) -> Run:
         """A run by its slug or its path. Raises `WorkbenchError` when there is no such run."""
         if "\0" in str(ref):
-            raise WorkbenchError(
-                "no-run", "There is no such run", "its name holds a NUL", "Use a name from the list."
-            )
+            raise WorkbenchError("no-run", "There is no such run", "its name holds a NUL", "Use a name from the list.")
         named = isinstance(ref, str) and is_slug(ref)
         path = confined(home() / "runs", str(ref)) if named else Path(ref).expanduser().resolve()
         if not (path / "config.json").is_file():
@@ -141,9 +137,7 @@ class Run:
     def record(self) -> Record:
         """What the run was asked to do. Raises `WorkbenchError` when config.json is damaged."""
         if self._record is None:
-            self._record = validated(
-                Record, read_json(self.path / "config.json"), what=f"The config of {self.slug}"
-            )
+            self._record = validated(Record, read_json(self.path / "config.json"), what=f"The config of {self.slug}")
         return self._record
 
     @contextlib.contextmanager
@@ -207,9 +201,7 @@ class Run:
         """Only this machine's processes can be looked up; another machine's heartbeat must do."""
         if status.state == "queued":
             launched = self.path / "launch.json"
-            return not launched.is_file() or processes.alive(
-                *map(read_json(launched).get, ("pid", "pid_start"))
-            )
+            return not launched.is_file() or processes.alive(*map(read_json(launched).get, ("pid", "pid_start")))
         if status.host != processes.me()["host"]:
             return time.time() - status.beat < _SILENT_SECONDS
         return processes.alive(status.pid, status.pid_start)

@@ -47,9 +47,7 @@ def tensor_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def load_tensors(
-    path: Path, *, names: Iterable[str] | None = None, allow_nonfinite: bool = False
-) -> dict[str, Tensor]:
+def load_tensors(path: Path, *, names: Iterable[str] | None = None, allow_nonfinite: bool = False) -> dict[str, Tensor]:
     """All tensors of a safetensors file (or those in `names`), on the CPU, checked to be finite.
 
     Raises `WorkbenchError` naming the file and, for NaN or infinity, the tensor and how many there are.

@@ -50,9 +50,7 @@ class Bench:
         cls, subject: TextAutoregressive, prompts: Tensor, *, new_tokens: int, seed: int, temperature: float
     ) -> Bench:
         """Write the unsteered continuations once."""
-        empty = cls(
-            subject, prompts, torch.zeros(len(prompts), new_tokens), torch.zeros(0), seed, temperature
-        )
+        empty = cls(subject, prompts, torch.zeros(len(prompts), new_tokens), torch.zeros(0), seed, temperature)
         plain = empty.write(Arm("unsteered"), 0.0)
         scores = of_tokens(next_token_scores(subject, prompts, plain), plain)
         return cls(subject, prompts, plain, scores, seed, temperature)

@@ -44,9 +44,7 @@ class _SpanMemory:
     positions: Tensor | None = None
 
 
-def compile_lever(
-    lever: Lever, probe: Probe, subject: Subject, effect: LeverEffect | None = None
-) -> Edit:
+def compile_lever(lever: Lever, probe: Probe, subject: Subject, effect: LeverEffect | None = None) -> Edit:
     """The edit of one lever. Raises `WorkbenchError` for latents the level does not have."""
     level = probe.level(lever.level)
     latents = list(lever.weights)
@@ -60,9 +58,7 @@ def compile_lever(
             "Choose another.",
         )
     if lever.operation == "swap" and lever.params.target is None:
-        raise WorkbenchError(
-            "bad-lever", "A swap needs a target", "none is given", "Choose the latent to swap to."
-        )
+        raise WorkbenchError("bad-lever", "A swap needs a target", "none is given", "Choose the latent to swap to.")
     operation = OPERATIONS.load(lever.operation)
     donor = _donor_codes(lever, level, subject) if lever.operation == "patch" else None
     weight = torch.zeros(n)
@@ -88,14 +84,10 @@ def compile_lever(
     return Edit(level.record.point.point, lever.selector, change)
 
 
-def compile_levers(
-    levers: Sequence[Lever], probe: Probe, subject: Subject
-) -> tuple[list[Edit], list[LeverEffect]]:
+def compile_levers(levers: Sequence[Lever], probe: Probe, subject: Subject) -> tuple[list[Edit], list[LeverEffect]]:
     """Edits of several levers with what each will have done; their order never matters."""
     effects = [LeverEffect() for _ in levers]
-    edits = [
-        compile_lever(lever, probe, subject, effect) for lever, effect in zip(levers, effects, strict=True)
-    ]
+    edits = [compile_lever(lever, probe, subject, effect) for lever, effect in zip(levers, effects, strict=True)]
     return edits, effects
 
 

@@ -103,9 +103,7 @@ class ConceptResult(Frozen):
     label: str
     context_words: list[str]
     control_damage: float = Field(description="Damage of the random controls at the lever's strength.")
-    judge_auroc: float | None = Field(
-        default=None, description="How well the judge finds the concept, held out."
-    )
+    judge_auroc: float | None = Field(default=None, description="How well the judge finds the concept, held out.")
     arms: list[ArmResult]
     samples: dict[str, str] = Field(default={}, description="The first prompt, and what each arm wrote.")
 
@@ -244,10 +242,7 @@ class _Evaluation:
             context_words=self.subject.facts.pieces(words),
             control_damage=float(base.damage.mean()),
             judge_auroc=None if judge is None or np.isnan(judge.auroc) else judge.auroc,
-            arms=[
-                _result(arm, strength, found, base)
-                for (arm, strength), found in zip(chosen, scored, strict=True)
-            ],
+            arms=[_result(arm, strength, found, base) for (arm, strength), found in zip(chosen, scored, strict=True)],
             samples={name: self.measured.texts(tokens[:1])[0] for name, tokens in shown.items()},
         )
 
@@ -297,9 +292,7 @@ class _Evaluation:
             )
         return self.judges.judge(*marked)
 
-    def _scored(
-        self, arm: Arm, strength: float, words: Sequence[int], node: Node, judge: Judge | None
-    ) -> _Scored:
+    def _scored(self, arm: Arm, strength: float, words: Sequence[int], node: Node, judge: Judge | None) -> _Scored:
         followed = self.measured.follow(arm, strength, words)
         written = self.measured.write(arm, strength)
         read = activity(self.subject, self.level, node.index, self.measured.prompts, written).numpy()

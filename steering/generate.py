@@ -67,9 +67,7 @@ def prompt_tokens(subject: TextAutoregressive, prompt: str) -> Tensor:
     """`1 pos` token ids of a prompt, with the beginning-of-text token where the tokenizer adds one."""
     ids: Tensor = subject.tokenizer(prompt, return_tensors="pt").input_ids
     if ids.shape[1] == 0:
-        raise WorkbenchError(
-            "empty-prompt", "The prompt is empty", "there is nothing to continue", "Write a prompt."
-        )
+        raise WorkbenchError("empty-prompt", "The prompt is empty", "there is nothing to continue", "Write a prompt.")
     return ids
 
 
@@ -150,9 +148,7 @@ def _controls(
                 sum(w * level.space.table.typical[i] * level.space.w_dec[i] for i, w in lever.weights.items())
             )
         )
-        runs.append(
-            ControlRun("difference of means, equal norm", [direction_edit(level, vector, amount, lever)])
-        )
+        runs.append(ControlRun("difference of means, equal norm", [direction_edit(level, vector, amount, lever)]))
     if concept:
         runs.append(ControlRun("a prompt that asks for it", [], prompt_asking_for(concept)))
     return runs
@@ -180,9 +176,7 @@ def _notices(report: Sequence[LeverReport], unsteered: Continuation, steered: Co
     notices = []
     for at, found in enumerate(report, start=1):
         if found.moved == 0:
-            notices.append(
-                f"Lever {at} moved nothing: it changed no activation at any of {found.places} places."
-            )
+            notices.append(f"Lever {at} moved nothing: it changed no activation at any of {found.places} places.")
         elif found.share > LARGE_SHARE:
             notices.append(
                 f"Lever {at} changes the activation by {found.share:.0%} of its norm; above 50 % text decays."

@@ -78,7 +78,5 @@ def _validated(x: csr_matrix, y: np.ndarray, groups: np.ndarray, strength: float
     scores = []
     for fit, test in GroupKFold(FOLDS).split(x, y, groups):
         if 0 < y[test].sum() < len(test) and 0 < y[fit].sum() < len(fit):
-            scores.append(
-                roc_auc_score(y[test], _model(strength).fit(x[fit], y[fit]).decision_function(x[test]))
-            )
+            scores.append(roc_auc_score(y[test], _model(strength).fit(x[fit], y[fit]).decision_function(x[test])))
     return float(np.mean(scores)) if scores else 0.0

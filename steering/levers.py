@@ -33,18 +33,12 @@ class Lever(Frozen):
     The change of an activation is strength · Σ weight · operation(code), so strength 0 changes nothing.
     """
 
-    level: str = Field(
-        description="Level of the probe the latents belong to.", pattern=r"^[a-z][a-z0-9_-]{0,31}$"
-    )
+    level: str = Field(description="Level of the probe the latents belong to.", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     weights: dict[int, float] = Field(description="Latent to weight.", min_length=1, max_length=256)
     operation: OperationName = Field(default="add", description="What to do to the latents' codes.")
-    strength: float = Field(
-        default=1.0, description="Strength; for add, in typical activations.", ge=-100, le=100
-    )
+    strength: float = Field(default=1.0, description="Strength; for add, in typical activations.", ge=-100, le=100)
     where: str = Field(default="", description="Selector, such as positions=generated; empty for everywhere.")
-    params: OperationParams = Field(
-        default=OperationParams(), description="What the operation needs besides."
-    )
+    params: OperationParams = Field(default=OperationParams(), description="What the operation needs besides.")
 
     @field_validator("where")
     @classmethod

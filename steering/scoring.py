@@ -32,9 +32,7 @@ def of_tokens(scores: Tensor, tokens: Tensor) -> Tensor:
     return scores.gather(2, tokens[..., None].to(scores.device))[..., 0]
 
 
-def activity(
-    subject: TextAutoregressive, level: Level, latent: int, prompts: Tensor, continuations: Tensor
-) -> Tensor:
+def activity(subject: TextAutoregressive, level: Level, latent: int, prompts: Tensor, continuations: Tensor) -> Tensor:
     """How strongly the unsteered subject reads a latent in generated text, `batch`: its mean code over the
     rows of the continuation, in units of its typical activation."""
     both = torch.cat([prompts, continuations], dim=1)

@@ -155,9 +155,7 @@ def test_evaluation_measures_every_part(whale: Any) -> None:
         strengths=(0.5, 1.0),
         controls=1,
     )
-    job = MainJobConfig(
-        tokens=12_000, corpus="bundled/moby-dick", loss_chunks=4, read_latents=5, levers=drawn
-    )
+    job = MainJobConfig(tokens=12_000, corpus="bundled/moby-dick", loss_chunks=4, read_latents=5, levers=drawn)
     made = run_job("evaluate", EvaluateConfig(graph="whale", name="whale", main_job=job))
     rows = {row.name: row for row in read_rows(made.parent).rows}
     assert len(rows) == len(read_rows(made.parent).rows)
@@ -251,9 +249,7 @@ def test_a_latent_the_level_does_not_have_is_refused(whale: Any) -> None:
 
 
 def test_lever_sets_round_trip_and_refuse_unknown_fields(tmp_path: Path) -> None:
-    levers = LeverSet(
-        probe="whale", levers=(Lever(level="middle", weights={3: 0.5}, where="positions=generated"),)
-    )
+    levers = LeverSet(probe="whale", levers=(Lever(level="middle", weights={3: 0.5}, where="positions=generated"),))
     path = levers.save("My levers: whale!")
     assert LeverSet.load(path) == levers
     bad = tmp_path / "bad.json"

@@ -33,9 +33,7 @@ class ConfigForm:
     a section. What cannot be a control of its own is text, read the way the command line reads it.
     """
 
-    def __init__(
-        self, config: type[BaseModel], values: Mapping[str, Any] | None = None, *, prefix: str
-    ) -> None:
+    def __init__(self, config: type[BaseModel], values: Mapping[str, Any] | None = None, *, prefix: str) -> None:
         self.config, self.prefix = config, prefix
         self.controls: list[Control] = []
         self._section(config, merged(nested_defaults(config), values or {}), ())
@@ -105,9 +103,7 @@ def _component(name: str, field: FieldInfo, value: Any, elem_id: str) -> gr.comp
         if not names:
             common["info"] = f"{field.description} There is no {name} yet: make one first."
         chosen = value or (names[0] if field.is_required() and names else value or "")
-        return gr.Dropdown(
-            choices=[*dict.fromkeys([*names, chosen])], value=chosen, allow_custom_value=True, **common
-        )
+        return gr.Dropdown(choices=[*dict.fromkeys([*names, chosen])], value=chosen, allow_custom_value=True, **common)
     text = "" if value is None and not _optional(field.annotation) else as_text(value)
     return gr.Textbox(value=text, lines=1, max_lines=2, **common)
 

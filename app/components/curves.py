@@ -30,9 +30,7 @@ QUANTITIES = (
 )
 
 
-def series(
-    rows: Sequence[Mapping[str, Any]], quantity: str
-) -> dict[str, tuple[list[int], list[float | None]]]:
+def series(rows: Sequence[Mapping[str, Any]], quantity: str) -> dict[str, tuple[list[int], list[float | None]]]:
     """Steps and values of a quantity by level: `low.loss` is the loss of `low`, `loss` alone that of ''.
 
     At most 400 points each, the last one always among them.
@@ -58,9 +56,7 @@ def thinned(values: list[Any]) -> list[Any]:
 def curve_figure(rows: Sequence[Mapping[str, Any]], quantity: Quantity, key: str = "") -> dict[str, Any]:
     """The value of a `PlotlyView`; without data when the run does not log this quantity."""
     lines = series(rows, quantity.name)
-    last = ", ".join(
-        f"{level or 'run'} {ys[-1]:.4g}" for level, (_, ys) in lines.items() if ys[-1] is not None
-    )
+    last = ", ".join(f"{level or 'run'} {ys[-1]:.4g}" for level, (_, ys) in lines.items() if ys[-1] is not None)
     bounded = quantity.low is not None and quantity.high is not None
     return {
         "data": [

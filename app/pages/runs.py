@@ -35,9 +35,7 @@ def build(context: Any) -> None:
     again = gr.Button("Refresh", size="sm", elem_id="runs-refresh")
     with gr.Column(visible=False) as detail:
         chosen = gr.Textbox("", label="Run", interactive=False, lines=1, elem_id="runs-chosen")
-        line = gr.Textbox(
-            "", show_label=False, lines=2, max_lines=6, interactive=False, elem_id="runs-status"
-        )
+        line = gr.Textbox("", show_label=False, lines=2, max_lines=6, interactive=False, elem_id="runs-status")
         open_in_train = gr.Button("Open in Train", size="sm", elem_id="runs-open")
         command = gr.Code(
             "",
@@ -54,9 +52,7 @@ def build(context: Any) -> None:
 
     def refresh(slug: str) -> list[Any]:
         rows, unreadable = table()
-        said = f"Runs: {len(rows)}" + (
-            f"; folders that could not be read: {unreadable}" if unreadable else ""
-        )
+        said = f"Runs: {len(rows)}" + (f"; folders that could not be read: {unreadable}" if unreadable else "")
         busy = any(row[2] in {"queued", "running", "stopping"} for row in rows)
         return [gr.update(value=rows, label=said), gr.Timer(active=busy), *_details(slug)]
 

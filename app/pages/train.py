@@ -182,17 +182,13 @@ class _Panel:
         )
         with gr.Row():
             self.stop = gr.Button("Stop", size="sm", interactive=False, min_width=90, elem_id="train-stop")
-            self.resume = gr.Button(
-                "Resume", size="sm", interactive=False, min_width=90, elem_id="train-resume"
-            )
+            self.resume = gr.Button("Resume", size="sm", interactive=False, min_width=90, elem_id="train-resume")
         self.plots = []
         for pair in (QUANTITIES[:2], QUANTITIES[2:]):
             with gr.Row():
                 for quantity in pair:
                     with gr.Column(min_width=280):
-                        self.plots.append(
-                            PlotlyView(None, elem_id=f"train-curve-{quantity.name}", visible=False)
-                        )
+                        self.plots.append(PlotlyView(None, elem_id=f"train-curve-{quantity.name}", visible=False))
         self.log = gr.Textbox(
             "", label="Log", lines=6, max_lines=12, interactive=False, elem_id="train-log", visible=False
         )

@@ -65,9 +65,7 @@ def _map_rows(refs: Sequence[str], probes: Sequence[Probe]) -> Iterator[Row]:
         pair = f"{low.name}-{high.name}"
         for figure, (unit, better) in MAPS.items():
             key = f"{pair}.{figure}"
-            values = {
-                seed: float(found[key]) for seed, found in figures.items() if found.get(key) is not None
-            }
+            values = {seed: float(found[key]) for seed, found in figures.items() if found.get(key) is not None}
             yield from over_seeds(f"map.{key}", values, unit=unit, better=better)
 
 
@@ -78,9 +76,7 @@ def cost_rows(
     for level in probes[0].levels:
         if level.rows.span != 1:
             continue
-        found = {
-            p.record.seed: loss_recovered(subject, store, p.level(level.name), chunks=chunks) for p in probes
-        }
+        found = {p.record.seed: loss_recovered(subject, store, p.level(level.name), chunks=chunks) for p in probes}
         n = int(next(iter(found.values()))["chunks"])
         for figure, aims in COSTS.items():
             metric: Metric = METRICS.load(figure)

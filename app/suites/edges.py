@@ -54,9 +54,7 @@ def _seed_rows(graph: ConceptGraph) -> Iterator[Row]:
     if not others:
         return
     for level in graph.meta.levels:
-        found = [
-            n.seed_agreement for n in graph.nodes if n.level == level.name and n.seed_agreement is not None
-        ]
+        found = [n.seed_agreement for n in graph.nodes if n.level == level.name and n.seed_agreement is not None]
         if found:
             value = bootstrap([found])
             unit = "best decoder cosine in another seed, mean over concepts"

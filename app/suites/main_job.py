@@ -46,9 +46,7 @@ class MainJobConfig(Frozen):
     )
     loss_chunks: int = Field(default=64, description="Held-out chunks behind each cross-entropy.", ge=2)
     read_latents: int = Field(default=20, description="Random latents per level on the reading sheet.", ge=1)
-    levers: LeverEvaluationConfig = Field(
-        default=LeverEvaluationConfig(), description="How levers are evaluated."
-    )
+    levers: LeverEvaluationConfig = Field(default=LeverEvaluationConfig(), description="How levers are evaluated.")
 
 
 def main_job(ref: str, config: MainJobConfig, run: Run) -> Iterator[Row]:

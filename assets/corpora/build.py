@@ -183,9 +183,7 @@ def write(name: str, tarballs: Path) -> dict[str, Any]:
     if len(set(ids)) < len(ids):
         raise SystemExit(f"{name}: document ids repeat.")
     text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents).encode()
-    packed = lzma.compress(
-        text, format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, preset=9 | lzma.PRESET_EXTREME
-    )
+    packed = lzma.compress(text, format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, preset=9 | lzma.PRESET_EXTREME)
     (HERE / f"{name}.jsonl.xz").write_bytes(packed)
     return {
         "file": f"{name}.jsonl.xz",

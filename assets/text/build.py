@@ -25,9 +25,7 @@ LICENCE = "Apache-2.0 (weights learnt here from SmolLM2-135M-Instruct, Apache-2.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--scratch", type=Path, default=ROOT / "build" / "assets-text", help="Folder for the store."
-    )
+    parser.add_argument("--scratch", type=Path, default=ROOT / "build" / "assets-text", help="Folder for the store.")
     parser.add_argument("--seeds", type=int, default=3, help="How many probes to train.")
     parser.add_argument("--tokens", type=int, default=2_500_000, help="Most tokens to capture.")
     options = parser.parse_args()
@@ -69,9 +67,7 @@ def ship(home: Path, probes: list[str]) -> None:
     bundled = [f"bundled/{name}" for name in names]
     title = "SmolLM2-135M-Instruct on two centuries of speeches and Moby Dick"
     settings = {**graph.meta.settings, "probe": bundled[0], "seed_probes": bundled[1:]}
-    meta = graph.meta.model_copy(
-        update={"probe": bundled[0], "name": "text", "title": title, "settings": settings}
-    )
+    meta = graph.meta.model_copy(update={"probe": bundled[0], "name": "text", "title": title, "settings": settings})
     target = ROOT / "assets" / "graphs" / "text"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)

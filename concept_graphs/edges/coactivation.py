@@ -18,9 +18,7 @@ class CoactivationProposal:
     def __init__(self, config: MapConfig | None = None, minimum: float = 0.1) -> None:
         self.config, self.minimum = config or MapConfig(), minimum
 
-    def propose(
-        self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05
-    ) -> Proposed:
+    def propose(self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05) -> Proposed:
         targets, candidates, correlation = candidates_of(codes, self.config)
         source, target = candidates.ravel(), np.repeat(targets, candidates.shape[1])
         r = correlation[source, target]

@@ -17,9 +17,7 @@ class GateProposal:
 
     needs_map = True
 
-    def propose(
-        self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05
-    ) -> Proposed:
+    def propose(self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05) -> Proposed:
         if found is None:
             raise ValueError("gates are proposed from a fitted selection map")
         good = found.r2[found.target] > r2_floor
@@ -37,9 +35,7 @@ class GateProposal:
         )
 
 
-def with_bootstrap(
-    proposed: Proposed, codes: PairedCodes, config: MapConfig, *, fits: int, seed: int
-) -> Proposed:
+def with_bootstrap(proposed: Proposed, codes: PairedCodes, config: MapConfig, *, fits: int, seed: int) -> Proposed:
     """The share of refits on resampled chunks that keep each edge; only the targets at stake are refitted."""
     targets = np.unique(proposed.target)
     correlation = correlations(codes)

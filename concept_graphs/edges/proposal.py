@@ -38,9 +38,7 @@ class Proposal(Protocol):
 
     needs_map: bool
 
-    def propose(
-        self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05
-    ) -> Proposed: ...
+    def propose(self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05) -> Proposed: ...
 
 
 def spread_out(

@@ -90,9 +90,7 @@ class Plan(NamedTuple):
     bytes: int
 
 
-def plan_capture(
-    config: CaptureConfig, subject: TextAutoregressive, sampled: Sequence[Document] = ()
-) -> Plan:
+def plan_capture(config: CaptureConfig, subject: TextAutoregressive, sampled: Sequence[Document] = ()) -> Plan:
     """Tokenise, split by document, cut into chunks, and estimate the store's bytes. `sampled` documents
     join those of the corpora that are read.
 
@@ -228,9 +226,7 @@ def _parts_of(document: Document, parts: int = 16) -> list[Document]:
         paragraphs = document.text.splitlines(keepends=True)
     size = max(1, -(-len(paragraphs) // parts))
     joined = ["\n\n".join(paragraphs[at : at + size]) for at in range(0, len(paragraphs), size)]
-    made = [
-        Document(f"{document.id}#{n}", text, document.labels) for n, text in enumerate(joined) if text.strip()
-    ]
+    made = [Document(f"{document.id}#{n}", text, document.labels) for n, text in enumerate(joined) if text.strip()]
     return sorted(made, key=lambda part: _hashed(part.id))
 
 

@@ -103,9 +103,7 @@ def _read(ref: str) -> Iterator[Document]:
     if path.is_dir():
         yield from _read_folder(path)
     elif not path.is_file():
-        raise WorkbenchError(
-            "no-such-corpus", f"There is no corpus {ref!r}", "no such file or folder exists", _how()
-        )
+        raise WorkbenchError("no-such-corpus", f"There is no corpus {ref!r}", "no such file or folder exists", _how())
     elif path.name.endswith(LINES_SUFFIXES):
         yield from _read_lines(path)
     elif path.name.endswith(TEXT_SUFFIXES):
@@ -121,9 +119,7 @@ def _read(ref: str) -> Iterator[Document]:
 
 def _bundled(ref: str) -> Path:
     if ref not in bundled_names():
-        raise WorkbenchError(
-            "no-such-corpus", f"There is no corpus {ref!r}", "no such corpus is bundled", _how()
-        )
+        raise WorkbenchError("no-such-corpus", f"There is no corpus {ref!r}", "no such corpus is bundled", _how())
     return BUNDLED / f"{ref.removeprefix('bundled/')}.jsonl.xz"
 
 

@@ -32,9 +32,7 @@ class RowKind(Frozen):
     def parse(cls, text: str) -> RowKind:
         match = re.fullmatch(r"span\((\d+)\)", text)
         if text != "token" and match is None:
-            raise WorkbenchError(
-                "bad-row", f"{text!r} is no kind of row", "unknown", "Use token or span(16)."
-            )
+            raise WorkbenchError("bad-row", f"{text!r} is no kind of row", "unknown", "Use token or span(16).")
         return cls(span=int(match[1]) if match else 1)
 
     def windows(self, length: int) -> int:
@@ -152,11 +150,7 @@ class MixedRows:
         """The groups of an epoch with their numbers of whole batches."""
         if epoch not in self._plans:
             single = self.n_rows <= self.group_rows
-            order = (
-                range(len(self.shards))
-                if single
-                else permutation(len(self.shards), self.seed, "shards", epoch)
-            )
+            order = range(len(self.shards)) if single else permutation(len(self.shards), self.seed, "shards", epoch)
             groups: list[list[int]] = [[]]
             held = 0
             for at in order:

@@ -80,9 +80,7 @@ class StoreIndex(Frozen):
     fed_with: Literal["tokens", "inputs"] = Field(
         default="tokens", description="What a shard keeps of what the subject was fed with."
     )
-    masked: dict[str, dict[str, float]] = Field(
-        default={}, description="Per point: what outlier masking removed."
-    )
+    masked: dict[str, dict[str, float]] = Field(default={}, description="Per point: what outlier masking removed.")
 
 
 class ActivationStore:

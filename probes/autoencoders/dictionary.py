@@ -58,9 +58,7 @@ class Dictionary:
         parts = (trained.w_enc, trained.b_enc / scale, trained.w_dec, trained.b_dec / scale)
         w_enc, b_enc, w_dec, b_dec = (part.detach().to(kept).float() for part in parts)
         most = min(math.ceil(WIDEST * trained.k), len(w_enc))
-        return cls(
-            w_enc, b_enc, w_dec, b_dec, torch.tensor(0.0), most, unknown_table(len(w_enc), prefix), point
-        )
+        return cls(w_enc, b_enc, w_dec, b_dec, torch.tensor(0.0), most, unknown_table(len(w_enc), prefix), point)
 
     def pre_activations(self, x: Tensor) -> Tensor:
         """`row d` to `row n_latents`, float32."""
@@ -69,9 +67,7 @@ class Dictionary:
     def encode(self, x: Tensor, latents: Sequence[int] | None = None) -> Codes:
         """Codes of rows `... d`, `... most_active`; with `latents`, of those only and in that order."""
         flat = x.reshape(-1, x.shape[-1])
-        parts = [
-            self._encode_block(flat[at : at + ROW_BLOCK]) for at in range(0, max(len(flat), 1), ROW_BLOCK)
-        ]
+        parts = [self._encode_block(flat[at : at + ROW_BLOCK]) for at in range(0, max(len(flat), 1), ROW_BLOCK)]
         shape = (*x.shape[:-1], self.most_active)
         value, index = (torch.cat(part).reshape(shape) for part in zip(*parts, strict=True))
         codes = Codes(index, value, self.n_latents)
@@ -114,11 +110,7 @@ class Dictionary:
         missing = {"w_enc", "b_enc", "w_dec", "b_dec", "threshold", "most_active"} - set(tensors)
         shapes = {name: tuple(part.shape) for name, part in tensors.items()}
         n = len(table)
-        good = (
-            not missing
-            and shapes["w_enc"] == shapes["w_dec"]
-            and shapes["b_enc"] == (n,) == shapes["w_enc"][:1]
-        )
+        good = not missing and shapes["w_enc"] == shapes["w_dec"] and shapes["b_enc"] == (n,) == shapes["w_enc"][:1]
         if not good:
             raise WorkbenchError(
                 "bad-dictionary",

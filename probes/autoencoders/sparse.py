@@ -29,9 +29,7 @@ class _TopK(Function):
     """value, index = the k largest pre-activations, negative ones set to zero."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int) -> tuple[Tensor, Tensor]:
         centred = x - b_dec
         pre = torch.addmm(b_enc, centred, w_enc.T)
         value, index = pre.topk(k, dim=1, sorted=False)

@@ -176,9 +176,7 @@ class _StageProgress:
         self.run.log(self.offset + step, **{f"{self.name}.{key}": value for key, value in values.items()})
 
     def _save(self, step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
-        self.run.save_checkpoint(
-            self.offset + step, tensors, {**state, "stage": self.name, "stage_step": step}
-        )
+        self.run.save_checkpoint(self.offset + step, tensors, {**state, "stage": self.name, "stage_step": step})
 
 
 def _finished(run: Run, name: str) -> dict[str, Tensor] | None:
@@ -186,9 +184,7 @@ def _finished(run: Run, name: str) -> dict[str, Tensor] | None:
     return load_tensors(folder / "weights.safetensors") if folder.is_dir() else None
 
 
-def _train_level(
-    store: ActivationStore, config: Config, name: str, offset: int, run: Run
-) -> dict[str, Tensor] | None:
+def _train_level(store: ActivationStore, config: Config, name: str, offset: int, run: Run) -> dict[str, Tensor] | None:
     """Train one level to the end and keep its weights in the run; None when asked to stop before."""
     stage = stage_of(config, store, name)
     resume = None
@@ -240,9 +236,7 @@ def _fit(store: ActivationStore, low: Level, high: Level, config: Config, run: R
 
 def _figures(probe: Probe, fitted: list[FittedMap]) -> dict[str, Any]:
     figures: dict[str, Any] = {
-        f"{level.name}.{name}": value
-        for level in probe.levels
-        for name, value in level.record.figures.items()
+        f"{level.name}.{name}": value for level in probe.levels for name, value in level.record.figures.items()
     }
     for found in fitted:
         pair = f"{found.map.low}-{found.map.high}"

@@ -30,9 +30,7 @@ def encode_shard(store: ActivationStore, shard: int, level: Level) -> ShardCodes
     return ShardCodes(shard, Codes(codes.index, codes.value * usable[..., None], codes.n_latents), usable)
 
 
-def encoded(
-    store: ActivationStore, split: Split, level: Level, *, max_rows: int | None = None
-) -> Iterator[ShardCodes]:
+def encoded(store: ActivationStore, split: Split, level: Level, *, max_rows: int | None = None) -> Iterator[ShardCodes]:
     """Codes of a split in order, until at least `max_rows` usable rows were given."""
     given = 0
     for shard in store.shards(split):
@@ -56,9 +54,7 @@ def pooled_csr(codes: Codes, span: int, to_span: int) -> sparse.csr_matrix:
     row = torch.arange(rows) // factor
     where = (torch.arange(chunks)[:, None] * windows + row)[..., None].expand(codes.value.shape)
     active = codes.value != 0
-    return csr_max(
-        where[active], codes.index[active], codes.value[active], (chunks * windows, codes.n_latents)
-    )
+    return csr_max(where[active], codes.index[active], codes.value[active], (chunks * windows, codes.n_latents))
 
 
 def csr_max(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> sparse.csr_matrix:

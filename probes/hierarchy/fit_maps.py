@@ -29,18 +29,12 @@ class MapConfig(Frozen):
     """How selection maps between neighbouring levels are fitted."""
 
     rows: int = Field(default=200_000, description="Training rows used.", ge=256)
-    candidates: int = Field(
-        default=48, description="Sources per target, the best correlated ones.", ge=1, le=1024
-    )
+    candidates: int = Field(default=48, description="Sources per target, the best correlated ones.", ge=1, le=1024)
     minimum_rows: int = Field(default=60, description="Rows in which a target must fire to be fitted.", ge=1)
-    most_frequent: float = Field(
-        default=0.5, description="Latents that fire more often are left out.", gt=0, le=1
-    )
+    most_frequent: float = Field(default=0.5, description="Latents that fire more often are left out.", gt=0, le=1)
     edge_weight: float = Field(default=0.003, description="Price of an open gate (γ).", ge=0)
     optimiser: OptimiserConfig = Field(
-        default=OptimiserConfig(
-            steps=240, batch=1024, learning_rate=0.03, clip_norm=10.0, checkpoint_every=10**6
-        ),
+        default=OptimiserConfig(steps=240, batch=1024, learning_rate=0.03, clip_norm=10.0, checkpoint_every=10**6),
         description="How the gates are optimised.",
     )
 
@@ -91,9 +85,7 @@ def candidates_of(codes: PairedCodes, config: MapConfig) -> tuple[np.ndarray, np
     return targets, best_sources(codes, targets, correlation, config), correlation
 
 
-def best_sources(
-    codes: PairedCodes, targets: np.ndarray, correlation: np.ndarray, config: MapConfig
-) -> np.ndarray:
+def best_sources(codes: PairedCodes, targets: np.ndarray, correlation: np.ndarray, config: MapConfig) -> np.ndarray:
     """The best correlated eligible sources of each target, `target candidate`."""
     sources = eligible(codes.low, config)
     if not len(sources) or not len(targets):
@@ -180,9 +172,7 @@ def fit_gates(
     return weights, r2
 
 
-def _fit_block(
-    codes: _Scaled, targets: np.ndarray, candidates: np.ndarray, config: MapConfig, seed: int
-) -> GatedMap:
+def _fit_block(codes: _Scaled, targets: np.ndarray, candidates: np.ndarray, config: MapConfig, seed: int) -> GatedMap:
     sources, local = np.unique(candidates, return_inverse=True)
     low, high = codes.low[:, sources], codes.high[:, targets]
     mean = np.asarray(high.mean(axis=0)).ravel()
@@ -196,11 +186,7 @@ def _fit_block(
     objective = Objective(
         model,
         [component(TASKS, "predict_selection", constant(float(len(targets))))],
-        [
-            component(
-                CONSTRAINTS, "edge_count", ramp(config.edge_weight * len(targets), steps // 4, steps // 4)
-            )
-        ],
+        [component(CONSTRAINTS, "edge_count", ramp(config.edge_weight * len(targets), steps // 4, steps // 4))],
     )
 
     def batch_at(step: int) -> dict[str, Tensor]:

@@ -35,9 +35,7 @@ class LevelRecord(Frozen):
     rows: RowKind = Field(description="What is encoded at a time.")
     n_latents: int = Field(description="Width of the dictionary.", ge=1)
     k: float = Field(description="Active latents per row that the threshold is calibrated to.", gt=0)
-    figures: dict[str, float] = Field(
-        default={}, description="Held-out metrics, each named with its convention."
-    )
+    figures: dict[str, float] = Field(default={}, description="Held-out metrics, each named with its convention.")
 
 
 class ProbeRecord(Frozen):
@@ -116,18 +114,14 @@ def save_probe(
         for found in probe.maps:
             save_tensors(folder / f"map-{found.low}-{found.high}.safetensors", found.tensors())
         write_json(folder / "probe.json", probe.record.model_dump(mode="json"))
-        write_manifest(
-            folder, kind="probe", name=name, command=command, run=run, parents=parents, figures=figures
-        )
+        write_manifest(folder, kind="probe", name=name, command=command, run=run, parents=parents, figures=figures)
 
 
 def open_probe(ref: str | Path) -> Probe:
     """Open a probe by name, path or URL. Raises `WorkbenchError` for whatever is wrong with it."""
     path = resolve(ref, "probe")
     if not (path / MANIFEST).is_file():
-        raise WorkbenchError(
-            "no-probe", f"{ref} is no probe", "it has no manifest", "Train it to the end first."
-        )
+        raise WorkbenchError("no-probe", f"{ref} is no probe", "it has no manifest", "Train it to the end first.")
     record = validated(ProbeRecord, read_json(path / "probe.json"), what=f"The probe {ref}")
     levels = tuple(_open_level(path, level) for level in record.levels)
     maps = tuple(

@@ -43,9 +43,7 @@ class GatedMap(nn.Module):
 
     def represent(self, batch: Batch) -> Selected:
         """`batch["low"]`: `row n_low` dense codes; `batch["high"]`: `row target`; `batch["step"]`: scalar."""
-        uniform = torch.rand(
-            self.log_alpha.shape, generator=generator(self.seed, "gates", int(batch["step"]))
-        )
+        uniform = torch.rand(self.log_alpha.shape, generator=generator(self.seed, "gates", int(batch["step"])))
         gates = sample_gates(self.log_alpha, uniform.clamp(1e-6, 1 - 1e-6))
         predicted = self.predict(batch["low"], gates)
         return Selected(predicted, batch["high"], open_probability(self.log_alpha))

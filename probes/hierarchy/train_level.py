@@ -25,18 +25,14 @@ from probes.training.schedules import constant
 class LevelConfig(Frozen):
     """One level: where it reads, what a row is, and its dictionary."""
 
-    depth: float = Field(
-        default=0.5, description="Hook point, as a fraction of the subject's depth.", ge=0, le=1
-    )
+    depth: float = Field(default=0.5, description="Hook point, as a fraction of the subject's depth.", ge=0, le=1)
     span: int = Field(default=1, description="Tokens per row; 1 is one row per token.", ge=1, le=1024)
     autoencoder: Annotated[str, AUTOENCODERS] = Field(default="topk", description="Its architecture.")
     n_latents: int = Field(default=4608, description="Latents in the dictionary.", ge=8, le=1_048_576)
     k: int = Field(default=32, description="Active latents per row.", ge=1, le=4096)
     optimiser: OptimiserConfig = Field(default=OptimiserConfig(), description="How it is optimised.")
     revive: ReviveConfig = Field(default=ReviveConfig(), description="How dead latents are revived.")
-    dead_after: int = Field(
-        default=50_000, description="Rows without firing after which a latent is dead.", ge=1
-    )
+    dead_after: int = Field(default=50_000, description="Rows without firing after which a latent is dead.", ge=1)
 
 
 def rows_for(store: ActivationStore, config: LevelConfig, seed: int) -> MixedRows:
@@ -72,23 +68,17 @@ def level_objective(rows: MixedRows, config: LevelConfig, seed: int) -> Objectiv
     )
 
 
-def new_autoencoder(
-    config: LevelConfig, d_model: int, *, seed: int = 0, scale: float = 1.0
-) -> TrainableAutoencoder:
+def new_autoencoder(config: LevelConfig, d_model: int, *, seed: int = 0, scale: float = 1.0) -> TrainableAutoencoder:
     """An untrained autoencoder of the level's architecture and size."""
     architecture: type[TrainableAutoencoder] = AUTOENCODERS.load(config.autoencoder)
-    return architecture(
-        d_model, config.n_latents, config.k, seed=seed, dead_after=config.dead_after, scale=scale
-    )
+    return architecture(d_model, config.n_latents, config.k, seed=seed, dead_after=config.dead_after, scale=scale)
 
 
 def _unit_scale(sample: Tensor) -> float:
     """√d / mean ‖x − x̄‖: rows enter the encoder with about unit variance per dimension."""
     spread = float((sample - sample.mean(dim=0)).norm(dim=1).mean())
     if spread == 0:
-        raise WorkbenchError(
-            "no-variance", "All rows are equal", "there is nothing to learn", "Capture other text."
-        )
+        raise WorkbenchError("no-variance", "All rows are equal", "there is nothing to learn", "Capture other text.")
     return float(sample.shape[1] ** 0.5 / spread)
 
 

@@ -40,9 +40,7 @@ def bootstrap(
     draws = np.empty(RESAMPLES)
     for draw in range(RESAMPLES):
         chosen = random.integers(len(data), size=len(data)) if len(data) > 1 else [0]
-        draws[draw] = np.mean(
-            [statistic(data[s][random.integers(len(data[s]), size=len(data[s]))]) for s in chosen]
-        )
+        draws[draw] = np.mean([statistic(data[s][random.integers(len(data[s]), size=len(data[s]))]) for s in chosen])
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(draws, [tail, 100 - tail])
     value = float(np.mean([statistic(items) for items in data]))
@@ -62,9 +60,7 @@ def bootstrap_means(
     `sums`, `counts`: `item column`; the mean of a column is Σ sums / Σ counts over resampled items.
     """
     random = np.random.default_rng(seed)
-    weights = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples).astype(
-        np.float64
-    )
+    weights = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples).astype(np.float64)
     draws = (weights @ sums) / np.maximum(weights @ counts, 1e-12)
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(draws, [tail, 100 - tail], axis=0)

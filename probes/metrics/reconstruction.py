@@ -55,9 +55,7 @@ EXPLAINED_UNCENTRED = Metric(
     lambda seen: float(1 - seen.error_square.sum() / seen.x_square.sum()), "moments", "uncentred", "up", high=1
 )
 L0 = Metric(lambda seen: seen.active / seen.rows, "moments", "active latents per row, by threshold", low=0)
-DEAD = Metric(
-    lambda seen: float((seen.fired == 0).double().mean()), "moments", "share that never fired", "down", 0, 1
-)
+DEAD = Metric(lambda seen: float((seen.fired == 0).double().mean()), "moments", "share that never fired", "down", 0, 1)
 RARE = Metric(
     lambda seen: float((seen.fired / seen.rows < RARE_FREQUENCY).double().mean()),
     "moments",

@@ -160,9 +160,7 @@ def _refuse_remote_code(folder: Path, ref: str) -> None:
     try:
         declared: Any = json.loads(config.read_text())
     except ValueError as error:
-        raise WorkbenchError(
-            "no-model", f"{ref}/config.json is unreadable", _first_line(error), _REMEDY
-        ) from error
+        raise WorkbenchError("no-model", f"{ref}/config.json is unreadable", _first_line(error), _REMEDY) from error
     if "auto_map" in declared:
         raise WorkbenchError(
             "remote-code",

@@ -135,9 +135,7 @@ class TextAutoregressive(Reads):
     def logits(self, tokens: Tensor, padding: Tensor | None = None) -> Tensor:
         """Next-token logits, `batch pos vocabulary`, float32."""
         mask = None if padding is None else (~padding).long()
-        return self.model(
-            input_ids=tokens.to(self.device), attention_mask=mask, use_cache=False
-        ).logits.float()
+        return self.model(input_ids=tokens.to(self.device), attention_mask=mask, use_cache=False).logits.float()
 
     @contextlib.contextmanager
     def restarted(self, point: HookPoint, x: Tensor) -> Iterator[None]:
@@ -174,9 +172,7 @@ class TextAutoregressive(Reads):
     def _blocks_return_tuples(self) -> bool:
         if not hasattr(self, "_tuples"):
             seen: list[bool] = []
-            handle = self.blocks[0].register_forward_hook(
-                lambda _m, _a, out: seen.append(isinstance(out, tuple))
-            )
+            handle = self.blocks[0].register_forward_hook(lambda _m, _a, out: seen.append(isinstance(out, tuple)))
             try:
                 self.run(torch.zeros(1, 2, dtype=torch.long))
             finally:

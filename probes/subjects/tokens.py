@@ -80,9 +80,7 @@ def _show_bytes(raw: bytes) -> str:
             break
         except UnicodeDecodeError as error:
             shown.append(raw[at : at + error.start].decode())
-            shown.append(
-                "".join(f"⟨0x{byte:02X}⟩" for byte in raw[at + error.start : at + max(error.end, 1)])
-            )
+            shown.append("".join(f"⟨0x{byte:02X}⟩" for byte in raw[at + error.start : at + max(error.end, 1)]))
             at += max(error.end, 1)
     return "".join(shown)
 

@@ -25,12 +25,8 @@ class OptimiserConfig(Frozen):
     batch: int = Field(default=2048, description="Rows per step.", ge=1, le=1_048_576)
     learning_rate: float = Field(default=2e-3, description="Peak learning rate.", gt=0, le=1)
     warm_up: float = Field(default=0.05, description="Share of steps with a rising rate.", ge=0, le=1)
-    decay: float = Field(
-        default=0.3, description="Share of steps, at the end, with a falling rate.", ge=0, le=1
-    )
-    clip_norm: float = Field(
-        default=1.0, description="Largest gradient norm; larger ones are scaled down.", gt=0
-    )
+    decay: float = Field(default=0.3, description="Share of steps, at the end, with a falling rate.", ge=0, le=1)
+    clip_norm: float = Field(default=1.0, description="Largest gradient norm; larger ones are scaled down.", gt=0)
     log_every: int = Field(default=20, description="Steps between logged values.", ge=1)
     checkpoint_every: int = Field(default=500, description="Steps between checkpoints.", ge=1)
 

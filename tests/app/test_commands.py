@@ -168,9 +168,7 @@ def test_a_detached_run_is_started_and_named(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals_checkpoint_and_work_goes_on_from_there(number: int, code: int) -> None:
     command = [sys.executable, fake_job.__file__, "fake", "--name", "x", "--steps", "300", "--pause", "0.02"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
     end = time.monotonic() + 30
     while not all_runs() or all_runs()[0].status().step < 3:
         assert time.monotonic() < end
@@ -200,9 +198,7 @@ def test_a_second_signal_does_not_wait_for_the_step() -> None:
         "9",
         "--deaf",
     ]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
     end = time.monotonic() + 30
     while not all_runs() or all_runs()[0].status().state != "running":
         assert time.monotonic() < end

@@ -67,8 +67,8 @@ def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
         assert run.status().state == "done" and (tmp_path / "probes" / "my-probe").is_dir()
         assert page.failures == [] and outside(page.requested, server.url) == []
         heard = ear.heard()
-        assert sum("serve" in process for process in heard.processes) == 2
-        assert any("work" in process for process in heard.processes)
+        assert sum(" app serve " in process for process in heard.processes) == 2, heard.processes
+        assert any(" app work " in process for process in heard.processes)
         assert heard.outside == []
     finally:
         server.kill()

@@ -36,9 +36,7 @@ def test_hubs_do_not_take_all_edges() -> None:
 
 def test_favoured_targets_come_first_up_to_their_share_and_order_stays_by_score() -> None:
     made = proposed(list(range(6)), [10, 11, 12, 13, 14, 15], [6, 5, 4, 3, 2, 1])
-    found = spread_out(
-        made, 4, per_target=9, per_source=9, favoured=frozenset({14, 15, 13}), favoured_share=0.5
-    )
+    found = spread_out(made, 4, per_target=9, per_source=9, favoured=frozenset({14, 15, 13}), favoured_share=0.5)
     assert found.target.tolist() == [10, 11, 13, 14]
     none = spread_out(made, 4, per_target=9, per_source=9, favoured=frozenset({99}), favoured_share=0.5)
     assert none.target.tolist() == [10, 11, 12, 13]

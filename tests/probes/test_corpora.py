@@ -133,9 +133,7 @@ def test_binary_files_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "a.pdf", "corpus-format")
 
 
-@pytest.mark.parametrize(
-    "line", ["not json", "[1]", '{"txt": "a"}', '{"text": 3}', '{"text": "a", "labels": 3}']
-)
+@pytest.mark.parametrize("line", ["not json", "[1]", '{"txt": "a"}', '{"text": 3}', '{"text": "a", "labels": 3}'])
 def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "fine"}\n' + line, encoding="utf-8")
     assert refused(tmp_path / "a.jsonl", "bad-corpus-line").what.startswith("Line 2 of a.jsonl")

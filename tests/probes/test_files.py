@@ -83,9 +83,7 @@ def test_any_text_survives_json(tmp_path: Path) -> None:
     assert files.read_json(tmp_path / "x.json") == strange
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "NaN", '{"a": Infinity}', "[" * 100_000, "1" * 5000, b"\xff\xfe"]
-)
+@pytest.mark.parametrize("content", ["", "{", "NaN", '{"a": Infinity}', "[" * 100_000, "1" * 5000, b"\xff\xfe"])
 def test_bad_json_is_one_sentence(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -182,9 +180,7 @@ def test_a_full_disk_is_said_in_one_sentence_and_costs_nothing_old(tmp_path: Pat
 
 def test_hash_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
-    assert (
-        files.sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )
+    assert files.sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_publishing_is_one_step_and_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

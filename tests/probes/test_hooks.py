@@ -126,9 +126,7 @@ def test_what_an_edit_returns_where_it_is_not_selected_does_not_matter(
         return change
 
     plain = tiny_subject.logits(tokens)
-    with hooked(
-        tiny_subject, write=[Edit(block(tiny_subject, 0), Selector(positions=(2, 4)), broken_outside)]
-    ):
+    with hooked(tiny_subject, write=[Edit(block(tiny_subject, 0), Selector(positions=(2, 4)), broken_outside)]):
         assert torch.equal(plain, tiny_subject.logits(tokens))
 
 
@@ -159,9 +157,7 @@ def test_the_update_is_measured_from_the_edited_input(subject: TextAutoregressiv
     """A push at the input of a block is no part of what the block adds, whatever the order of hooks."""
     points = {tap: block(subject, 1, tap) for tap in TAPS}
     push = constant(scale_of(subject, tokens))
-    with hooked(
-        subject, {points["update"]: keep, points["out"]: keep}, [Edit(points["in"], EVERYWHERE, push)]
-    ) as tape:
+    with hooked(subject, {points["update"]: keep, points["out"]: keep}, [Edit(points["in"], EVERYWHERE, push)]) as tape:
         subject.run(tokens)
     with hooked(subject, {points["in"]: keep}) as plain:
         subject.run(tokens)
@@ -245,9 +241,7 @@ def test_cached_and_uncached_generation_agree_under_an_edit(
     results = []
     for use_cache in (True, False):
         with hooked(subject, write=[push]):
-            made = subject.generate(
-                tokens, seeds=[1, 2], max_new_tokens=6, stop_at_end=False, use_cache=use_cache
-            )
+            made = subject.generate(tokens, seeds=[1, 2], max_new_tokens=6, stop_at_end=False, use_cache=use_cache)
         results.append(made.tokens)
     assert results[0].tolist() == results[1].tolist()
     assert results[0].shape == (2, 15)
@@ -286,9 +280,7 @@ def test_generation_is_the_same_after_an_edit_is_gone(subject: TextAutoregressiv
 # -- stopping early and restarting -------------------------------------------------------------------
 
 
-def test_stopping_early_gives_the_activations_of_the_whole_run(
-    subject: TextAutoregressive, tokens: Tensor
-) -> None:
+def test_stopping_early_gives_the_activations_of_the_whole_run(subject: TextAutoregressive, tokens: Tensor) -> None:
     points = [block(subject, 0), inner(subject, "in"), block(subject, 0, "update")]
     with hooked(subject, dict.fromkeys(points, keep)) as whole:
         subject.logits(tokens)
@@ -311,9 +303,7 @@ def test_stopping_early_skips_what_comes_after(subject: TextAutoregressive, toke
     assert hooks_left(subject) == 0
 
 
-def test_a_run_restarted_from_an_activation_is_the_whole_run(
-    subject: TextAutoregressive, tokens: Tensor
-) -> None:
+def test_a_run_restarted_from_an_activation_is_the_whole_run(subject: TextAutoregressive, tokens: Tensor) -> None:
     plain = subject.logits(tokens)
     for index in (0, 1):
         point = block(subject, index)
@@ -355,9 +345,7 @@ def test_a_point_that_never_fired_is_an_error(subject: TextAutoregressive, token
 
 
 def test_one_silent_point_among_others_is_named(subject: TextAutoregressive, tokens: Tensor) -> None:
-    head = HookPoint(
-        path=next(name for name, module in subject.model.named_modules() if _is_head(subject, module))
-    )
+    head = HookPoint(path=next(name for name, module in subject.model.named_modules() if _is_head(subject, module)))
 
     def act() -> None:
         with hooked(subject, {block(subject, 0): keep, head: keep}):
@@ -371,9 +359,7 @@ def _is_head(subject: TextAutoregressive, module: Any) -> bool:
 
 
 @pytest.mark.parametrize("part", ["edit", "reader", "block"])
-def test_a_failure_inside_leaves_nothing_behind(
-    subject: TextAutoregressive, tokens: Tensor, part: str
-) -> None:
+def test_a_failure_inside_leaves_nothing_behind(subject: TextAutoregressive, tokens: Tensor, part: str) -> None:
     plain = subject.logits(tokens)
     point = block(subject, 0)
 
@@ -402,9 +388,7 @@ def test_an_edit_of_the_wrong_shape_is_an_error_and_leaves_nothing(
     tiny_subject: TextAutoregressive, tokens: Tensor
 ) -> None:
     def act() -> None:
-        with hooked(
-            tiny_subject, write=[Edit(block(tiny_subject, 0), EVERYWHERE, lambda x, where: x[..., :-1])]
-        ):
+        with hooked(tiny_subject, write=[Edit(block(tiny_subject, 0), EVERYWHERE, lambda x, where: x[..., :-1])]):
             tiny_subject.logits(tokens)
 
     with pytest.raises((WorkbenchError, RuntimeError)):
@@ -475,9 +459,7 @@ def in_a_thread(act: Callable[[], Any]) -> Any:
     return found[0]
 
 
-def test_an_edit_never_touches_a_plain_run_of_another_thread(
-    subject: TextAutoregressive, tokens: Tensor
-) -> None:
+def test_an_edit_never_touches_a_plain_run_of_another_thread(subject: TextAutoregressive, tokens: Tensor) -> None:
     plain = subject.logits(tokens)
     inside, outside = threading.Event(), threading.Event()
     point = block(subject, 0)

@@ -173,9 +173,7 @@ def test_decoder_rows_stay_unit_and_every_logged_term_is_trained() -> None:
     values = logged[-1][1]
     terms = {name: v for name, v in values.items() if name in {"reconstruction", "revival"}}
     assert values["loss"] == pytest.approx(sum(terms.values()), rel=1e-5)
-    certified = CodeSparsity().certify(
-        objective.representation, objective.representation.represent(batch_at(0))
-    )
+    certified = CodeSparsity().certify(objective.representation, objective.representation.represent(batch_at(0)))
     assert certified["l0_max"] <= 4
 
 
@@ -183,9 +181,7 @@ def test_training_stops_when_gradients_stay_non_finite() -> None:
     objective = trainable()
     progress = Progress(lambda s, v: None, lambda: False, lambda *state: None)
     with pytest.raises(WorkbenchError, match="not finite"):
-        train(
-            objective, lambda step: {"x": torch.full((128, 16), torch.nan)}, OptimiserConfig(steps=40), progress
-        )
+        train(objective, lambda step: {"x": torch.full((128, 16), torch.nan)}, OptimiserConfig(steps=40), progress)
 
 
 def trained_dictionary() -> tuple[Dictionary, Tensor]:

@@ -17,9 +17,7 @@ def raw(header: object, body: bytes = b"") -> bytes:
     return len(text).to_bytes(8, "little") + text + body
 
 
-def entry(
-    begin: int = 0, end: int = 4, dtype: str = "F32", shape: tuple[int, ...] = (1,)
-) -> dict[str, object]:
+def entry(begin: int = 0, end: int = 4, dtype: str = "F32", shape: tuple[int, ...] = (1,)) -> dict[str, object]:
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
