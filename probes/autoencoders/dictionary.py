@@ -1,12 +1,13 @@
 """A trained dictionary as a latent space: it acts on raw activations and encodes each row by itself.
 
-A latent is on when its pre-activation exceeds the threshold and is among the `most_active` largest of
-its row. The threshold alone would not do: rows of unusually large norm (at an early layer every third
-" the" has one dimension that carries most of the variance) put thousands of latents above any one
-threshold, which was measured to turn an explained variance of 0.91 into −5.
+A latent is on when its pre-activation exceeds its threshold and, where `most_active` is given, is among
+that many largest of its row. For dictionaries trained by TopK the threshold alone would not do: rows of
+unusually large norm (at an early layer every third " the" has one dimension that carries most of the
+variance) put thousands of latents above any one threshold, which was measured to turn an explained
+variance of 0.91 into −5.
 
-The training scale s is folded so that decoder rows stay unit vectors and codes are lengths in the
-residual stream: b_enc, b_dec and the threshold are divided by s, the weights stay.
+Codes of our own dictionaries are lengths in the residual stream: the training scale s is folded so that
+decoder rows stay unit vectors; b_enc, b_dec and the threshold are divided by s, the weights stay.
 """
 
 from __future__ import annotations
@@ -25,24 +26,43 @@ from probes.latents import Codes, LatentTable, combine_rows
 
 ROW_BLOCK = 4096
 WIDEST = 1.5  # most active latents of a row, in units of k
+WEIGHTS = ("w_enc", "b_enc", "w_dec", "b_dec")
+OPTIONAL = ("gain", "magnitude_bias", "skip")
 
 
 @dataclass(frozen=True)
 class Dictionary:
-    """Weights `n d` (float32 in memory), biases, and a float32 threshold below which a latent is off."""
+    """Encoder rows `n d_in`, decoder rows `n d_out`, biases, and what decides which latents are on.
+
+    threshold: `n`, float32 whatever the weights were; a latent is off unless its pre-activation exceeds it.
+    most_active: how many latents of a row may be on; None leaves it to the thresholds.
+    centre: subtract b_dec from the input first.
+    gain, magnitude_bias: `n` each, for gated encoders, whose values are gain · pre + bias where the gate is on.
+    skip: `d_out d_in`, what a skip transcoder adds straight from its input.
+    row_norm: when not None, rows are standardised over their dimensions first (s.d. plus this epsilon).
+    point: where it reads; writes: where its decoder writes, when that is another place (transcoders).
+    """
 
     w_enc: Tensor
     b_enc: Tensor
     w_dec: Tensor
     b_dec: Tensor
     threshold: Tensor
-    most_active: int
+    most_active: int | None
     table: LatentTable
     point: HookPoint | None = None
+    writes: HookPoint | None = None
+    centre: bool = True
+    gain: Tensor | None = None
+    magnitude_bias: Tensor | None = None
+    skip: Tensor | None = None
+    row_norm: float | None = None
     _bias: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_bias", self.b_enc - self.w_enc @ self.b_dec)
+        bias = self.b_enc - self.w_enc @ self.b_dec if self.centre else self.b_enc
+        object.__setattr__(self, "_bias", bias)
+        object.__setattr__(self, "threshold", self.threshold.float().expand(self.n_latents))
 
     @property
     def n_latents(self) -> int:
@@ -61,34 +81,66 @@ class Dictionary:
         return cls(w_enc, b_enc, w_dec, b_dec, torch.tensor(0.0), most, unknown_table(len(w_enc), prefix), point)
 
     def pre_activations(self, x: Tensor) -> Tensor:
-        """`row d` to `row n_latents`, float32."""
-        return torch.addmm(self._bias, x.float(), self.w_enc.T)
+        """`row d_in` to `row n_latents`, float32: what the thresholds look at."""
+        return torch.addmm(self._bias, self._standardised(x)[0], self.w_enc.T)
 
     def encode(self, x: Tensor, latents: Sequence[int] | None = None) -> Codes:
-        """Codes of rows `... d`, `... most_active`; with `latents`, of those only and in that order."""
+        """Codes of rows `... d_in`, padded to one width; with `latents`, of those only and in that order."""
         flat = x.reshape(-1, x.shape[-1])
         parts = [self._encode_block(flat[at : at + ROW_BLOCK]) for at in range(0, max(len(flat), 1), ROW_BLOCK)]
-        shape = (*x.shape[:-1], self.most_active)
-        value, index = (torch.cat(part).reshape(shape) for part in zip(*parts, strict=True))
-        codes = Codes(index, value, self.n_latents)
+        width = max(index.shape[1] for _, index in parts)
+        value, index = (torch.cat([_widened(part, width) for part in column]) for column in zip(*parts, strict=True))
+        shape = (*x.shape[:-1], width)
+        codes = Codes(index.reshape(shape), value.reshape(shape), self.n_latents)
         return codes if latents is None else codes.only(latents)
 
     def _encode_block(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        value, index = self.pre_activations(x).topk(self.most_active, dim=1)
-        return torch.where(value > self.threshold, value, 0.0), index
+        """Values and indices, `row width`; entries that are off have value 0."""
+        rows, _, spread = self._standardised(x)
+        pre = torch.addmm(self._bias, rows, self.w_enc.T)
+        on = pre > self.threshold
+        width = self.most_active
+        if width is None:
+            width = max(int(on.sum(dim=1).max()), 1) if len(on) else 1
+            pre = pre.masked_fill(~on, -torch.inf)
+        kept, index = pre.topk(width, dim=1)
+        on = on.gather(1, index)
+        if self.gain is not None and self.magnitude_bias is not None:
+            kept = self.gain[index] * (kept - self.b_enc[index]) + self.magnitude_bias[index]
+            on = on & (kept > 0)
+        value = torch.where(on, kept, 0.0)
+        return (value if spread is None else value * spread), index
 
-    def decode(self, codes: Codes) -> Tensor:
-        """`... d` float32, with the bias."""
-        return combine_rows(self.w_dec, codes) + self.b_dec
+    def _standardised(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The rows the encoder sees, and the mean and spread taken out of each (`row 1`; None when nothing is)."""
+        x = x.float()
+        if self.row_norm is None:
+            return x, None, None
+        mean, spread = x.mean(dim=-1, keepdim=True), x.std(dim=-1, keepdim=True) + self.row_norm
+        return (x - mean) / spread, mean, spread
+
+    def reconstruct(self, x: Tensor, codes: Codes | None = None) -> Tensor:
+        """What the decoder makes of rows `... d_in`, with every bias and skip: `... d_out` float32."""
+        codes = self.encode(x) if codes is None else codes
+        return self.change(codes) + self.offset(x)
+
+    def offset(self, x: Tensor) -> Tensor:
+        """The part of the reconstruction that no code carries: `... d_in` to `... d_out`, float32."""
+        rows, mean, spread = self._standardised(x)
+        found = self.b_dec.expand(*x.shape[:-1], -1)
+        if self.skip is not None:
+            found = found + rows @ self.skip.T
+        return found if mean is None or spread is None else found * spread + mean
 
     def change(self, dz: Codes) -> Tensor:
-        """What a change of codes adds to an activation, `... d` float32."""
+        """What a change of codes adds to an activation, `... d_out` float32."""
         return combine_rows(self.w_dec, dz)
 
     def calibrated(self, rows: Tensor, k: float) -> Dictionary:
-        """With the threshold at which these rows `row d` have k active latents on average (a quantile)."""
+        """With one threshold at which these rows `row d_in` have k active latents on average (a quantile)."""
+        most = self.n_latents if self.most_active is None else self.most_active
         blocks = (self.pre_activations(rows[at : at + ROW_BLOCK]) for at in range(0, len(rows), ROW_BLOCK))
-        kept = torch.cat([block.topk(self.most_active, dim=1).values for block in blocks]).flatten()
+        kept = torch.cat([block.topk(most, dim=1).values for block in blocks]).flatten()
         wanted = min(round(k * len(rows)), len(kept) - 1)
         threshold = kept.sort(descending=True).values[wanted].clamp_min(0.0)
         return replace(self, threshold=threshold.float())
@@ -97,30 +149,76 @@ class Dictionary:
         return replace(self, table=table)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What is saved: half-precision weights, float32 threshold."""
-        halves = {"w_enc": self.w_enc, "b_enc": self.b_enc, "w_dec": self.w_dec, "b_dec": self.b_dec}
-        return {name: part.half() for name, part in halves.items()} | {
-            "threshold": self.threshold.float(),
-            "most_active": torch.tensor(self.most_active),
-        }
+        """What is saved: weights in half precision where that loses nothing, thresholds in float32; what a
+        dictionary does without is not there."""
+        kept = {name: _smallest(getattr(self, name)) for name in WEIGHTS}
+        kept |= {name: part.float() for name in OPTIONAL if (part := getattr(self, name)) is not None}
+        same = bool((self.threshold == self.threshold[0]).all())
+        kept["threshold"] = self.threshold[0].clone() if same else self.threshold.contiguous()
+        if self.most_active is not None:
+            kept["most_active"] = torch.tensor(self.most_active)
+        if self.row_norm is not None:
+            kept["row_norm"] = torch.tensor(self.row_norm, dtype=torch.float64)
+        if not self.centre:
+            kept["centre"] = torch.tensor(0)
+        return kept
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], table: LatentTable, point: HookPoint) -> Dictionary:
+    def from_tensors(
+        cls, tensors: dict[str, Tensor], table: LatentTable, point: HookPoint, writes: HookPoint | None = None
+    ) -> Dictionary:
         """Rebuild from `tensors()`. Raises `WorkbenchError` listing what is missing or misshapen."""
-        missing = {"w_enc", "b_enc", "w_dec", "b_dec", "threshold", "most_active"} - set(tensors)
-        shapes = {name: tuple(part.shape) for name, part in tensors.items()}
-        n = len(table)
-        good = not missing and shapes["w_enc"] == shapes["w_dec"] and shapes["b_enc"] == (n,) == shapes["w_enc"][:1]
-        if not good:
+        missing = {*WEIGHTS, "threshold"} - set(tensors)
+        if missing or not _fits(tensors, len(table)):
+            shapes = {name: tuple(part.shape) for name, part in tensors.items()}
             raise WorkbenchError(
                 "bad-dictionary",
                 "A dictionary cannot be opened",
-                f"missing {sorted(missing)}" if missing else f"its shapes do not fit {n} latents: {shapes}",
+                f"missing {sorted(missing)}" if missing else f"its shapes do not fit {len(table)} latents: {shapes}",
                 "Train it again, or fetch an undamaged copy.",
             )
-        names = ("w_enc", "b_enc", "w_dec", "b_dec", "threshold")
-        w_enc, b_enc, w_dec, b_dec, threshold = (tensors[name].float() for name in names)
-        return cls(w_enc, b_enc, w_dec, b_dec, threshold, min(int(tensors["most_active"]), n), table, point)
+        w_enc, b_enc, w_dec, b_dec, threshold = (tensors[name].float() for name in (*WEIGHTS, "threshold"))
+        most = min(int(tensors["most_active"]), len(table)) if "most_active" in tensors else None
+        return cls(
+            w_enc,
+            b_enc,
+            w_dec,
+            b_dec,
+            threshold,
+            most,
+            table,
+            point,
+            writes,
+            centre=bool(tensors.get("centre", True)),
+            row_norm=float(tensors["row_norm"]) if "row_norm" in tensors else None,
+            **{name: tensors[name].float() for name in OPTIONAL if name in tensors},
+        )
+
+
+def _fits(tensors: dict[str, Tensor], n: int) -> bool:
+    """Do all shapes belong to one dictionary of n latents?"""
+    w_enc, w_dec = tensors["w_enc"], tensors["w_dec"]
+    if w_enc.ndim != 2 or w_dec.ndim != 2 or len(w_enc) != n or len(w_dec) != n:
+        return False
+    wide_in, wide_out = w_enc.shape[1], w_dec.shape[1]
+    wanted: dict[str, tuple[int, ...]] = {"b_enc": (n,), "b_dec": (wide_out,), "skip": (wide_out, wide_in)}
+    wanted |= {"gain": (n,), "magnitude_bias": (n,)}
+    if any(tuple(tensors[name].shape) != shape for name, shape in wanted.items() if name in tensors):
+        return False
+    centred = bool(tensors.get("centre", True))
+    gated = ("gain" in tensors) == ("magnitude_bias" in tensors)
+    return tuple(tensors["threshold"].shape) in ((), (n,)) and gated and (wide_in == wide_out or not centred)
+
+
+def _smallest(part: Tensor) -> Tensor:
+    """Half precision when every number survives it."""
+    half = part.half()
+    return half if torch.equal(half.float(), part) else part.float()
+
+
+def _widened(part: Tensor, width: int) -> Tensor:
+    """Padded with zeros on the right, `row width`."""
+    return torch.nn.functional.pad(part, (0, width - part.shape[1]))
 
 
 def unknown_table(n: int, prefix: str) -> LatentTable:

@@ -46,7 +46,7 @@ def loss_recovered(
 
     variants = {
         "clean": None,
-        "dictionary": replaced(lambda x: level.space.decode(level.space.encode(x))),
+        "dictionary": replaced(lambda x: level.space.reconstruct(x)),
         "mean": replaced(lambda x: mean.expand_as(x)),
         "zero": replaced(torch.zeros_like),
     }

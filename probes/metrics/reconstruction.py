@@ -77,5 +77,5 @@ def held_out_figures(
         x, usable = shard_rows(store, shard, level.record.point.point, level.rows)
         rows = x[usable].float()
         codes = level.space.encode(rows)
-        moments.add(rows, level.space.decode(codes), codes.index, codes.value)
+        moments.add(rows, level.space.reconstruct(rows, codes), codes.index, codes.value)
     return moments.figures()
