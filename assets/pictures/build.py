@@ -39,16 +39,17 @@ def main() -> None:
 
 
 def best_connected(ref: str) -> str:
-    """The concept of a middle level with the most composed edges: on its weaker side, then in all."""
+    """The concept of a middle level with the most composed edges on its weaker side, named by a word, then in all."""
     from concept_graphs.graph import ConceptGraph
 
     graph = ConceptGraph.open(ref)
     middle = graph.meta.levels[len(graph.meta.levels) // 2].name
 
-    def merit(concept: str) -> tuple[int, int, float]:
+    def merit(concept: str) -> tuple[int, bool, int, float]:
         sides = graph.parents(concept), graph.children(concept)
         composed = [sum(edge.verdict == "composed" for edge in side) for side in sides]
-        return min(composed), sum(composed), graph.node(concept).detection or 0.0
+        node = graph.node(concept)
+        return min(composed), node.label.strip()[:1].isalpha(), sum(composed), node.detection or 0.0
 
     return max((key for key in graph.nodes["id"] if key.startswith(f"{middle}/")), key=merit)
 

@@ -17,7 +17,7 @@ function remember(data) {
     (trace.ids || []).forEach((id, at) => {
       state.places.set(id, [trace.x[at], trace.y[at]]);
       // The first line of the hover is the label, escaped for plotly by the server.
-      if (!trace.text[at]) state.names.set(id, String(trace.hovertext[at]).split("<br>")[0]);
+      state.names.set(id, String(trace.hovertext[at]).split("<br>")[0]);
     });
   }
 }
@@ -53,9 +53,26 @@ function overlay() {
     ring(near, "circle", 13, F.cssColour("--fc-accent", "#06c"), 1.2);
     ring([selected], "circle", 22, F.cssColour("--fc-accent", "#06c"), 2.6);
     Object.assign(traces[traces.length - 1], { mode: "markers+text", text: [state.names.get(selected) || ""],
-      textposition: "top center", textfont: { size: 12, color: F.cssColour("--fc-ink", "#222") } });
+      textposition: "top center", textfont: { size: 12, color: F.cssColour("--fc-ink", "#222"), shadow: haloOf(state.figure.data) } });
   }
   return { traces, selected };
+}
+
+// The base labels' own halo, so that a name reads over points and lines as they do.
+function haloOf(data) {
+  const nodes = data.find((trace) => Array.isArray(trace.ids) && trace.textfont);
+  return nodes ? nodes.textfont.shadow : undefined;
+}
+
+// The texts of a node trace without those the selected concept's name would be written over.
+function clearOf(trace, selected) {
+  const place = state.places.get(selected), name = state.names.get(selected);
+  if (!place || !name) return trace.text;
+  const pixels = plot.clientWidth || 1000, size = (text) => 7 * text.replace(/<[^>]*>|\s+$/g, "").length;
+  return trace.text.map((text, at) => {
+    const aside = Math.abs(trace.x[at] - place[0]) * pixels, level = Math.round(trace.y[at]) === Math.round(place[1]);
+    return text && level && aside < (size(text) + size(name)) / 2 + 8 ? "" : text;
+  });
 }
 
 function render() {
@@ -65,7 +82,8 @@ function render() {
   const base = state.figure.data.map((trace) => {
     const isNode = Array.isArray(trace.ids);
     const dim = selected ? (isNode ? 0.55 : 0.28) : 1;
-    return { ...trace, opacity: (trace.opacity ?? 1) * dim };
+    const text = isNode && selected ? clearOf(trace, selected) : trace.text;
+    return { ...trace, text, opacity: (trace.opacity ?? 1) * dim };
   });
   const { title, ...rest } = state.figure.layout;
   const layout = { ...rest, margin: { l: 6, r: 6, t: 6, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
