@@ -61,7 +61,7 @@ def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
         os.kill(worker, signal.SIGCONT)
         page.wait_for_function(f"{POINTS} > {shown}")
         page.wait_for_function(
-            "document.querySelector('#train-status textarea').value.includes('Written to')", timeout=120_000
+            "document.querySelector('#train-status textarea').value.includes('Written to')", timeout=400_000
         )
         assert page.locator("#train-stop").is_disabled() and page.locator("#train-resume").is_disabled()
         assert run.status().state == "done" and (tmp_path / "probes" / "my-probe").is_dir()
