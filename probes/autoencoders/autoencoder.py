@@ -67,9 +67,14 @@ class TrainableAutoencoder(nn.Module):
             self.w_dec.grad -= along * self.w_dec
 
     @torch.no_grad()
+    def project(self) -> None:
+        """Unit decoder rows again."""
+        self.w_dec.div_(self.w_dec.norm(dim=1, keepdim=True) + torch.finfo(torch.float32).eps)
+
+    @torch.no_grad()
     def after_step(self) -> None:
         """Unit decoder rows again; count who fired."""
-        self.w_dec.div_(self.w_dec.norm(dim=1, keepdim=True) + torch.finfo(torch.float32).eps)
+        self.project()
         assert self._last is not None
         self.since_fired += self._last.x.shape[0]
         self.since_fired[self._last.index[self._last.value > 0]] = 0
