@@ -31,7 +31,8 @@ class _TopK(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int) -> tuple[Tensor, Tensor]:
         centred = x - b_dec
-        pre = torch.addmm(b_enc, centred, w_enc.T)
+        # Under autocast the product is narrow; what is kept of it is as wide as the rows.
+        pre = torch.addmm(b_enc, centred, w_enc.T).to(centred.dtype)
         value, index = pre.topk(k, dim=1, sorted=False)
         value = value.relu()
         ctx.save_for_backward(centred, w_enc, value, index)
