@@ -38,6 +38,11 @@ class Checkpoint:
     state: dict[str, Any]
     metrics_bytes: int
 
+    @property
+    def groups(self) -> list[str]:
+        """Names under which tensors were saved."""
+        return sorted(path.stem for path in self.path.glob("*.safetensors"))
+
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors saved under one file name, on the CPU."""
         return load_tensors(self.path / f"{name}.safetensors")

@@ -190,7 +190,7 @@ def _train_level(store: ActivationStore, config: Config, name: str, offset: int,
     resume = None
     checkpoint = run.latest_checkpoint()
     if checkpoint is not None and checkpoint.state.get("stage") == name:
-        tensors = {part: checkpoint.tensors(part) for part in ("model", "optimiser")}
+        tensors = {part: checkpoint.tensors(part) for part in checkpoint.groups}
         resume = (int(checkpoint.state["stage_step"]), tensors, checkpoint.state)
     run.update(message=f"training level {name}: {stage.rows:,} rows")
     progress = _StageProgress(run, name, offset).progress()

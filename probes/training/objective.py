@@ -109,6 +109,11 @@ class Objective:
         if hasattr(self.representation, "after_step"):
             self.representation.after_step()
 
+    def project(self) -> None:
+        """Put parameters that were written from outside back where they must lie (unit rows, for instance)."""
+        if hasattr(self.representation, "project"):
+            self.representation.project()
+
     def gauges(self) -> dict[str, float]:
         """Numbers to watch that are not trained (L0, dead share, explained variance of the last batch)."""
         if hasattr(self.representation, "gauges"):

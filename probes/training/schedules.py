@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import math
+
 from probes.training.objective import Schedule
+
+COSINE_END = 0.1
 
 
 def constant(weight: float) -> Schedule:
     return lambda step: weight
+
+
+def ramp(weight: float, start: int, length: int) -> Schedule:
+    """0 until `start`, then linear to `weight` over `length` steps."""
+    return lambda step: weight * max(0.0, min(1.0, (step - start) / max(1, length)))
+
+
+def warmed_up(weight: float, steps: int, share: float) -> Schedule:
+    """Linear from 0 to `weight` over the first `share` of steps: the warm-up of a sparsity weight.
+
+    Without a warm-up (`share` 0) the weight is there from the first step on.
+    """
+    length = round(steps * share)
+    return ramp(weight, 0, length) if length else constant(weight)
 
 
 def warm_up_hold_decay(steps: int, warm_up: float, decay: float) -> Schedule:
@@ -19,6 +37,21 @@ def warm_up_hold_decay(steps: int, warm_up: float, decay: float) -> Schedule:
     return factor
 
 
-def ramp(weight: float, start: int, length: int) -> Schedule:
-    """0 until `start`, then linear to `weight` over `length` steps."""
-    return lambda step: weight * max(0.0, min(1.0, (step - start) / max(1, length)))
+def warm_up_hold_cosine(steps: int, warm_up: float, decay: float) -> Schedule:
+    """The same rise, then half a cosine over the last `decay` share, down to a tenth at the last step.
+
+    With `decay` 1 the whole of what follows the warm-up lies on the cosine of the whole training.
+    """
+    rising, falling = max(1, round(steps * warm_up)), max(1, round(steps * decay))
+
+    def factor(step: int) -> float:
+        gone = max(0.0, min(1.0, (step + 1 - (steps - falling)) / falling))
+        return min((step + 1) / rising, COSINE_END + (1 - COSINE_END) * (1 + math.cos(math.pi * gone)) / 2)
+
+    return factor
+
+
+def warm_up_hold(steps: int, warm_up: float, decay: float) -> Schedule:
+    """The same rise, then 1 to the end; there is no decay."""
+    rising = max(1, round(steps * warm_up))
+    return lambda step: min(1.0, (step + 1) / rising)

@@ -38,8 +38,8 @@ KILLS = [
 ]
 
 
-def level(**rest: Any) -> dict[str, Any]:
-    steps = {"steps": 26, "batch": 96, "log_every": 3, "checkpoint_every": 7, "warm_up": 0.5}
+def level(*, optimiser: dict[str, Any] | None = None, **rest: Any) -> dict[str, Any]:
+    steps = {"steps": 26, "batch": 96, "log_every": 3, "checkpoint_every": 7, "warm_up": 0.5, **(optimiser or {})}
     return {"n_latents": 48, "k": 3, "dead_after": 300, "optimiser": steps, **rest}
 
 
@@ -49,7 +49,7 @@ def new_run(name: str) -> Run:
         "name": name,
         "store": "toy",
         "low": level(depth=0.2),
-        "middle": level(depth=0.5),
+        "middle": level(depth=0.5, optimiser={"average": 0.9, "precision": "bfloat16", "schedule": "cosine"}),
         "high": level(depth=0.8, span=4),
         "maps": {"rows": 4000, "minimum_rows": 5, "candidates": 8, "optimiser": gates},
     }
