@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from probes.activations.mixing import RollingOrder
 from probes.activations.store import ActivationStore
 from probes.addresses import HookPoint
 from probes.configs import Frozen
@@ -98,8 +99,9 @@ def shard_rows(store: ActivationStore, shard: int, point: HookPoint, kind: RowKi
 class MixedRows:
     """Batches of shuffled rows, as a function of the step alone.
 
-    Shards are visited in an order drawn per epoch, in groups that fit `buffer_bytes`; rows are shuffled
-    within a group. A store that fits is one group: a full shuffle. Groups are cached one at a time.
+    A store that fits `buffer_bytes` is shuffled whole, anew each epoch. A larger one streams: shards in an
+    order drawn per epoch, through a rolling buffer that mixes neighbours apart (see `mixing`). A last
+    batch that is not full is left out.
     """
 
     def __init__(
@@ -116,8 +118,6 @@ class MixedRows:
         self.shards = store.fitting_shards()
         self.counts = {shard: self._count(shard) for shard in self.shards}
         self.n_rows = sum(self.counts.values())
-        width = store.info(point).d_model * (2 if kind.span == 1 else 4)
-        self.group_rows = max(buffer_bytes // width, max(self.counts.values(), default=0))
         if self.n_rows < batch:
             raise WorkbenchError(
                 "too-few-rows",
@@ -125,54 +125,106 @@ class MixedRows:
                 f"a batch takes {batch}",
                 "Capture more text, or lower the batch.",
             )
-        self._cached: tuple[tuple[int, ...], Tensor] | None = None
-        self._plans: dict[int, list[tuple[tuple[int, ...], int]]] = {}
+        width = store.info(point).d_model * (2 if kind.span == 1 else 4)
+        self._held: _Whole | _Rolling
+        if self.n_rows * width <= buffer_bytes:
+            self._held = _Whole(self)
+        else:
+            self._held = _Rolling(self, max(1, buffer_bytes // width // 2))
 
     def _count(self, shard: int) -> int:
         usable = self.store.usable(shard, self.point)
         return int((usable if self.kind.span == 1 else _windows_usable(usable, self.kind.span)).sum())
 
+    def rows_of(self, shard: int) -> Tensor:
+        """The usable rows of one shard, `row d`, in the order of the store."""
+        x, usable = shard_rows(self.store, shard, self.point, self.kind)
+        return x[usable]
+
     def batch_at(self, step: int) -> dict[str, Tensor]:
-        """`{"x": batch d}` for a step: epoch, group and place follow from the step."""
-        epoch, left = 0, step
-        while left >= (batches := sum(count for _, count in self._plan(epoch))):
-            left -= batches
-            epoch += 1
-        for group, count in self._plan(epoch):
-            if left < count:
-                rows = self._rows(group)
-                order = permutation(len(rows), self.seed, f"rows{group[0]}", epoch)
-                return {"x": rows[order[left * self.batch : (left + 1) * self.batch]]}
-            left -= count
-        raise AssertionError("a plan covers its own batches")
+        """`{"x": batch d}` for a step: epoch and place follow from the step."""
+        epoch, place = divmod(step, self.n_rows // self.batch)
+        return {"x": self._held.rows(epoch, place * self.batch, (place + 1) * self.batch)}
 
-    def _plan(self, epoch: int) -> list[tuple[tuple[int, ...], int]]:
-        """The groups of an epoch with their numbers of whole batches."""
-        if epoch not in self._plans:
-            single = self.n_rows <= self.group_rows
-            order = range(len(self.shards)) if single else permutation(len(self.shards), self.seed, "shards", epoch)
-            groups: list[list[int]] = [[]]
-            held = 0
-            for at in order:
-                shard = self.shards[int(at)]
-                if held + self.counts[shard] > self.group_rows and groups[-1]:
-                    groups.append([])
-                    held = 0
-                groups[-1].append(shard)
-                held += self.counts[shard]
-            plan = [(tuple(g), sum(self.counts[s] for s in g) // self.batch) for g in groups]
-            self._plans[epoch] = [(group, count) for group, count in plan if count]
-        return self._plans[epoch]
 
-    def _rows(self, group: tuple[int, ...]) -> Tensor:
-        if self._cached is None or self._cached[0] != group:
-            self._cached = None
-            parts = []
-            for shard in group:
-                x, usable = shard_rows(self.store, shard, self.point, self.kind)
-                parts.append(x[usable])
-            self._cached = (group, torch.cat(parts))
-        return self._cached[1]
+class _Whole:
+    """All rows in memory, in an order of their own per epoch."""
+
+    def __init__(self, source: MixedRows) -> None:
+        self.source = source
+        self._rows: Tensor | None = None
+        self._order: tuple[int, Tensor] = (-1, torch.zeros(0))
+
+    def rows(self, epoch: int, start: int, end: int) -> Tensor:
+        if self._rows is None:
+            self._rows = torch.cat([self.source.rows_of(shard) for shard in self.source.shards])
+        if self._order[0] != epoch:
+            stream = f"rows{self.source.shards[0]}"
+            self._order = (epoch, permutation(len(self._rows), self.source.seed, stream, epoch))
+        return self._rows[self._order[1][start:end]]
+
+
+class _Rolling:
+    """A buffer of at most two windows of rows: a block of arrivals, and what the block before left in it."""
+
+    def __init__(self, source: MixedRows, window: int) -> None:
+        self.source, self.window = source, window
+        self._buffer: Tensor | None = None
+        self._at: tuple[int, int] | None = None  # epoch and block the buffer is filled for
+        self._leaving = torch.zeros(0, dtype=torch.long)
+        self._order: RollingOrder | None = None
+        self._shards: list[int] = []
+
+    def rows(self, epoch: int, start: int, end: int) -> Tensor:
+        if self._order is None or self._order.epoch != epoch:
+            self._order = RollingOrder(self.source.n_rows, self.window, self.source.seed, epoch)
+            drawn = permutation(len(self.source.shards), self.source.seed, "shards", epoch)
+            self._shards = [self.source.shards[int(number)] for number in drawn]
+        parts = []
+        while start < end:
+            block = int(torch.searchsorted(self._order.ends, start, right=True))
+            self._fill(self._order, block)
+            assert self._buffer is not None
+            first = int(self._order.ends[block - 1]) if block else 0
+            until = min(end, int(self._order.ends[block]))
+            parts.append(self._buffer[self._leaving[start - first : until - first]])
+            start = until
+        return torch.cat(parts)
+
+    def _fill(self, order: RollingOrder, block: int) -> None:
+        """Make the buffer hold what can leave in a block's time: late rows of the block before, then its own."""
+        if self._at == (order.epoch, block):
+            return
+        filled = 0
+        if block:
+            began = len(order.late(block - 2)) if block > 1 else 0
+            if self._at != (order.epoch, block - 1):  # not streamed here: read what was there once more
+                began = 0
+                self._read(order.block(block - 1), 0)
+            assert self._buffer is not None
+            kept = self._buffer[began + order.late(block - 1)]
+            filled = len(kept)
+            self._buffer[:filled] = kept
+        if block < order.blocks:
+            self._read(order.block(block), filled)
+        self._leaving = order.leaving(block)
+        self._at = (order.epoch, block)
+
+    def _read(self, arrivals: range, at: int) -> None:
+        """Read a range of arrivals into the buffer, from a place in it on."""
+        self._at = None
+        began = 0
+        for shard in self._shards:
+            ended = began + self.source.counts[shard]
+            first, last = max(began, arrivals.start), min(ended, arrivals.stop)
+            if first < last:
+                rows = self.source.rows_of(shard)[first - began : last - began]
+                if self._buffer is None:
+                    # Empty pages cost nothing until they are written: two windows are the bound.
+                    self._buffer = rows.new_empty(2 * self.window, rows.shape[1])
+                self._buffer[at : at + len(rows)] = rows
+                at += len(rows)
+            began = ended
 
 
 def _windows_usable(usable: Tensor, span: int) -> Tensor:
