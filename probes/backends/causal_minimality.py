@@ -15,24 +15,19 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor
 
-from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
 from probes.artefacts import artefact_path, parent_of, resolve
-from probes.autoencoders.dictionary import Dictionary
 from probes.backends.backend import Backend, Card, Stage
 from probes.configs import Frozen
 from probes.files import commit_directory
 from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import FittedMap, MapConfig, fit_map
-from probes.hierarchy.probe import Level, LevelRecord, Probe, ProbeRecord, save_probe
-from probes.hierarchy.statistics import latent_statistics
-from probes.hierarchy.train_level import LevelConfig, level_objective, new_autoencoder, rows_for
-from probes.metrics.reconstruction import held_out_figures
+from probes.hierarchy.measure_level import measured_level
+from probes.hierarchy.probe import Level, Probe, ProbeRecord, save_probe
+from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
 from probes.runs import Run
 from probes.tensors import load_tensors, save_tensors
 from probes.training.loop import OptimiserConfig, Progress, train
-
-CALIBRATION_ROWS = 32_768
 
 
 class Config(Frozen):
@@ -137,7 +132,7 @@ def work(config: Config, run: Run) -> Path | None:
             if found is None:
                 return None
         run.update(message=f"measuring level {name}")
-        trained.append(_measured(store, name, level, found))
+        trained.append(measured_level(store, name, level, found))
         offset += level.optimiser.steps
     record = ProbeRecord(
         subject=store.index.subject,
@@ -201,22 +196,6 @@ def _train_level(store: ActivationStore, config: Config, name: str, offset: int,
     with commit_directory(run.path / "levels" / name) as folder:
         save_tensors(folder / "weights.safetensors", state)
     return state
-
-
-def _measured(store: ActivationStore, name: str, config: LevelConfig, state: dict[str, Tensor]) -> Level:
-    """Fold, round, calibrate on rows kept from training, measure statistics and held-out figures."""
-    point = store.point_at(config.depth)
-    module = new_autoencoder(config, state["w_dec"].shape[1])
-    module.load_state_dict(state)
-    kind = RowKind(span=config.span)
-    sample = calibration_rows(store, point, kind, CALIBRATION_ROWS)
-    space = Dictionary.from_training(module, point, name).calibrated(sample, config.k)
-    record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=space.n_latents, k=config.k)
-    level = Level(record, space, {})
-    statistics = latent_statistics(store, "train", level)
-    table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
-    level = replace(level, space=space.with_table(table), statistics=statistics)
-    return replace(level, record=record.model_copy(update={"figures": held_out_figures(store, level)}))
 
 
 def _fit(store: ActivationStore, low: Level, high: Level, config: Config, run: Run) -> FittedMap:

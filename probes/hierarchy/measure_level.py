@@ -1,0 +1,33 @@
+"""A trained level, made ready: folded, calibrated, and measured on rows it was not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from probes.activations.rows import RowKind, calibration_rows
+from probes.activations.store import ActivationStore
+from probes.autoencoders.dictionary import Dictionary
+from probes.hierarchy.probe import Level, LevelRecord
+from probes.hierarchy.statistics import latent_statistics
+from probes.hierarchy.train_level import LevelConfig, new_autoencoder
+from probes.metrics.reconstruction import held_out_figures
+
+CALIBRATION_ROWS = 32_768
+
+
+def measured_level(store: ActivationStore, name: str, config: LevelConfig, state: dict[str, Tensor]) -> Level:
+    """Fold, round, calibrate on rows kept from training, measure statistics and held-out figures."""
+    point = store.point_at(config.depth)
+    module = new_autoencoder(config, state["w_dec"].shape[1])
+    module.load_state_dict(state)
+    kind = RowKind(span=config.span)
+    sample = calibration_rows(store, point, kind, CALIBRATION_ROWS)
+    space = Dictionary.from_training(module, point, name).calibrated(sample, config.k)
+    record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=space.n_latents, k=config.k)
+    level = Level(record, space, {})
+    statistics = latent_statistics(store, "train", level)
+    table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
+    level = replace(level, space=space.with_table(table), statistics=statistics)
+    return replace(level, record=record.model_copy(update={"figures": held_out_figures(store, level)}))
