@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from app import jobs, looking, trying
-from app.config_flags import add_flags, collect, merged
+from app.config_flags import add_flags, collect
 from app.progress import printed, progress_line, summary
 from app.settings import Settings
 from app.worker import execute, stop_on_signals
+from probes.configs import merged
 from probes.errors import WorkbenchError
 from probes.files import read_json
 from probes.runs import Run

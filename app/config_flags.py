@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import types
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -42,15 +41,17 @@ def choices_of(field: FieldInfo) -> tuple[Any, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
-def add_flags(parser: argparse.ArgumentParser | Any, config: type[BaseModel], prefix: str = "") -> None:
+def add_flags(parser: argparse.ArgumentParser, config: type[BaseModel], prefix: str = "", group: Any = None) -> None:
     """One flag per field, `--low.n_latents` for the fields of a nested model; nothing is required here."""
+    group = parser if group is None else group
     for name, field in config.model_fields.items():
         if is_fixed(field.annotation):
             continue
         inner = nested_model(field.annotation)
         if inner is not None:
-            group = parser.add_argument_group(f"{prefix}{name}", (field.description or "").replace("%", "%%"))
-            add_flags(group, inner, f"{prefix}{name}.")
+            # A group of the parser, never of a group: argparse gives up on nesting them.
+            below = parser.add_argument_group(f"{prefix}{name}", (field.description or "").replace("%", "%%"))
+            add_flags(parser, inner, f"{prefix}{name}.", below)
             continue
         spelled = dict.fromkeys((f"--{prefix}{name}", f"--{prefix}{name}".replace("_", "-")))
         common: dict[str, Any] = {
@@ -59,9 +60,9 @@ def add_flags(parser: argparse.ArgumentParser | Any, config: type[BaseModel], pr
             "help": _help(field),
         }
         if field.annotation is bool:
-            parser.add_argument(*spelled, action=argparse.BooleanOptionalAction, **common)
+            group.add_argument(*spelled, action=argparse.BooleanOptionalAction, **common)
         else:
-            parser.add_argument(*spelled, metavar=_metavar(field), **common)
+            group.add_argument(*spelled, metavar=_metavar(field), **common)
 
 
 def _help(field: FieldInfo) -> str:
@@ -157,12 +158,3 @@ def nested_defaults(config: type[BaseModel]) -> dict[str, Any]:
         if nested_model(field.annotation) is not None and isinstance(usual, BaseModel):
             found[name] = usual.model_dump()
     return found
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid over `base`, nested mappings merged."""
-    both = dict(base)
-    for name, value in over.items():
-        under = both.get(name)
-        both[name] = merged(under, value) if isinstance(value, Mapping) and isinstance(under, Mapping) else value
-    return both

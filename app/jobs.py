@@ -20,10 +20,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.config_flags import flags_of, merged, nested_defaults
+from app.config_flags import flags_of, nested_defaults
 from app.settings import Settings
 from probes.artefacts import home
-from probes.configs import validated
+from probes.configs import merged, validated
 from probes.errors import WorkbenchError
 from probes.files import confined, write_json
 from probes.processes import start_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -35,3 +36,12 @@ def validated(model: type[T], data: Any, *, what: str) -> T:
             f"field {field}: {first['msg']}{more}",
             f"Correct {field} and try again.",
         ) from None
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`, nested mappings merged."""
+    both = dict(base)
+    for name, value in over.items():
+        under = both.get(name)
+        both[name] = merged(under, value) if isinstance(value, Mapping) and isinstance(under, Mapping) else value
+    return both

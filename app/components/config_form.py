@@ -10,9 +10,9 @@ import gradio as gr
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.config_flags import as_text, choices_of, from_text, is_fixed, merged, nested_defaults, nested_model
+from app.config_flags import as_text, choices_of, from_text, is_fixed, nested_defaults, nested_model
 from probes.artefacts import available
-from probes.configs import validated
+from probes.configs import merged, validated
 
 # Fields of these names hold a reference to an artefact of the same kind.
 REFERENCES = ("store", "probe", "graph")

@@ -16,9 +16,9 @@ from pydantic import Field
 
 from app import jobs
 from app.commands import main
-from app.config_flags import add_flags, collect, flags_of, from_text, merged, nested_defaults
+from app.config_flags import add_flags, collect, flags_of, from_text, nested_defaults
 from app.settings import Settings
-from probes.configs import Frozen
+from probes.configs import Frozen, merged
 from probes.errors import WorkbenchError
 from probes.runs import Run, all_runs
 from tests.fixtures import fake_job
