@@ -93,6 +93,11 @@ JOBS: dict[str, JobKind] = {
         "Learn a probe: a dictionary per level and the selection maps between them.",
         chosen_by="backend",
     ),
+    "sweep": JobKind(
+        "probes.hierarchy.sweep:SweepConfig",
+        "probes.hierarchy.sweep:work",
+        "Train dictionaries of several configs on one stream of activations and compare them.",
+    ),
     "graph": JobKind(
         "concept_graphs.extract:GraphConfig",
         "concept_graphs.extract:work",

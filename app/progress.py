@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from pydantic import Field, JsonValue
@@ -123,11 +123,23 @@ def printed(result: Summary) -> str:
     if result.artefact:
         lines.append(f"  written to {result.artefact}")
     width = max(map(len, result.figures), default=0)
-    lines += [f"  {name:<{width}}  {_number(value)}" for name, value in result.figures.items()]
-    return "\n".join(lines)
+    tables = {name: row for name, row in result.figures.items() if isinstance(row, dict)}
+    lines += [f"  {name:<{width}}  {_number(v)}" for name, v in result.figures.items() if name not in tables]
+    return "\n".join([*lines, *_table(tables)])
+
+
+def _table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Figures that are rows of a table, aligned under their names; what a row has not is a dash."""
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    cells = [["", *names], *([label, *(_number(row.get(name)) for name in names)] for label, row in rows.items())]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    said = (f"{line[0]:<{widths[0]}}  " + "  ".join(map(str.rjust, line[1:], widths[1:])) for line in cells)
+    return [f"  {line.rstrip()}" for line in said] if rows else []
 
 
 def _number(value: Any) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, float):
         return f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -18,6 +18,7 @@ from probes.backends.registry import BACKENDS
 from probes.errors import WorkbenchError
 
 KINDS = {"Train a probe": "train", "Capture activations": "capture"}
+SHOWN = {*KINDS.values(), "sweep"}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Gradio sends the change event of a State only after events that went through its queue.
 TELLING: dict[str, Any] = QUIET | {"queue": True, "concurrency_limit": None}
@@ -76,7 +77,7 @@ def _open_when_seen(tab: Any, opened: gr.State) -> None:
 
 def _choices() -> list[str]:
     """The runs this page can show, newest first."""
-    return [row[0] for row in table()[0] if row[1] in KINDS.values()]
+    return [row[0] for row in table()[0] if row[1] in SHOWN]
 
 
 def _linked_run(request: gr.Request) -> tuple[Any, bool]:
