@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from probes.training.ranks import divided_like
+
 
 class Average:
     """An exponential moving average of the trained parameters, in their own number type.
@@ -35,7 +37,8 @@ class Average:
             if name in self.values:
                 parameter.copy_(self.values[name])
 
+    @torch.no_grad()
     def load(self, values: Mapping[str, Tensor]) -> None:
         """Go on from saved averages."""
         for name, value in self.values.items():
-            value.copy_(values[name])
+            value.copy_(divided_like(values[name], value))

@@ -10,7 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from probes.configs import Frozen
+from probes.errors import WorkbenchError
 from probes.training.objective import Batch, Objective
+from probes.training.ranks import ALONE, Ranks
 from probes.training.registry import RATES
 from probes.training.trainee import Trainee
 
@@ -36,6 +38,12 @@ class OptimiserConfig(Frozen):
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Number type of matrix products; weights and moments stay float32."
     )
+    shards: int = Field(
+        default=1,
+        description="Of several processes, so many divide the parameters; the others divide the rows of a batch.",
+        ge=1,
+        le=4096,
+    )
     log_every: int = Field(default=20, description="Steps between logged values.", ge=1)
     checkpoint_every: int = Field(default=500, description="Steps between checkpoints.", ge=1)
 
@@ -55,6 +63,7 @@ def train(
     config: OptimiserConfig,
     progress: Progress,
     resume: tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Outcome:
     """Train to `config.steps`, or stop cleanly with a checkpoint when asked to.
 
@@ -62,14 +71,24 @@ def train(
     one bit for bit; the state is the parameters and buffers, the optimiser's moments, the running average
     where there is one, and the step. Once done, the module holds what is to be kept (the average, where
     there is one). Raises `WorkbenchError` after ten steps in a row whose gradient is not finite.
+
+    Of several processes (`ranks`) each calls this alike, with the same global batches; progress is reported
+    by all and written by the first. They end as one process would, within rounding.
     """
-    trainee = Trainee(objective, config)
+    trainee = Trainee(objective, config, ranks)
     start = 0
     if resume is not None:
         start, tensors, state = resume
         trainee.load(tensors, state)
+    if ranks.agreed(start) != start:
+        raise WorkbenchError(
+            "ranks-apart",
+            "The processes cannot go on together",
+            f"one starts at step {start}, the first at another",
+            "Let all of them see the same data folder.",
+        )
     for step in range(start, config.steps):
-        if progress.stop_requested():
+        if ranks.agreed(progress.stop_requested()):
             progress.save(step, *trainee.state())
             return "stopped"
         trainee.step(batch_at(step), step)

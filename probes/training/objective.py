@@ -6,14 +6,16 @@ Every term is a named scalar; every logged term is trained with its logged weigh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 from torch import Tensor, nn
 
 from probes.configs import NoOptions
+from probes.errors import WorkbenchError
 from probes.registry import Registry
+from probes.training.ranks import ALONE, Ranks
 
 Terms = dict[str, Tensor]
 Batch = Mapping[str, Tensor]
@@ -98,6 +100,29 @@ class Objective:
     def module(self) -> nn.Module:
         module: nn.Module = self.representation
         return module
+
+    def divided(self, ranks: Ranks) -> Objective:
+        """The objective as one of several processes trains it.
+
+        The representation says what that is: `divided(ranks)` returns it, or one that has this process's
+        share of its parameters; the states of both are whole and fit each other. Raises `WorkbenchError`
+        for a representation that only one process can train.
+        """
+        if ranks.size == 1:
+            return self
+        if not hasattr(self.representation, "divided"):
+            raise WorkbenchError(
+                "cannot-divide",
+                "Several processes cannot train this",
+                f"{type(self.representation).__name__} does not say how it is divided",
+                "Train it with one process.",
+            )
+        return replace(self, representation=self.representation.divided(ranks))
+
+    def together_again(self, part: Objective) -> None:
+        """Take over what the processes have trained, as one process will go on with it."""
+        state = part.representation.state_dict()
+        self.representation.divided(ALONE).load_state_dict(state)
 
     def before_step(self) -> None:
         """After the backward pass, before the optimiser: gradient projections."""

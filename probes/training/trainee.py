@@ -11,6 +11,7 @@ from torch import Tensor
 from probes.errors import WorkbenchError
 from probes.training.averages import Average
 from probes.training.objective import Batch, Objective, Terms
+from probes.training.ranks import ALONE, Ranks, divided_like, full
 from probes.training.registry import RATES
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ NON_FINITE_LIMIT = 10
 
 
 class Trainee:
-    """An objective with its optimiser, its running average and how many steps in a row were skipped."""
+    """An objective with its optimiser, its running average and how many steps in a row were skipped.
 
-    def __init__(self, objective: Objective, config: OptimiserConfig) -> None:
-        self.objective, self.config = objective, config
-        self.module = objective.module()
+    Of several processes each has one; all of them call every method, at the same point.
+    """
+
+    def __init__(self, objective: Objective, config: OptimiserConfig, ranks: Ranks = ALONE) -> None:
+        self._whole, self.config, self._ranks = objective, config, ranks
+        self.objective = objective.divided(ranks)
+        self.module = self.objective.module()
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         self._optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
         self._rate = RATES.load(config.schedule)(config.steps, config.warm_up, config.decay)
@@ -48,8 +53,9 @@ class Trainee:
         self._optimiser.zero_grad(set_to_none=True)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
+        self._ranks.rows.average_gradients(self.module.parameters())
         self.objective.before_step()
-        norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm)
+        norm = full(torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm))
         self._seen = (loss, terms)
         if not (bool(torch.isfinite(norm)) and bool(torch.isfinite(loss))):
             return self._skip(step)
@@ -86,23 +92,28 @@ class Trainee:
         return {"loss": float(loss.detach()), **found, **self.objective.gauges()}
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-        """(tensors by group, plain values): all that is not a function of the config and the step."""
+        """(tensors by group, plain values): all that is not a function of the config and the step.
+
+        Tensors are whole, however many processes share them: any number of processes can go on from them.
+        """
         moments: dict[str, Tensor] = {}
         for number, values in self._optimiser.state_dict()["state"].items():
-            moments |= {f"{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
+            moments |= {f"{number}.{name}": full(torch.as_tensor(value)) for name, value in values.items()}
         model = {name: value.detach().contiguous() for name, value in self.module.state_dict().items()}
         tensors = {"model": model, "optimiser": moments}
         if self._average is not None:
-            tensors["average"] = dict(self._average.values)
-        return tensors, {"skipped": self._skipped}
+            tensors["average"] = {name: full(value) for name, value in self._average.values.items()}
+        return tensors, {"skipped": self._skipped, "processes": self._ranks.size}
 
     def load(self, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
         self.module.load_state_dict(dict(tensors["model"]))
         moments: dict[int, dict[str, Tensor]] = {}
+        parameters = self._optimiser.param_groups[0]["params"]
         for key, value in tensors["optimiser"].items():
             number, _, name = key.partition(".")
-            moments.setdefault(int(number), {})[name] = value
+            own = divided_like(value, parameters[int(number)]) if value.ndim else value
+            moments.setdefault(int(number), {})[name] = own
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
         if self._average is not None:
@@ -114,3 +125,5 @@ class Trainee:
         if self._average is not None:
             self._average.install(self.module)
             self.objective.project()
+        if self._ranks.size > 1:
+            self._whole.together_again(self.objective)
