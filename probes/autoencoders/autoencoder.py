@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from probes.errors import WorkbenchError
 from probes.training.objective import Batch
+from probes.training.ranks import ALONE, Group, Ranks
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class Encoded:
     index: Tensor
     decoded: Tensor
 
+    def of_all(self, rows: Group, x: Tensor) -> Encoded:
+        """The batch `x` as it is together with what the other processes made of their rows of it."""
+        parts = (rows.whole(part) for part in (self.value, self.index, self.decoded))
+        return self if rows.size == 1 else Encoded(x, *parts)
+
 
 class TrainableAutoencoder(nn.Module):
     """Encoder and decoder rows are both stored `n d`; `scale` multiplies raw rows before encoding.
@@ -30,6 +37,7 @@ class TrainableAutoencoder(nn.Module):
 
     scale: Tensor
     since_fired: Tensor
+    ranks: Ranks = ALONE
 
     def __init__(self, d_model: int, n_latents: int, k: int, *, seed: int, dead_after: int, scale: float = 1.0) -> None:
         super().__init__()
@@ -51,9 +59,22 @@ class TrainableAutoencoder(nn.Module):
 
     def represent(self, batch: Batch) -> Encoded:
         """Encode `batch["x"]` (raw rows, `batch d`), and remember it for what follows the step."""
-        seen = self.encode_batch(batch["x"].to(self.w_enc.dtype) * self.scale)
+        x = batch["x"].to(self.w_enc.dtype) * self.scale
+        seen = self.encode_batch(self.ranks.rows.part(x)).of_all(self.ranks.rows, x)
         self._last = Encoded(seen.x, seen.value.detach(), seen.index, seen.decoded.detach())
         return seen
+
+    def divided(self, ranks: Ranks) -> TrainableAutoencoder:
+        """This autoencoder as one of several processes trains it (`Objective.divided`)."""
+        if ranks.shards.size > 1:
+            raise WorkbenchError(
+                "cannot-divide",
+                "The latents of this dictionary cannot be divided over processes",
+                f"it is a {type(self).__name__}",
+                "Choose topk, or let the processes divide the rows: shards 1.",
+            )
+        self.ranks = ranks
+        return self
 
     def dead(self) -> Tensor:
         """`n` bool."""

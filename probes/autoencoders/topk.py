@@ -9,6 +9,7 @@ from torch import Tensor
 
 from probes.autoencoders.autoencoder import Encoded, TrainableAutoencoder
 from probes.autoencoders.sparse import decode_sparse, encode_topk
+from probes.training.ranks import Ranks
 
 
 class TopKAutoencoder(TrainableAutoencoder):
@@ -18,3 +19,10 @@ class TopKAutoencoder(TrainableAutoencoder):
         value, index = encode_topk(x, self.w_enc, self.b_enc, self.b_dec, self.k)
         decoded = decode_sparse(value, index, self.w_dec) + self.b_dec
         return Encoded(x, value, index, decoded)
+
+    def divided(self, ranks: Ranks) -> TrainableAutoencoder:
+        if ranks.shards.size == 1:
+            return super().divided(ranks)
+        from probes.autoencoders.sharded import ShardedTopK
+
+        return ShardedTopK(self, ranks)

@@ -42,9 +42,9 @@ class Revive(Part):
 
     def loss(self, rep: TrainableAutoencoder, seen: Encoded, batch: Batch) -> Terms:
         dead = rep.dead().nonzero().squeeze(1)
-        if len(dead) == 0:
+        if rep.ranks.shards.total(len(dead)) == 0:
             return {}
         part = slice(None, None, self.config.every)
         x, residual = seen.x[part], (seen.x[part] - seen.decoded[part]).detach()
         pre = (x - rep.b_dec.detach()) @ rep.w_enc[dead].T + rep.b_enc[dead]
-        return {"revival": revival_error(residual, pre, rep.w_dec[dead], self.config.k)}
+        return {"revival": revival_error(residual, pre, rep.w_dec[dead], self.config.k, rep.ranks.shards)}
