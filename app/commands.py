@@ -19,6 +19,7 @@ from app import jobs, looking, trying
 from app.config_flags import add_flags, collect
 from app.progress import printed, progress_line, summary
 from app.settings import Settings
+from app.several import is_first, processes, together
 from app.worker import execute, stop_on_signals
 from probes.configs import merged
 from probes.errors import WorkbenchError
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = build_parser(given[0] if given else None, given).parse_args(given)
         return int(args.run_command(args))
     except WorkbenchError as error:
-        print(f"{args_name(given)}: {error}", file=sys.stderr)
+        if is_first():
+            print(f"{args_name(given)}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of a pipe has gone: nothing is left to say, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -137,12 +139,15 @@ def _job(args: argparse.Namespace) -> int:
     config_class = row.config_class({row.chosen_by: flagged} if flagged else given)
     values = merged(given, collect(args, config_class))
     config = jobs.config_for(args.kind, values, getattr(args, "preset", None))
-    run = jobs.new_run(args.kind, config, getattr(args, "name", ""))
     if args.detach:
+        run = jobs.new_run(args.kind, config, getattr(args, "name", ""))
         jobs.start(run)
         print(summary(run).model_dump_json() if args.json else f"{args.kind} {run.slug} started in {run.path}")
         return 0
-    return _foreground(run, as_json=args.json)
+    if processes() > 1:
+        jobs.check_several(args.kind, config.model_dump())
+    with together(lambda: jobs.new_run(args.kind, config, getattr(args, "name", ""), processes())) as run:
+        return _foreground(run, as_json=args.json)
 
 
 def _given(args: argparse.Namespace, row: jobs.JobKind) -> dict[str, Any]:
@@ -167,17 +172,28 @@ def _given(args: argparse.Namespace, row: jobs.JobKind) -> dict[str, Any]:
 
 
 def _work(args: argparse.Namespace) -> int:
-    run = Run.open(args.run)
     if not args.background:
-        jobs.prepare(run)
-        return _foreground(run, as_json=args.json)
+        with together(lambda: _reopened(args.run)) as run:
+            return _foreground(run, as_json=args.json)
     with contextlib.suppress(OSError):
         os.nice(10)
-    return _foreground(run, as_json=args.json, quiet=True)
+    return _foreground(Run.open(args.run), as_json=args.json, quiet=True)
+
+
+def _reopened(ref: str) -> Run:
+    run = Run.open(ref)
+    if processes() > 1:
+        jobs.check_several(run.record().kind, run.record().config)
+    jobs.prepare(run)
+    return run
 
 
 def _foreground(run: Run, *, as_json: bool, quiet: bool = False) -> int:
     """Work on a run here, with a progress line, and print what it came to."""
+    if run.follows:
+        with stop_on_signals(run):
+            execute(run)
+        return 0
     if not quiet:
         print(f"run {run.slug} in {run.path}", file=sys.stderr)
     with stop_on_signals(run) as received:

@@ -71,6 +71,10 @@ class JobKind:
         rows = (found() if callable(found) else found).items()
         return {name: row.model_dump() if isinstance(row, BaseModel) else dict(row) for name, row in rows}
 
+    def works_with_several(self, values: Mapping[str, Any]) -> bool:
+        """Whether the chosen row divides its work among processes."""
+        return bool(self._chosen(values).several)
+
     def _chosen(self, values: Mapping[str, Any] | None) -> Any:
         table = self.choices()
         return table.load(str((values or {}).get(self.chosen_by, table.first)))
@@ -148,18 +152,31 @@ def config_for(kind: str, values: Mapping[str, Any], preset: str | None = None) 
     return validated(config_class, merged(merging, values), what=f"The config of {kind}")
 
 
-def command_line(kind: str, config: BaseModel, name: str = "") -> str:
-    """The shortest command that runs the same job."""
+def command_line(kind: str, config: BaseModel, name: str = "", processes: int = 1) -> str:
+    """The shortest command that runs the same job, with as many processes."""
     field = job(kind).chosen_by
     chosen = [f"--{field}", row] if field and (row := getattr(config, field)) != job(kind).choices().first else []
     named = ["--name", name] if name and name != getattr(config, "name", None) else []
-    return shlex.join(["python", "-m", "app", kind, *chosen, *flags_of(config), *named])
+    launcher = ["python"] if processes == 1 else ["torchrun", "--nproc-per-node", str(processes)]
+    return shlex.join([*launcher, "-m", "app", kind, *chosen, *flags_of(config), *named])
 
 
-def new_run(kind: str, config: BaseModel, name: str = "") -> Run:
+def new_run(kind: str, config: BaseModel, name: str = "", processes: int = 1) -> Run:
     """A queued run of a job, with the command line that repeats it."""
     title = name or str(getattr(config, "name", "") or kind)
-    return Run.create(kind, title, config, command=command_line(kind, config, name))
+    return Run.create(kind, title, config, command=command_line(kind, config, name, processes))
+
+
+def check_several(kind: str, values: Mapping[str, Any]) -> None:
+    """Raise `WorkbenchError` unless several processes can do this job together."""
+    row = job(kind)
+    if not (row.chosen_by and row.works_with_several(values)):
+        raise WorkbenchError(
+            "one-process",
+            f"{kind} is no job for several processes",
+            "its work is not divided",
+            f"Start it with: python -m app {kind}",
+        )
 
 
 def load_config(run: Run) -> BaseModel:

@@ -92,6 +92,10 @@ def _explained(error: Exception, run: Run) -> WorkbenchError:
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
         how = "Use a smaller batch or fewer latents, then resume from the last checkpoint."
         return WorkbenchError("out-of-memory", f"Run {run.slug} ran out of memory", text[:300], how)
+    if "gloo" in text or "DistBackendError" in text:
+        how = f"Start it again: torchrun with as many processes, -m app work {run.slug}"
+        why = f"a process that shared its work has ended or cannot be reached ({text[:200]})"
+        return WorkbenchError("process-lost", f"Run {run.slug} lost one of its processes", why, how)
     return WorkbenchError(
         "unexpected",
         f"Run {run.slug} stopped with an unexpected error",
@@ -110,7 +114,8 @@ def stop_on_signals(run: Run) -> Iterator[list[int]]:
         if len(received) > 1:
             raise KeyboardInterrupt
         run.request_stop()
-        print("\nStopping after this step; a second signal stops at once.", file=sys.stderr)
+        if not run.follows:
+            print("\nStopping after this step; a second signal stops at once.", file=sys.stderr)
 
     if threading.current_thread() is not threading.main_thread():
         yield received

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -75,6 +75,8 @@ class Record(Frozen):
 
 class Run:
     """One run folder. Any number of readers; writing happens inside `with run.lock()`."""
+
+    follows: ClassVar[bool] = False  # whether another process is the one writer (see `followers`)
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -45,7 +45,8 @@ class Backend:
     `Config` has the fields `name`, `store`, `seed` and `backend`, the last fixed to the row's name;
     `presets` are partial values of it by size. `stages` builds, one after the other and on the data alone,
     what is trained first; `work` does the whole job in a run and returns the artefact, or None when it was
-    asked to stop.
+    asked to stop. `several`: whether several processes may call `work` together, each on the same run; all but
+    the first have a follower of it and return None.
     """
 
     card: Card
@@ -53,3 +54,4 @@ class Backend:
     presets: Mapping[str, Mapping[str, Any]]
     stages: Callable[[Any, ActivationStore], Iterator[Stage]]
     work: Callable[[Any, Run], Path | None]
+    several: bool = False

@@ -28,6 +28,7 @@ from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
 from probes.runs import Run
 from probes.tensors import load_tensors, save_tensors
 from probes.training.loop import OptimiserConfig, Progress, train
+from probes.training.ranks import Ranks, ranks_for
 
 
 class Config(Frozen):
@@ -123,7 +124,7 @@ def work(config: Config, run: Run) -> Path | None:
     run.rewind(checkpoint)
     steps = sum(level.optimiser.steps for level in levels.values())
     run.begin(step=checkpoint.step if checkpoint else 0, steps=steps)
-    trained: list[Level] = []
+    states: dict[str, dict[str, Tensor]] = {}
     offset = 0
     for name, level in levels.items():
         found = _finished(run, name)
@@ -131,9 +132,14 @@ def work(config: Config, run: Run) -> Path | None:
             found = _train_level(store, config, name, offset, run)
             if found is None:
                 return None
-        run.update(message=f"measuring level {name}")
-        trained.append(measured_level(store, name, level, found))
+        states[name] = found
         offset += level.optimiser.steps
+    if run.follows:  # what is left is for one process
+        return None
+    trained: list[Level] = []
+    for name, level in levels.items():
+        run.update(message=f"measuring level {name}")
+        trained.append(measured_level(store, name, level, states[name]))
     record = ProbeRecord(
         subject=store.index.subject,
         store=config.store,
@@ -187,15 +193,26 @@ def _train_level(store: ActivationStore, config: Config, name: str, offset: int,
     if checkpoint is not None and checkpoint.state.get("stage") == name:
         tensors = {part: checkpoint.tensors(part) for part in checkpoint.groups}
         resume = (int(checkpoint.state["stage_step"]), tensors, checkpoint.state)
-    run.update(message=f"training level {name}: {stage.rows:,} rows")
+    ranks = ranks_for(stage.optimiser.shards, stage.optimiser.batch)
+    run.update(message=f"training level {name}: {stage.rows:,} rows" + _other_processes(resume, ranks))
     progress = _StageProgress(run, name, offset).progress()
-    outcome = train(stage.objective, stage.batch_at, stage.optimiser, progress, resume)
+    outcome = train(stage.objective, stage.batch_at, stage.optimiser, progress, resume, ranks)
     if outcome == "stopped":
         return None
     state = {key: value.detach().contiguous() for key, value in stage.objective.module().state_dict().items()}
+    if run.follows:
+        return state
     with commit_directory(run.path / "levels" / name) as folder:
         save_tensors(folder / "weights.safetensors", state)
     return state
+
+
+def _other_processes(resume: tuple[int, Any, Mapping[str, Any]] | None, ranks: Ranks) -> str:
+    """What to say where another number of processes goes on: the same within rounding, not bit for bit."""
+    before = ranks.size if resume is None else int(resume[2].get("processes", 1))
+    if before == ranks.size:
+        return ""
+    return f"; begun by {before} and continued by {ranks.size} processes, so the same within rounding only"
 
 
 def _fit(store: ActivationStore, low: Level, high: Level, config: Config, run: Run) -> FittedMap:
@@ -231,4 +248,4 @@ def _figures(probe: Probe, fitted: list[FittedMap]) -> dict[str, Any]:
     return figures
 
 
-BACKEND = Backend(card, Config, presets, stages, work)
+BACKEND = Backend(card, Config, presets, stages, work, several=True)

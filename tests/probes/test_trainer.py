@@ -7,19 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from probes.autoencoders.topk import TopKAutoencoder
 from probes.registry import Registry
-from probes.tasks.reconstruct import Reconstruct, Revive, ReviveConfig
 from probes.training.averages import Average
-from probes.training.loop import OptimiserConfig, Progress, train
-from probes.training.objective import Component, Objective
-from probes.training.randomness import generator
 from probes.training.registry import RATES
-from probes.training.schedules import constant, warm_up_hold_cosine, warmed_up
+from probes.training.schedules import warm_up_hold_cosine, warmed_up
 from probes.training.trainee import Trainee
 from tests.fixtures.registries import check_row, rows_of
+from tests.fixtures.toy_training import an_objective, batch_at, config_of, trained
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -27,44 +22,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "narrow": {"precision": "bfloat16"},
     "all": {"average": 0.98, "precision": "bfloat16", "schedule": "cosine"},
 }
-
-
-def an_objective(seed: int = 0) -> Objective:
-    return Objective(
-        TopKAutoencoder(16, 192, 4, seed=seed, dead_after=200),
-        [
-            Component("reconstruct", Reconstruct(), constant(1.0)),
-            Component("revive", Revive(ReviveConfig(k=8, every=2)), constant(1 / 32)),
-        ],
-    )
-
-
-def batch_at(step: int) -> dict[str, Tensor]:
-    directions = torch.randn(24, 16, generator=generator(0, "world"))
-    draw = generator(1, "batch", step)
-    presence = (torch.rand(128, 24, generator=draw) < 0.12).float()
-    return {"x": presence * torch.rand(128, 24, generator=draw) @ directions}
-
-
-def config_of(**settings: Any) -> OptimiserConfig:
-    return OptimiserConfig(steps=40, batch=128, learning_rate=1e-2, warm_up=0.5, log_every=1, **settings)
-
-
-def trained(config: OptimiserConfig, *, cut: int | None = None, resume: Any = None, seed: int = 0) -> Any:
-    """(objective, checkpoints, logged rows) of a training, which `cut` stops before that step."""
-    objective = an_objective(seed)
-    saved: list[Any] = []
-    logged: list[Any] = []
-    asked = iter(range(config.steps + 1))
-
-    def copied(step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
-        saved.append((step, {g: {n: t.clone() for n, t in group.items()} for g, group in tensors.items()}, state))
-
-    progress = Progress(
-        lambda step, values: logged.append((step, values)), lambda: cut is not None and next(asked) == cut, copied
-    )
-    train(objective, batch_at, config, progress, resume)
-    return objective, saved, logged
 
 
 # -- schedules ------------------------------------------------------------------------------------------
