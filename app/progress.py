@@ -39,7 +39,7 @@ def one_line(kind: str, status: Status) -> str:
     if status.state == "running":
         if status.rate is not None:
             parts.append(f"{status.rate:,.3g} a second")
-        if status.seconds_left is not None:
+        if status.seconds_left:  # what follows the last counted step has no estimate, rather than none to go
             parts.append(f"{duration(max(0.0, status.seconds_left))} left")
     else:
         parts.append(status.state)
