@@ -157,8 +157,9 @@ def _unsafe_calls(module: ast.Module) -> Iterator[tuple[ast.AST, str]]:
     for node in ast.walk(module):
         given: list[tuple[object, ast.expr]] = []
         if isinstance(node, ast.Call):
-            if ast.unparse(node.func) in {"torch.load", "torch.hub.load", "eval", "exec"}:
-                yield node, f"calls {ast.unparse(node.func)}"
+            called = ast.unparse(node.func)
+            if called in {"torch.hub.load", "eval", "exec"} or (called == "torch.load" and not _weights_only(node)):
+                yield node, f"calls {called}"
             given = [(keyword.arg, keyword.value) for keyword in node.keywords]
         elif isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
@@ -169,10 +170,19 @@ def _unsafe_calls(module: ast.Module) -> Iterator[tuple[ast.AST, str]]:
                 yield node, f"passes {name}"
 
 
+def _weights_only(call: ast.Call) -> bool:
+    """Whether a `torch.load` says in so many words that it reads weights only, and maps no file into memory."""
+    said = {word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)}
+    return said.get("weights_only") is True and said.get("mmap") is False
+
+
 @pytest.mark.parametrize(
     ("code", "found"),
     [
         ("torch.load(p)", 1),
+        ("torch.load(p, weights_only=flag, mmap=False)", 1),
+        ("torch.load(p, weights_only=True)", 1),
+        ("torch.load(p, weights_only=True, mmap=False)", 0),
         ("np.load(p, allow_pickle=True)", 1),
         ("np.load(p, allow_pickle=False)", 0),
         ("f(**{'trust_remote_code': flag})", 1),
@@ -182,6 +192,17 @@ def _unsafe_calls(module: ast.Module) -> Iterator[tuple[ast.AST, str]]:
 )
 def test_the_rule_above_sees_what_it_must(code: str, found: int) -> None:
     assert len(list(_unsafe_calls(ast.parse(code)))) == found
+
+
+def test_the_product_needs_none_of_the_tools_whose_files_it_reads() -> None:
+    peers = {"sae_lens", "dictionary_learning", "sparsify", "transformer_lens", "overcomplete", "circuit_tracer"}
+    wrong = [
+        f"{named(path, node)} imports {name}"
+        for path in sources(*LAYERS)
+        for node, name in imported(tree(path))
+        if name.partition(".")[0] in peers
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_no_paths_of_one_machine() -> None:
