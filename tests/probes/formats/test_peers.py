@@ -1,14 +1,9 @@
-"""Files written by the tools themselves: our loader gives their codes, and SAELens gives ours from our export.
-
-SAELens is in requirements-dev.txt, the others in requirements-bench.txt. FULCRUM_REQUIRE_PEERS=1 makes the
-absence of any a failure, FULCRUM_REQUIRE_PEERS=sae_lens that of SAELens alone.
-"""
+"""Files written by the tools themselves: our loader gives their codes and their reconstruction."""
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
-import os
 import sys
 import types
 from pathlib import Path
@@ -21,18 +16,9 @@ from torch import Tensor
 from probes.formats.hook_names import Place
 from probes.formats.imported import dictionary_of
 from probes.formats.registry import detect, read_dictionary
+from tests.fixtures.peers import peer
 
 D, N = 12, 40
-
-
-def peer(name: str) -> Any:
-    """The tool's package, or a skip (a failure where it is required)."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        if os.environ.get("FULCRUM_REQUIRE_PEERS", "") in ("1", "all", name.partition(".")[0]):
-            raise
-        pytest.skip(f"{name} is not installed ({error})")
 
 
 def rows(d: int = D) -> Tensor:
