@@ -54,6 +54,9 @@ class CaptureConfig(Frozen):
         description="Where to read, as fractions of the subject's depth.",
         min_length=1,
     )
+    points: tuple[str, ...] = Field(
+        default=(), description="Hook points to read instead of layers, such as model.layers.5.mlp:in."
+    )
     context: int = Field(default=128, description="Tokens per chunk.", ge=8, le=8192)
     max_tokens: int = Field(default=1_200_000, description="Stop after this many tokens.", ge=64)
     document_chunks: int | None = Field(
@@ -88,6 +91,14 @@ class Plan(NamedTuple):
     chunks: dict[Split, list[Chunk]]
     tokens: int
     bytes: int
+
+
+class Reading(NamedTuple):
+    """A hook point to capture, where it lies in the depth (0 to 1), and how wide its activations are."""
+
+    point: HookPoint
+    fraction: float
+    width: int
 
 
 def plan_capture(config: CaptureConfig, subject: TextAutoregressive, sampled: Sequence[Document] = ()) -> Plan:
@@ -126,8 +137,27 @@ def plan_capture(config: CaptureConfig, subject: TextAutoregressive, sampled: Se
             "Give more text, split it into several documents, or change held_out.",
         )
     rows = sum(len(part) for part in chunks.values()) * config.context
-    width = 4 if subject.dtype == torch.float32 and config.dtype == "float32" else 2
-    return Plan(documents, chunks, total, rows * (len(config.layers) * (subject.d_model * width + 4) + 5))
+    size = 4 if subject.dtype == torch.float32 and config.dtype == "float32" else 2
+    row = sum(reading.width * size + 4 for reading in readings(config, subject))
+    return Plan(documents, chunks, total, rows * (row + 5))
+
+
+def readings(config: CaptureConfig, subject: TextAutoregressive) -> list[Reading]:
+    """What a capture reads. Raises `WorkbenchError` for a point the subject lacks and for one named twice."""
+    if config.points:
+        points = [HookPoint.parse(text) for text in config.points]
+        seen = subject.activations(torch.zeros(1, 2, dtype=torch.long), dict.fromkeys(points, keep))
+        found = [Reading(point, subject.fraction_of(point), seen[point].shape[-1]) for point in points]
+    else:
+        found = [Reading(subject.layer_at(part), part, subject.d_model) for part in config.layers]
+    if len({reading.point for reading in found}) < len(found):
+        raise WorkbenchError(
+            "duplicate-level",
+            "Two levels share a layer",
+            f"{subject.name} has {subject.n_layers}",
+            "Spread the fractions.",
+        )
+    return found
 
 
 def work(config: CaptureConfig, run: Run) -> Path | None:
@@ -141,14 +171,8 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
     subject = load_subject(
         config.subject, of=TextAutoregressive, dtype=config.dtype, device=config.device, offline=config.offline
     )
-    points = [subject.layer_at(fraction) for fraction in config.layers]
-    if len(set(points)) < len(points):
-        raise WorkbenchError(
-            "duplicate-level",
-            "Two levels share a layer",
-            f"{subject.name} has {subject.n_layers}",
-            "Spread the fractions.",
-        )
+    reading = readings(config, subject)
+    points = [found.point for found in reading]
     sampled = _sampled(config, subject, run)
     if sampled is None:
         return None
@@ -161,7 +185,7 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
     run.rewind(None)
     run.begin(steps=plan.tokens, message=f"{plan.tokens:,} tokens, {plan.bytes / 2**20:,.0f} MiB")
     store_dtype = subject.dtype if subject.dtype == torch.bfloat16 else torch.float16
-    infos = _measure_norms(subject, points, config, plan.chunks["train"][:NORM_CHUNKS])
+    infos = _measure_norms(subject, reading, config, plan.chunks["train"][:NORM_CHUNKS])
     shards, done = [], 0
     for split, number, part in _shard_plan(plan):
         file = f"{split}-{number:05d}.safetensors"
@@ -290,22 +314,22 @@ def _capture_shard(
 
 
 def _measure_norms(
-    subject: TextAutoregressive, points: Sequence[HookPoint], config: CaptureConfig, chunks: Sequence[Chunk]
+    subject: TextAutoregressive, reading: Sequence[Reading], config: CaptureConfig, chunks: Sequence[Chunk]
 ) -> tuple[PointInfo, ...]:
     """The median norm per point over the first chunks (no padding, no special tokens), and the positions
     whose own median is far above it: a language model parks massive activations at the first position."""
     tokens, valid = padded(chunks, config.context, subject.facts.pad_id or 0)
-    seen = subject.activations(tokens, dict.fromkeys(points, keep), ~valid)
+    seen = subject.activations(tokens, {found.point: keep for found in reading}, ~valid)
     use = valid & ~is_special(tokens, tuple(subject.facts.special_ids))
     infos = []
-    for point, fraction in zip(points, config.layers, strict=True):
+    for point, fraction, width in reading:
         norm = seen[point].cpu().float().norm(dim=-1).masked_fill(~use, torch.nan)
         median = float(norm.nanmedian())
         sinks = (norm.nanmedian(dim=0).values > SINK_MULTIPLE * median).nonzero().flatten()
         infos.append(
             PointInfo(
                 point=point,
-                d_model=subject.d_model,
+                d_model=width,
                 fraction=fraction,
                 median_norm=median,
                 sink_positions=tuple(int(position) for position in sinks),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from probes.activations.rows import RowKind
 from probes.activations.store import PointInfo
-from probes.addresses import Selector
+from probes.addresses import HookPoint, Selector
 from probes.artefacts import MANIFEST, Parent, resolve, write_manifest
 from probes.autoencoders.dictionary import Dictionary
 from probes.configs import Frozen, validated
@@ -35,6 +35,7 @@ class LevelRecord(Frozen):
     rows: RowKind = Field(description="What is encoded at a time.")
     n_latents: int = Field(description="Width of the dictionary.", ge=1)
     k: float = Field(description="Active latents per row that the threshold is calibrated to.", gt=0)
+    writes: HookPoint | None = Field(default=None, description="Where its decoder writes, when not where it reads.")
     figures: dict[str, float] = Field(default={}, description="Held-out metrics, each named with its convention.")
 
 
@@ -105,16 +106,33 @@ def save_probe(
     run: str = "",
     parents: Mapping[str, Parent],
     figures: Mapping[str, Any],
+    licence: str = "",
+    notes: str = "",
 ) -> None:
     """Write a probe folder in one step: `probe.json`, one file per level and per map, the manifest last."""
     with commit_directory(target) as folder:
         for level in probe.levels:
-            statistics = {name: level.statistics[name].float() for name in STATISTICS}
-            save_tensors(folder / f"level-{level.name}.safetensors", {**level.space.tensors(), **statistics})
+            save_level(level, folder)
         for found in probe.maps:
             save_tensors(folder / f"map-{found.low}-{found.high}.safetensors", found.tensors())
         write_json(folder / "probe.json", probe.record.model_dump(mode="json"))
-        write_manifest(folder, kind="probe", name=name, command=command, run=run, parents=parents, figures=figures)
+        write_manifest(
+            folder,
+            kind="probe",
+            name=name,
+            command=command,
+            run=run,
+            parents=parents,
+            figures=figures,
+            licence=licence,
+            notes=notes,
+        )
+
+
+def save_level(level: Level, folder: Path) -> None:
+    """Write a level's dictionary and statistics into a folder; its record is the caller's to keep."""
+    statistics = {name: level.statistics[name].float() for name in STATISTICS}
+    save_tensors(folder / f"level-{level.name}.safetensors", {**level.space.tensors(), **statistics})
 
 
 def open_probe(ref: str | Path) -> Probe:
@@ -123,7 +141,7 @@ def open_probe(ref: str | Path) -> Probe:
     if not (path / MANIFEST).is_file():
         raise WorkbenchError("no-probe", f"{ref} is no probe", "it has no manifest", "Train it to the end first.")
     record = validated(ProbeRecord, read_json(path / "probe.json"), what=f"The probe {ref}")
-    levels = tuple(_open_level(path, level) for level in record.levels)
+    levels = tuple(open_level(path, level) for level in record.levels)
     maps = tuple(
         SelectionMap.from_tensors(low, high, load_tensors(path / f"map-{low}-{high}.safetensors"))
         for low, high in record.maps
@@ -131,11 +149,12 @@ def open_probe(ref: str | Path) -> Probe:
     return Probe(record, levels, maps, str(ref))
 
 
-def _open_level(path: Path, record: LevelRecord) -> Level:
+def open_level(path: Path, record: LevelRecord) -> Level:
+    """A level from the folder that holds its file."""
     tensors = load_tensors(path / f"level-{record.name}.safetensors")
     names = tuple(f"{record.name}/{latent}" for latent in range(record.n_latents))
     absent = torch.zeros(record.n_latents)
     statistics = {name: tensors.pop(name, absent) for name in STATISTICS}
     table = LatentTable(names, statistics["typical"], statistics["frequency"])
-    space = Dictionary.from_tensors(tensors, table, record.point.point)
+    space = Dictionary.from_tensors(tensors, table, record.point.point, record.writes)
     return Level(record, space, statistics)

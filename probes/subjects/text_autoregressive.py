@@ -80,6 +80,11 @@ class TextAutoregressive(Reads):
         """The block at a fraction of the depth: 0.2, 0.5 and 0.8 of 30 layers are 6, 15 and 24."""
         return self.layer_point(min(int(fraction * self.n_layers + 1e-9), self.n_layers - 1))
 
+    def fraction_of(self, point: HookPoint) -> float:
+        """Where a point inside a block, or its output, lies in the depth; 1 for what follows the blocks."""
+        rest = point.path.removeprefix(f"{self.blocks_path}.").partition(".")[0]
+        return int(rest) / self.n_layers if point.path.startswith(self.blocks_path) and rest.isdigit() else 1.0
+
     def block_of(self, point: HookPoint) -> int:
         """The index of the block a point is the output of; raises `WorkbenchError` for other points."""
         prefix, _, index = point.path.rpartition(".")
