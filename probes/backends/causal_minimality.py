@@ -21,7 +21,7 @@ from probes.backends.backend import Backend, Card, Stage
 from probes.configs import Frozen
 from probes.files import commit_directory
 from probes.hierarchy.codes import paired
-from probes.hierarchy.fit_maps import FittedMap, MapConfig, fit_map
+from probes.hierarchy.fit_maps import FittedMap, MapConfig, fit_map, map_figures
 from probes.hierarchy.measure_level import measured_level
 from probes.hierarchy.probe import Level, Probe, ProbeRecord, save_probe
 from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
@@ -235,16 +235,7 @@ def _figures(probe: Probe, fitted: list[FittedMap]) -> dict[str, Any]:
         f"{level.name}.{name}": value for level in probe.levels for name, value in level.record.figures.items()
     }
     for found in fitted:
-        pair = f"{found.map.low}-{found.map.high}"
-        r2 = found.map.r2[found.map.r2 > -1]
-        figures |= {
-            f"{pair}.edges": len(found.map.source),
-            f"{pair}.targets": int((found.map.r2 > found.r2_floor).sum()),
-            f"{pair}.r2_mean": float(r2.mean()) if len(r2) else None,
-            f"{pair}.r2_floor": found.r2_floor,
-            f"{pair}.null_edges_before_filter": found.null_edges,
-            f"{pair}.null_edges": found.null_edges_after_filter,
-        }
+        figures |= map_figures(found)
     return figures
 
 

@@ -49,6 +49,19 @@ class FittedMap(NamedTuple):
     r2_floor: float
 
 
+def map_figures(found: FittedMap) -> dict[str, float | None]:
+    """The headline numbers of a fitted map beside those of its null, each named after the pair."""
+    pair, r2 = f"{found.map.low}-{found.map.high}", found.map.r2[found.map.r2 > -1]
+    return {
+        f"{pair}.edges": len(found.map.source),
+        f"{pair}.targets": int((found.map.r2 > found.r2_floor).sum()),
+        f"{pair}.r2_mean": float(r2.mean()) if len(r2) else None,
+        f"{pair}.r2_floor": found.r2_floor,
+        f"{pair}.null_edges_before_filter": found.null_edges,
+        f"{pair}.null_edges": found.null_edges_after_filter,
+    }
+
+
 class _Scaled(NamedTuple):
     """Codes in units of their typical activation, and which latents take part."""
 
