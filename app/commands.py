@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app import jobs, looking, trying
-from app.config_flags import add_flags, collect
+from app import exporting, jobs, looking, trying
+from app.config_flags import add_flags, collect, is_list
 from app.progress import printed, progress_line, summary
 from app.settings import Settings
 from app.several import is_first, processes, together
@@ -29,6 +29,7 @@ from probes.runs import Run
 SENTENCES = {
     "serve": "Open the workbench in a browser.",
     "steer": "Apply a concept as a lever to one prompt and show what changes.",
+    "export": "Save a level of a probe as another tool's dictionary.",
     "work": "Continue a run that has a folder already, from its last checkpoint.",
 } | {name: kind.sentence for name, kind in jobs.JOBS.items()}
 
@@ -61,7 +62,7 @@ def build_parser(chosen: str | None, given: Sequence[str] = ()) -> argparse.Argu
     """
     parser = argparse.ArgumentParser(prog="fulcrum", description="Concept graphs of generative models.")
     commands = parser.add_subparsers(metavar="command", required=True)
-    for name in ("serve", *jobs.JOBS, "steer", "work"):
+    for name in ("serve", *jobs.JOBS, "export", "steer", "work"):
         sentence = SENTENCES.get(name) or jobs.job(name).sentence
         command = commands.add_parser(name, help=sentence, description=sentence)
         if name == chosen:
@@ -75,6 +76,8 @@ def _fill(command: argparse.ArgumentParser, name: str, given: Sequence[str]) -> 
         command.set_defaults(run_command=_serve)
     elif name == "steer":
         trying.add_steer_flags(command)
+    elif name == "export":
+        exporting.add_export_flags(command)
     elif name == "work":
         command.add_argument("run", help="Name or folder of the run.")
         command.add_argument("--json", action="store_true", help="Print one JSON object.")
@@ -95,7 +98,9 @@ def _add_job_flags(command: argparse.ArgumentParser, kind: str, given: Sequence[
     chosen = _add_choice(command, row, given) if row.chosen_by else {}
     config = row.config_class(chosen)
     bare = f"config.json, or the {row.positional}" if row.positional else "config.json"
-    command.add_argument("given", nargs="?", metavar="config", help=f"{bare}; flags are laid over it.")
+    several = row.positional is not None and is_list(config.model_fields[row.positional].annotation)
+    shape: dict[str, Any] = {"nargs": "*", "default": []} if several else {"nargs": "?"}
+    command.add_argument("given", metavar="config", help=f"{bare}; flags are laid over it.", **shape)
     command.add_argument("--json", action="store_true", help="Print one JSON object.")
     command.add_argument("--detach", action="store_true", help="Start in a process of its own and return.")
     if "name" not in config.model_fields:
@@ -151,23 +156,24 @@ def _job(args: argparse.Namespace) -> int:
 
 
 def _given(args: argparse.Namespace, row: jobs.JobKind) -> dict[str, Any]:
-    """Values of the positional argument: a config file, a run's config.json, or one bare value."""
-    if args.given is None:
+    """Values of the positional argument: a config file, a run's config.json, or the bare value (or values)."""
+    if not args.given:
         return {}
-    if row.positional and not args.given.endswith(".json"):
+    given = args.given[0] if args.given == args.given[:1] and isinstance(args.given, list) else args.given
+    if row.positional and (isinstance(given, list) or not given.endswith(".json")):
         return {row.positional: args.given}
-    content = read_json(Path(args.given), limit=16 * 2**20)
+    content = read_json(Path(given), limit=16 * 2**20)
     if isinstance(content, dict) and {"kind", "config", "schema_version"} <= content.keys():
         if content["kind"] != args.kind:
             raise WorkbenchError(
                 "wrong-kind",
-                f"{args.given} is not for {args.kind}",
+                f"{given} is not for {args.kind}",
                 f"it is for {content['kind']}",
-                f"Use: fulcrum {content['kind']} {args.given}",
+                f"Use: fulcrum {content['kind']} {given}",
             )
         content = content["config"]
     if not isinstance(content, dict):
-        raise WorkbenchError("bad-config", f"{args.given} is no config", "it is not a JSON object", "Correct it.")
+        raise WorkbenchError("bad-config", f"{given} is no config", "it is not a JSON object", "Correct it.")
     return content
 
 

@@ -33,6 +33,11 @@ def is_fixed(annotation: Any) -> bool:
     return get_origin(annotation) is Literal and len(get_args(annotation)) == 1
 
 
+def is_list(annotation: Any) -> bool:
+    """Whether a field holds any number of values of one kind: its flag may be given several times."""
+    return get_origin(annotation) is tuple and get_args(annotation)[1:] == (Ellipsis,)
+
+
 def choices_of(field: FieldInfo) -> tuple[Any, ...]:
     """The values a field can have, where they are listed: by a literal, or by the registry it names a row of."""
     table = next((part for part in field.metadata if isinstance(part, Registry)), None)
@@ -61,6 +66,8 @@ def add_flags(parser: argparse.ArgumentParser, config: type[BaseModel], prefix: 
         }
         if field.annotation is bool:
             group.add_argument(*spelled, action=argparse.BooleanOptionalAction, **common)
+        elif is_list(field.annotation):
+            group.add_argument(*spelled, metavar=_metavar(field), action="append", **common)
         else:
             group.add_argument(*spelled, metavar=_metavar(field), **common)
 
@@ -90,8 +97,17 @@ def collect(namespace: argparse.Namespace, config: type[BaseModel]) -> dict[str,
         for parent in parents:
             at = at.setdefault(parent, {})
             model = nested_model(model.model_fields[parent].annotation) or model
-        at[name] = from_text(model.model_fields[name].annotation, given) if isinstance(given, str) else given
+        at[name] = _value(model.model_fields[name].annotation, given)
     return values
+
+
+def _value(annotation: Any, given: Any) -> Any:
+    """What was given for a flag. One given once may hold a whole list; one repeated holds an item each time."""
+    if not isinstance(given, list):
+        return from_text(annotation, given) if isinstance(given, str) else given
+    if len(given) == 1:
+        return from_text(annotation, given[0])
+    return [from_text(get_args(annotation)[0], text) for text in given]
 
 
 def from_text(annotation: Any, text: str) -> Any:

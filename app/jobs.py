@@ -102,6 +102,12 @@ JOBS: dict[str, JobKind] = {
         "probes.hierarchy.sweep:work",
         "Train dictionaries of several configs on one stream of activations and compare them.",
     ),
+    "import": JobKind(
+        "probes.formats.import_config:ImportConfig",
+        "probes.formats.assemble:work",
+        "Make a probe of dictionaries that others trained.",
+        positional="path",
+    ),
     "graph": JobKind(
         "concept_graphs.extract:GraphConfig",
         "concept_graphs.extract:work",

@@ -35,6 +35,12 @@ FORMATS = Registry(
     },
 )
 
+# What a dictionary can be saved for: functions of (dictionary, folder, what is said of it, approximation).
+EXPORTS = Registry(
+    "format to save in",
+    {"saelens": ("probes.formats.export:export_saelens", "SAELens 6 and newer.")},
+)
+
 
 def detect(path: Path | str, *, budget: int = DEFAULT_BUDGET) -> str:
     """The name of the format of what lies at a path, told from file names and tensor keys alone.

@@ -1,0 +1,112 @@
+"""`export`: one level of a probe as a dictionary that another tool opens."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from app.config_flags import add_flags, collect
+from probes.configs import Frozen, validated
+from probes.errors import WorkbenchError
+from probes.formats.registry import EXPORTS
+
+if TYPE_CHECKING:
+    from probes.formats.export import Change
+    from probes.hierarchy.probe import Level, Probe
+
+
+class ExportConfig(Frozen):
+    """Save one level of a probe for another tool."""
+
+    probe: str = Field(description="Probe to take the level from.", min_length=1)
+    level: str = Field(description="Level to save.", min_length=1)
+    format: Annotated[str, EXPORTS] = Field(default="saelens", description="Tool that will open it.")
+    out: str = Field(description="Folder to make.", min_length=1)
+    rule: Literal["auto", "topk", "jumprelu"] = Field(
+        default="auto", description="Which rule stays where a largest number and a threshold both hold."
+    )
+    store: str = Field(default="", description="Store to measure what that changes; empty for the probe's own.")
+
+
+class Exported(Frozen):
+    """What an export prints with `--json`."""
+
+    folder: str = Field(description="The folder that was made.")
+    format: str = Field(description="Tool that opens it.")
+    architecture: str = Field(description="Name of the rule in that tool.")
+    approximation: str = Field(description="What was dropped and what that changes; empty when nothing was.")
+
+
+def add_export_flags(parser: argparse.ArgumentParser) -> None:
+    """`export <probe> --level NAME --format saelens --out FOLDER`."""
+    parser.add_argument("probe_given", nargs="?", metavar="probe", help="Name of the probe.")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+    add_flags(parser, ExportConfig)
+    parser.set_defaults(run_command=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    values = ({"probe": args.probe_given} if args.probe_given else {}) | collect(args, ExportConfig)
+    done = export(validated(ExportConfig, values, what="The export"))
+    if args.json:
+        print(done.model_dump_json())
+    else:
+        print(f"written to {done.folder} as {done.architecture} of {done.format}")
+        if done.approximation:
+            print(done.approximation)
+    return 0
+
+
+def export(config: ExportConfig) -> Exported:
+    """Save the level. Raises `WorkbenchError` for what the tool cannot represent and for a folder that exists."""
+    from probes.formats.export import needs_approximation
+    from probes.hierarchy.probe import open_probe
+
+    probe = open_probe(config.probe)
+    level = probe.level(config.level)
+    if level.rows.span != 1:
+        raise WorkbenchError(
+            "not-exportable",
+            f"Level {level.name} cannot be saved for another tool",
+            f"its rows are means over {level.rows.span} tokens, which other tools do not know",
+            "Choose a level of token rows.",
+        )
+    change = _change(probe, level, config) if needs_approximation(level.space) else None
+    said = {"model_name": probe.record.subject, "l0": level.record.figures.get("l0", level.record.k)}
+    target = Path(config.out).expanduser().absolute()
+    EXPORTS.load(config.format)(level.space, target, said=said, change=change)
+    architecture = json.loads((target / "cfg.json").read_text())["architecture"]
+    return Exported(
+        folder=str(target),
+        format=config.format,
+        architecture=architecture,
+        approximation="" if change is None else change.sentence(),
+    )
+
+
+def _change(probe: Probe, level: Level, config: ExportConfig) -> Change:
+    """The approximation, chosen on rows kept from training and judged on held-out ones."""
+    from probes.activations.rows import calibration_rows, shard_rows
+    from probes.activations.store import ActivationStore
+    from probes.artefacts import resolve
+    from probes.formats.export import approximated, change_of
+
+    try:
+        store = ActivationStore(resolve(config.store or probe.record.store, "store"))
+    except WorkbenchError as error:
+        raise WorkbenchError(
+            "no-store",
+            f"Level {level.name} keeps both a largest number of latents and a threshold",
+            f"another tool has one of them, and what dropping the other changes cannot be measured ({error.why})",
+            "Name a store of the same subject with --store.",
+        ) from error
+    point = level.record.point.point
+    x, usable = shard_rows(store, store.shards("held_out")[0], point, level.rows)
+    judging = x[usable].float()
+    if config.rule != "auto":
+        return change_of(level.space, config.rule, judging)
+    return approximated(level.space, calibration_rows(store, point, level.rows, 8192), judging)

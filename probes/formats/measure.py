@@ -1,0 +1,129 @@
+"""A dictionary of others measured on our own store: scale, statistics, figures, and whether it behaves as stated.
+
+A number of active latents more than twice off what its makers say means that the place, the scale or the
+text is not the one the dictionary was made for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from probes.activations.rows import RowKind, calibration_rows, shard_rows
+from probes.activations.store import ActivationStore
+from probes.addresses import HookPoint
+from probes.autoencoders.dictionary import Dictionary
+from probes.errors import WorkbenchError
+from probes.formats.imported import Imported, dictionary_of
+from probes.formats.normalisations import MeanNorm
+from probes.hierarchy.probe import Level, LevelRecord
+from probes.hierarchy.statistics import latent_statistics
+from probes.metrics.reconstruction import Moments, held_out_figures
+
+TOKENS = RowKind()
+CALIBRATION_ROWS = 8192
+FACTOR = 2.0
+OF_CODES = ("rows", "l0", "dead", "rare")
+Sparsity = Literal["refuse", "calibrate", "keep"]
+
+
+def measured_level(
+    store: ActivationStore,
+    name: str,
+    found: Imported,
+    point: HookPoint,
+    writes: HookPoint | None,
+    *,
+    sparsity: Sparsity = "refuse",
+    source: str = "",
+) -> tuple[Level, list[str]]:
+    """The level with statistics and held-out figures, and what a reader must know of it.
+
+    Raises `WorkbenchError` when the point was not captured or has another width, and, under `refuse`, when
+    the number of active latents is more than twice off what `found.l0` says.
+    """
+    info = store.info(point)
+    if info.d_model != found.w_enc.shape[1]:
+        raise WorkbenchError(
+            "wrong-width",
+            f"The dictionary for level {name} does not fit {point}",
+            f"it reads {found.w_enc.shape[1]} dimensions, and there are {info.d_model}",
+            "Choose the dictionary's own model, or its own place with --point.",
+        )
+    notes = [_origin(name, found, source), *found.notes]
+    space = _space(store, name, found, point, writes, notes)
+    level = _with_figures(store, name, space)
+    l0, declared = level.record.figures["l0"], found.l0
+    if declared and not declared / FACTOR <= l0 <= declared * FACTOR:
+        said = f"{l0:.1f} latents are active per row, and its makers say {declared:g}"
+        if sparsity == "refuse":
+            raise WorkbenchError(
+                "wrong-sparsity",
+                f"The dictionary for level {name} does not behave as its makers say",
+                said,
+                "Check subject, place and text; or take it with --sparsity keep, or calibrate.",
+            )
+        if sparsity == "calibrate":
+            rows = calibration_rows(store, point, TOKENS, CALIBRATION_ROWS)
+            level = _with_figures(store, name, space.calibrated(rows, declared))
+            notes.append(f"Its threshold was calibrated here: before, {said}.")
+        else:
+            notes.append(f"Kept although {said}.")
+    record = level.record.model_copy(update={"k": declared or max(level.record.figures["l0"], 1e-6)})
+    return replace(level, record=record), notes
+
+
+def _origin(name: str, found: Imported, source: str) -> str:
+    """Where a dictionary comes from, in one sentence."""
+    model = f" for {found.model}" if found.model else ""
+    hashes = ", ".join(f"{file} {value[:12]}" for file, value in found.hashes.items())
+    return f"Level {name}: {found.format} dictionary{model}, rule {found.rule}, from {source} (SHA-256 of {hashes})."
+
+
+def _space(
+    store: ActivationStore,
+    name: str,
+    found: Imported,
+    point: HookPoint,
+    writes: HookPoint | None,
+    notes: list[str],
+) -> Dictionary:
+    """The dictionary at its point; a mean norm that its file leaves open is measured on the store."""
+    norm = None
+    if isinstance(found.normalisation, MeanNorm):
+        rows = calibration_rows(store, point, TOKENS, CALIBRATION_ROWS)
+        norm = float(rows.norm(dim=1).mean())
+        notes.append(f"Its files leave its scale open: the mean norm {norm:.4g} of this store's text was taken.")
+    return dictionary_of(found, name, point, writes, mean_norm=norm)
+
+
+def _with_figures(store: ActivationStore, name: str, space: Dictionary) -> Level:
+    """The level of a dictionary, its statistics measured on training text and its figures on held-out text."""
+    assert space.point is not None
+    record = LevelRecord(
+        name=name, point=store.info(space.point), rows=TOKENS, n_latents=space.n_latents, k=1, writes=space.writes
+    )
+    level = Level(record, space, {})
+    statistics = latent_statistics(store, "train", level)
+    table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
+    level = replace(level, space=space.with_table(table), statistics=statistics)
+    return replace(level, record=record.model_copy(update={"figures": _figures(store, level)}))
+
+
+def _figures(store: ActivationStore, level: Level) -> dict[str, float]:
+    """Held-out figures; a transcoder is held against what its place to write held, where that was captured,
+    else only its codes are measured."""
+    writes, point = level.record.writes, level.record.point.point
+    if writes is None:
+        return held_out_figures(store, level)
+    captured = any(info.point == writes for info in store.index.points)
+    moments = Moments(level.space.w_dec.shape[1], level.space.n_latents)
+    for shard in store.shards("held_out"):
+        x, usable = shard_rows(store, shard, point, TOKENS)
+        rows = x[usable].float()
+        codes = level.space.encode(rows)
+        decoded = level.space.reconstruct(rows, codes)
+        target = store.activations(shard, writes)[usable].float() if captured else decoded
+        moments.add(target, decoded, codes.index, codes.value)
+    found = moments.figures()
+    return found if captured else {name: found[name] for name in OF_CODES}
