@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -29,11 +29,16 @@ Change = Callable[[Tensor, Where], Tensor]
 
 
 class Edit(NamedTuple):
-    """Add `change(x, where)` (float32, the shape of x) to the activation at `point`, where selected."""
+    """Add `change(x, where)` (float32, the shape of the activation) to the activation at `point`, where selected.
+
+    x is that activation; or what `reads` names, a place the same call passes before, and `where.written`
+    is then the activation that is added to.
+    """
 
     point: HookPoint
     where: Selector
     change: Change
+    reads: HookPoint | None = None
 
 
 @dataclass
@@ -89,12 +94,14 @@ class _Session:
         self.edits: dict[HookPoint, list[Edit]] = {}
         for edit in write:
             self.edits.setdefault(edit.point, []).append(edit)
-        self.points = list(dict.fromkeys([*read, *self.edits]))
+        self.sources = {edit.reads for edit in write if edit.reads is not None}
+        self.points = list(dict.fromkeys([*read, *self.edits, *self.sources]))
         self.tape = Tape(budget_bytes, {point: [] for point in read}, dict.fromkeys(self.points, 0))
         self.tape.edited_places = dict.fromkeys(self.edits, 0)
         self.where: Where | None = None
         self.pending: set[HookPoint] = set()
         self.inputs: dict[HookPoint, Tensor] = {}
+        self.held: dict[HookPoint, Tensor] = {}
         self.handles: list[Any] = []
 
     def attach(self) -> None:
@@ -120,12 +127,14 @@ class _Session:
             handle.remove()
         self.handles.clear()
         self.inputs.clear()
+        self.held.clear()
 
     def _on_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self in _active.get():
             self.where = self.subject.where(Call(args, kwargs, self.tape.calls))
             self.tape.calls += 1
             self.pending = set(self.points)
+            self.held.clear()
 
     def _gated(self, hook: Callable[..., Any], at: HookPoint | list[HookPoint]) -> Callable[..., Any]:
         def gated(module: nn.Module, *given: Any) -> Any:
@@ -167,6 +176,8 @@ class _Session:
         where = self.where.numbered(placed)
         if point in self.read:
             self.tape._record(point, self.read[point](placed, where))
+        if point in self.sources:
+            self.held[point] = placed
         change = self._change(point, placed, where)
         self.pending.discard(point)
         if self.stop and not self.pending:
@@ -181,8 +192,21 @@ class _Session:
             chosen = where.selected(edit.where, x.shape, x.device)
             self.tape.edited_places[point] += int(chosen.sum())
             # Chosen, not multiplied: what a change says elsewhere may be no number at all.
-            total = total + torch.where(chosen[..., None], edit.change(x.float(), where), 0.0)
+            total = total + torch.where(chosen[..., None], self._said(edit, x, where), 0.0)
         return total
+
+    def _said(self, edit: Edit, x: Tensor, where: Where) -> Tensor:
+        """What one edit adds, from the activation itself or from what an earlier place of this call held."""
+        if edit.reads is None:
+            return edit.change(x.float(), where)
+        if edit.reads not in self.held:
+            raise WorkbenchError(
+                "reads-later",
+                f"An edit at {edit.point} reads at {edit.reads}",
+                "a call passes that place later, or not at all",
+                "Read before writing.",
+            )
+        return edit.change(self.held[edit.reads].float(), replace(where, written=x))
 
 
 def _added(x: Tensor, change: Tensor) -> Tensor:

@@ -45,7 +45,11 @@ class _SpanMemory:
 
 
 def compile_lever(lever: Lever, probe: Probe, subject: Subject, effect: LeverEffect | None = None) -> Edit:
-    """The edit of one lever. Raises `WorkbenchError` for latents the level does not have."""
+    """The edit of one lever, which reads and writes where its level does.
+
+    Raises `WorkbenchError` for latents the level does not have, and for reading a decoder's direction where
+    that decoder does not write.
+    """
     level = probe.level(lever.level)
     latents = list(lever.weights)
     n = level.space.n_latents
@@ -59,6 +63,14 @@ def compile_lever(lever: Lever, probe: Probe, subject: Subject, effect: LeverEff
         )
     if lever.operation == "swap" and lever.params.target is None:
         raise WorkbenchError("bad-lever", "A swap needs a target", "none is given", "Choose the latent to swap to.")
+    writes = level.record.writes
+    if writes is not None and lever.operation in READS_PROJECTIONS:
+        raise WorkbenchError(
+            "bad-lever",
+            f"{lever.operation} cannot be applied to level {level.name}",
+            f"it reads at {level.record.point.point}, and its directions lie at {writes}",
+            "Use scale with strength -1 to take the latent out.",
+        )
     operation = OPERATIONS.load(lever.operation)
     donor = _donor_codes(lever, level, subject) if lever.operation == "patch" else None
     weight = torch.zeros(n)
@@ -78,9 +90,11 @@ def compile_lever(lever: Lever, probe: Probe, subject: Subject, effect: LeverEff
         delta = space.change(dz).masked_fill(masked[..., None], 0.0)
         if effect is not None:
             chosen = where.selected(lever.selector, x.shape, x.device) & ~masked
-            _note(effect, delta, x, chosen)
+            _note(effect, delta, x if where.written is None else where.written.float(), chosen)
         return delta
 
+    if writes is not None:
+        return Edit(writes, lever.selector, change, reads=level.record.point.point)
     return Edit(level.record.point.point, lever.selector, change)
 
 

@@ -141,7 +141,7 @@ def _controls(
     level = probe.level(lever.level)
     other = random_lever(lever, level, seed)
     runs = [ControlRun("random latents of equal norm", compile_levers([other], probe, subject)[0])]
-    if contexts:
+    if contexts and level.record.writes is None:
         vector = difference_of_means(subject, level, contexts)
         amount = lever.strength * float(
             torch.linalg.vector_norm(

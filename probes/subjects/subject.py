@@ -37,7 +37,8 @@ class Where:
     `positions`, `generated`, `padding` and `special` are `batch pos`. Positions a subject does not number
     are counted from 0 at each point; `generated` is None for a subject that does not generate token by
     token; `noise` is None without a trajectory; `branches` names the guidance branch of each batch row and
-    is empty for a subject without guidance, where every row is `cond`.
+    is empty for a subject without guidance, where every row is `cond`. `written` is what an edit adds to,
+    where that is not what it reads.
     """
 
     call: int
@@ -47,6 +48,7 @@ class Where:
     generated: Tensor | None = None
     padding: Tensor | None = None
     special: Tensor | None = None
+    written: Tensor | None = None
 
     def numbered(self, x: Tensor) -> Where:
         """With the places of `x` (`batch pos d`) counted from 0, where the subject has no numbers itself."""

@@ -212,6 +212,37 @@ def test_edits_at_two_points_act_one_after_the_other(subject: TextAutoregressive
         assert torch.equal(results[0], subject.logits(tokens))
 
 
+def test_an_edit_may_read_before_it_writes(subject: TextAutoregressive, tokens: Tensor) -> None:
+    """Taking out what a part gave, computed from what it was given, leaves nothing of it; strength 0 every bit."""
+    reads, writes = inner(subject, "in"), inner(subject, "out")
+    if "mlp" not in writes.path:
+        pytest.skip("a mixer cannot be computed again from its input alone")
+    part, met = subject.points.module(writes), []
+
+    def undone(x: Tensor, where: Where) -> Tensor:
+        assert where.written is not None
+        met.append((x, where.written.float()))
+        return -part.forward(x.to(subject.dtype)).float()
+
+    with hooked(subject, {writes: keep}) as plain:
+        logits = subject.logits(tokens)
+    with hooked(subject, write=[Edit(writes, EVERYWHERE, undone, reads=reads)]):
+        changed = subject.logits(tokens)
+    assert not torch.allclose(changed, logits)
+    torch.testing.assert_close(met[0][1], plain.last(writes).float())
+    torch.testing.assert_close(part.forward(met[0][0].to(subject.dtype)).float(), met[0][1], rtol=1e-3, atol=1e-3)
+    with hooked(subject, write=[Edit(writes, EVERYWHERE, nothing, reads=reads)]):
+        assert torch.equal(subject.logits(tokens), logits)
+    assert hooks_left(subject) == 0
+
+
+def test_an_edit_cannot_read_what_comes_later(tiny_subject: TextAutoregressive, tokens: Tensor) -> None:
+    early = Edit(block(tiny_subject, 0), EVERYWHERE, nothing, reads=block(tiny_subject, 1))
+    with pytest.raises(WorkbenchError, match="passes that place later"), hooked(tiny_subject, write=[early]):
+        tiny_subject.logits(tokens)
+    assert hooks_left(tiny_subject) == 0
+
+
 def test_half_precision_is_edited_in_float32(tokens: Tensor, family: tuple[str, Any]) -> None:
     import copy
 
