@@ -62,6 +62,9 @@ class GraphConfig(Frozen):
         ge=0,
         lt=1,
     )
+    concepts: int = Field(
+        default=100, description="Concepts of a level that has no neighbour to share edges with.", ge=1, le=5000
+    )
     rows: int = Field(default=200_000, description="Training rows that proposals are ranked on.", ge=256)
     bootstrap_fits: int = Field(
         default=3, description="Refits on resampled chunks behind the bootstrap frequency.", ge=0, le=50
@@ -147,6 +150,7 @@ def _tested_pair(
 ) -> PairEvidence | None:
     """Propose and test the edges of one pair; `above` holds the sources of the pair above it."""
     pair = f"{low.name}-{high.name}"
+    _refuse_elsewhere(subject, low, high)
     run.update(message=f"{pair}: proposing edges")
     codes = paired(store, "train", low, high, max_rows=config.rows)
     found = probe.map_between(low.name, high.name)
@@ -177,6 +181,19 @@ def _tested_pair(
     r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
     agreement = seed_agreement(probe, others, low, high, proposed) if others else None
     return PairEvidence(low, high, proposed, r2, evidence, agreement)
+
+
+def _refuse_elsewhere(subject: TextAutoregressive, *levels: Level) -> None:
+    """An edge is tested by what removing a code does to the stream, so both levels must read and write it."""
+    for level in levels:
+        subject.block_of(level.record.point.point)
+        if level.record.writes is not None:
+            raise WorkbenchError(
+                "writes-elsewhere",
+                f"Edges of level {level.name} cannot be tested",
+                f"it reads at {level.record.point.point} and writes at {level.record.writes}",
+                "Make a graph of this level alone, from a probe that has no other.",
+            )
 
 
 def _proposal(name: str, found: SelectionMap | None) -> Proposal:
@@ -237,7 +254,7 @@ def _assemble(
     nodes: list[Node] = []
     examples: dict[str, Any] = {}
     for level in probe.levels:
-        latents = sorted(_latents_of(level.name, pairs))
+        latents = sorted(_latents_of(level.name, pairs)) if pairs else _most_active(level, config.concepts)
         run.update(message=f"describing {len(latents)} concepts of level {level.name}")
         found: Described = describe(subject, store, level, latents, others, count=config.examples)
         nodes += found.nodes
@@ -276,7 +293,7 @@ def _losses(
     """What each dictionary of token rows costs the subject, on held-out chunks."""
     found: dict[str, float] = {}
     for level in probe.levels:
-        if level.rows.span == 1 and config.loss_chunks:
+        if level.rows.span == 1 and config.loss_chunks and level.record.writes is None:
             run.update(message=f"cross-entropy with level {level.name}")
             figures = loss_recovered(subject, store, level, chunks=config.loss_chunks)
             found |= {f"{level.name}.{name}": value for name, value in figures.items()}
@@ -292,6 +309,14 @@ def _detections(nodes: Sequence[Node]) -> dict[str, Any]:
             value = bootstrap([scores])
             found[f"{name}.detection"] = [value.value, value.low, value.high, value.n]
     return found
+
+
+def _most_active(level: Level, count: int) -> list[int]:
+    """The latents that carry most of the codes (frequency · mean value), those that are nearly always on left out."""
+    frequency, mean = level.statistics["frequency"], level.statistics["mean_active"]
+    carried = torch.where(frequency <= MapConfig().most_frequent, frequency * mean, 0.0)
+    best = carried.topk(min(count, len(carried)))
+    return sorted(int(latent) for latent, value in zip(best.indices, best.values, strict=True) if value > 0)
 
 
 def _latents_of(name: str, pairs: Sequence[PairEvidence]) -> set[int]:

@@ -13,7 +13,11 @@ def output_tokens(
     subject: TextAutoregressive, rows: Tensor, count: int = 8
 ) -> tuple[list[list[tuple[str, float]]], list[list[tuple[str, float]]]]:
     """(promoted, suppressed) per decoder row `row d_model`: tokens with the change of their logit, centred
-    over the vocabulary, that one unit of the row makes after the final norm's gain (logit lens)."""
+    over the vocabulary, that one unit of the row makes after the final norm's gain (logit lens).
+
+    Rows that lie in another space than the stream (a dictionary of attention heads) have none."""
+    if rows.shape[1] != subject.d_model:
+        return [[] for _ in rows], [[] for _ in rows]
     output = subject.model.get_output_embeddings().weight.float()
     gain = final_gain(subject)
     logits = (rows.float().to(output.device) * gain) @ output.T

@@ -1,4 +1,4 @@
-"""The Train page: capture activations or train a probe in a process of its own, and watch it."""
+"""The Train page: capture activations, train a probe or import one, in a process of its own, and watch it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from probes.artefacts import Kind, available
 from probes.backends.registry import BACKENDS
 from probes.errors import WorkbenchError
 
-KINDS = {"Train a probe": "train", "Capture activations": "capture"}
+KINDS = {"Train a probe": "train", "Capture activations": "capture", "Import dictionaries": "import"}
 SHOWN = {*KINDS.values(), "sweep"}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Gradio sends the change event of a State only after events that went through its queue.

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from app import jobs
 from app.commands import main
@@ -25,40 +24,12 @@ from probes.formats.registry import read_dictionary
 from probes.hierarchy.probe import open_probe
 from probes.hooks import HookPoint
 from probes.runs import Run
-from tests.fixtures.tiny_folder import D_MODEL, LATENTS, lens_folder, tiny_folder
-
-FEW = {"minimum_rows": 20, "rows": 4000, "optimiser": {"steps": 60, "batch": 512, "learning_rate": 0.03}}
-TEXT = ("The whale swam north in the cold sea, and the captain wrote it down: a whale, {n} fathoms off. " * 12).strip()
-
-
-class World(NamedTuple):
-    """A subject, a store of both its blocks, and a SAELens dictionary for each."""
-
-    subject: str
-    text: str
-    store: str
-    low: str
-    high: str
+from tests.fixtures.tiny_folder import D_MODEL, FEW, World, lens_folder, rows_of, tiny_world, transcoder_file
 
 
 @pytest.fixture(scope="module")
 def world(data_home: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("tiny")
-    subject, text = str(tiny_folder(folder / "subject")), folder / "text.txt"
-    text.write_text("\n\n".join(TEXT.format(n=n) for n in range(30)))
-    said = {"corpus": str(text), "context": 32, "max_tokens": 9000, "layers": (0.0, 0.5), "dtype": "float32"}
-    run_job("capture", name="tiny-seen", subject=subject, **said)
-    store = ActivationStore(resolve("tiny-seen", "store"))
-    paths = [
-        lens_folder(folder / name, rows_of(store, at), f"blocks.{at}.hook_resid_post")
-        for at, name in enumerate(("low", "high"))
-    ]
-    return World(subject, str(text), "tiny-seen", *map(str, paths))
-
-
-def rows_of(store: ActivationStore, at: int) -> Tensor:
-    point = store.index.points[at].point
-    return store.activations(0, point)[store.usable(0, point)].float()
+    return tiny_world(tmp_path_factory.mktemp("tiny"))
 
 
 def imported(name: str, **values: Any) -> Path:
@@ -99,20 +70,9 @@ def test_the_manifest_says_where_each_level_came_from(world: World, assembled: s
     assert manifest.figures["low.l0"] == pytest.approx(4, abs=0.1) and "low-high.edges" in manifest.figures
 
 
-def transcoder(folder: Path, store: ActivationStore) -> Path:
-    """A transcoder of block 1's MLP, as circuit-tracer saves it."""
-    generator = torch.Generator().manual_seed(1)
-    rows = torch.randn(LATENTS, D_MODEL, generator=generator)
-    held = {"W_enc": rows, "W_dec": 0.1 * rows.roll(1, 0).contiguous(), "b_enc": torch.full((LATENTS,), -8.0)}
-    folder.mkdir(parents=True)
-    save_file(held | {"b_dec": torch.zeros(D_MODEL)}, folder / "layer_1.safetensors")
-    (folder / "config.yaml").write_text("feature_input_hook: mlp.hook_in\nfeature_output_hook: mlp.hook_out\n")
-    return folder / "layer_1.safetensors"
-
-
 def test_without_a_store_the_text_is_captured_at_every_place_it_needs(world: World, tmp_path: Path) -> None:
     """A transcoder needs two: what it reads, and what its output is held against."""
-    path = transcoder(tmp_path / "t", ActivationStore(resolve(world.store, "store")))
+    path = transcoder_file(tmp_path / "t")
     text = {"corpus": world.text, "context": 32, "max_tokens": 20_000}
     imported("transcoding", path=(str(path),), subject=world.subject, text=text)
     (level,) = open_probe("transcoding").levels
