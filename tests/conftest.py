@@ -23,10 +23,12 @@ CONTEXT = 64
 
 @pytest.fixture(scope="session", autouse=True)
 def data_home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """An empty data folder for this session. Only converted subjects outlive it, in pytest's own cache."""
+    """An empty data folder for this session. Only converted subjects and compiled loops outlive it, in pytest's
+    own cache."""
     home = tmp_path_factory.mktemp("home")
     (home / "cache").mkdir()
-    (home / "cache" / "subjects").symlink_to(request.config.cache.mkdir("subjects"))  # type: ignore[union-attr]
+    for kept in ("subjects", "kernels"):
+        (home / "cache" / kept).symlink_to(request.config.cache.mkdir(kept))  # type: ignore[union-attr]
     before = os.environ.get("FULCRUM_HOME")
     os.environ["FULCRUM_HOME"] = str(home)
     yield home
