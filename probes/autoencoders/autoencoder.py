@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from probes.errors import WorkbenchError
+from probes.kernels.choice import kernels_for
 from probes.training.objective import Batch
 from probes.training.ranks import ALONE, Group, Ranks
 
@@ -84,13 +85,12 @@ class TrainableAutoencoder(nn.Module):
     def before_step(self) -> None:
         """Remove from the decoder's gradient what would only change row lengths."""
         if self.w_dec.grad is not None:
-            along = (self.w_dec.grad * self.w_dec).sum(dim=1, keepdim=True)
-            self.w_dec.grad -= along * self.w_dec
+            kernels_for(self.w_dec.grad, self.w_dec).remove_along(self.w_dec.grad, self.w_dec)
 
     @torch.no_grad()
     def project(self) -> None:
         """Unit decoder rows again."""
-        self.w_dec.div_(self.w_dec.norm(dim=1, keepdim=True) + torch.finfo(torch.float32).eps)
+        kernels_for(self.w_dec).normalise(self.w_dec)
 
     @torch.no_grad()
     def after_step(self) -> None:
