@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from probes.artefacts import home
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
+from probes.kernels.choice import Choice
 
 
 class Settings(Frozen):
@@ -21,6 +22,9 @@ class Settings(Frozen):
     port: int = Field(default=7860, description="Port the server listens on.", ge=0, le=65535)
     threads: int | None = Field(
         default=None, description="CPU threads per job; none leaves it to torch.", ge=1, le=1024
+    )
+    kernels: Choice = Field(
+        default="auto", description="Compiled loops for training and encoding, torch alone, or what works here."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="Where models run.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(

@@ -17,6 +17,7 @@ from app.progress import progress_line
 from app.settings import Settings
 from probes.artefacts import home
 from probes.errors import WorkbenchError
+from probes.kernels.choice import prefer
 from probes.runs import Run
 
 
@@ -30,7 +31,7 @@ def execute(run: Run) -> Path | None:
         before = run.status()
         run.begin(step=before.step, steps=before.steps, message="Starting.")
         try:
-            _set_threads()
+            _apply_settings()
             artefact = job(run.record().kind).work_function()(load_config(run), run)
         except WorkbenchError as error:
             run.fail(error)
@@ -74,12 +75,13 @@ def _relative(artefact: Path) -> str:
     return path.relative_to(home()).as_posix() if path.is_relative_to(home()) else str(path)
 
 
-def _set_threads() -> None:
-    threads = Settings.load().threads
-    if threads is not None:
+def _apply_settings() -> None:
+    settings = Settings.load()
+    prefer(settings.kernels)
+    if settings.threads is not None:
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(settings.threads)
 
 
 def _keep_traceback(run: Run) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("probes", "concept_graphs", "steering", "app")  # each may import itself and what stands before it
-HEAVY = ("torch", "transformers", "diffusers")
+HEAVY = ("torch", "transformers", "diffusers", "numba")
 LIGHT = (
     "app.server",
     "app.pages",
@@ -33,6 +33,7 @@ LIGHT = (
     "probes.registry",
     "probes.errors",
     "probes.addresses",
+    "probes.kernels.choice",
     "probes.activations.corpora",
 )
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
