@@ -1,4 +1,8 @@
-"""Reconstruction and sparsity of a level on held-out rows, each metric named with its convention."""
+"""How much of the activations a dictionary rebuilds, each figure named with its convention.
+
+"Explained variance" has meant five different numbers in public tools; the default here is centred and a
+ratio of sums. Sources: formulas of SAELens (now and before 2026), dictionary_learning, sparsify, OpenAI.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +11,27 @@ from torch import Tensor
 
 from probes.activations.rows import shard_rows
 from probes.activations.store import ActivationStore, Split
+from probes.addresses import HookPoint
 from probes.hierarchy.probe import Level
-from probes.metrics.metric import Metric, measured
-
-RARE_FREQUENCY = 1e-4
-
-
-class Moments:
-    """Streamed sums for the conventions of explained variance (float64)."""
-
-    def __init__(self, d: int, n: int) -> None:
-        self.rows = 0
-        self.x_sum, self.x_square = torch.zeros(d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
-        self.error_square = torch.zeros(d, dtype=torch.float64)
-        self.active, self.fired = 0, torch.zeros(n, dtype=torch.float64)
-
-    def add(self, x: Tensor, decoded: Tensor, index: Tensor, value: Tensor) -> None:
-        x64 = x.double()
-        self.rows += len(x)
-        self.x_sum += x64.sum(dim=0)
-        self.x_square += x64.square().sum(dim=0)
-        self.error_square += (x64 - decoded.double()).square().sum(dim=0)
-        on = value != 0
-        self.active += int(on.sum())
-        self.fired += torch.bincount(index[on], minlength=len(self.fired))
-
-    def variance(self) -> Tensor:
-        """Summed squared distance to the mean, per dimension."""
-        return self.x_square - self.x_sum.square() / self.rows
-
-    def figures(self) -> dict[str, float]:
-        """Every metric that reads moments, by its registered name, and the number of rows."""
-        return {"rows": float(self.rows), **measured(self, "moments")}
-
+from probes.metrics.metric import Metric
+from probes.metrics.moments import Moments
 
 EXPLAINED_VARIANCE = Metric(
-    lambda seen: float(1 - seen.error_square.sum() / seen.variance().sum()), "moments", "centred", "up", high=1
+    lambda seen: float(1 - seen.error_square.sum() / seen.variance.sum()), "moments", "centred", "up", high=1
+)
+EXPLAINED_PER_ROW = Metric(
+    lambda seen: 1 - seen.row_shares / seen.rows, "moments", "centred, mean of the rows' shares", "up", high=1
+)
+EXPLAINED_DEVIATION = Metric(
+    # Σ_d var(e_d) / Σ_d var(x_d): the mean error is not counted.
+    lambda seen: float(1 - (seen.error_square - seen.error.square() / seen.rows).sum() / seen.variance.sum()),
+    "moments",
+    "centred, the mean error forgiven",
+    "up",
+    high=1,
 )
 EXPLAINED_PER_DIMENSION = Metric(
-    lambda seen: float((1 - seen.error_square / seen.variance().clamp_min(1e-12)).mean()),
+    lambda seen: float((1 - seen.error_square / seen.variance.clamp_min(1e-12)).mean()),
     "moments",
     "mean over dimensions",
     "up",
@@ -54,28 +40,64 @@ EXPLAINED_PER_DIMENSION = Metric(
 EXPLAINED_UNCENTRED = Metric(
     lambda seen: float(1 - seen.error_square.sum() / seen.x_square.sum()), "moments", "uncentred", "up", high=1
 )
-L0 = Metric(lambda seen: seen.active / seen.rows, "moments", "active latents per row, by threshold", low=0)
-DEAD = Metric(lambda seen: float((seen.fired == 0).double().mean()), "moments", "share that never fired", "down", 0, 1)
-RARE = Metric(
-    lambda seen: float((seen.fired / seen.rows < RARE_FREQUENCY).double().mean()),
-    "moments",
-    "share with frequency below 1e-4",
-    "down",
-    0,
-    1,
+UNEXPLAINED = Metric(
+    lambda seen: float(seen.error_square.sum() / seen.variance.sum()), "moments", "share of the variance", "down", low=0
 )
+ROW_ERROR = Metric(
+    lambda seen: seen.row_shares_raw / seen.rows, "moments", "uncentred, mean of the rows' shares", "down", low=0
+)
+RELATIVE_BIAS = Metric(
+    # mean ‖x̂‖² / mean ⟨x, x̂⟩: 1 without shrinkage, and neither side of it is better.
+    lambda seen: seen.decoded_square / seen.product if seen.product else 0.0,
+    "moments",
+    "1 is unbiased, less is shrunk",
+)
+LENGTH_KEPT = Metric(lambda seen: seen.lengths / seen.rows, "moments", "mean ‖x̂‖ / ‖x‖", low=0)
 
 
 def held_out_figures(
     store: ActivationStore, level: Level, *, split: Split = "held_out", max_rows: int | None = None
 ) -> dict[str, float]:
-    """Metrics of a level, encoding as at inference (by threshold), over usable rows of a split."""
-    moments = Moments(level.space.w_dec.shape[1], level.space.n_latents)
-    for shard in store.shards(split):
-        if max_rows is not None and moments.rows >= max_rows:
-            break
-        x, usable = shard_rows(store, shard, level.record.point.point, level.rows)
+    """Metrics of a level, encoding as at inference (by threshold), over usable rows of a split.
+
+    A dictionary that writes at another place than it reads is measured against what is there.
+    """
+    moments = Moments(_mean_target(store, level, split, max_rows), level.space.n_latents)
+    for shard in _shards_until(store, level, split, max_rows):
+        x, target, usable = _rows_of(store, shard, level)
         rows = x[usable].float()
         codes = level.space.encode(rows)
-        moments.add(rows, level.space.reconstruct(rows, codes), codes.index, codes.value)
+        moments.add(target[usable].float(), level.space.reconstruct(rows, codes), codes.index, codes.value)
     return moments.figures()
+
+
+def _mean_target(store: ActivationStore, level: Level, split: Split, max_rows: int | None) -> Tensor:
+    """The mean of what is to be rebuilt, `d` float64."""
+    total, count = torch.zeros(level.space.w_dec.shape[1], dtype=torch.float64), 0
+    for shard in _shards_until(store, level, split, max_rows):
+        _, target, usable = _rows_of(store, shard, level)
+        total, count = total + target[usable].double().sum(dim=0), count + int(usable.sum())
+    return total / max(count, 1)
+
+
+def _rows_of(store: ActivationStore, shard: int, level: Level) -> tuple[Tensor, Tensor, Tensor]:
+    """(what is read `chunk row d_in`, what is to be rebuilt `chunk row d_out`, usable `chunk row`)."""
+    point = level.record.point.point
+    writes: HookPoint = level.space.writes or point
+    x, usable = shard_rows(store, shard, point, level.rows)
+    if writes == point:
+        return x, x, usable
+    target, also = shard_rows(store, shard, writes, level.rows)
+    return x, target, usable & also
+
+
+def _shards_until(store: ActivationStore, level: Level, split: Split, max_rows: int | None) -> list[int]:
+    """The first shards that together have `max_rows` usable rows; all of them without a limit."""
+    chosen, rows = [], 0
+    for shard in store.shards(split):
+        if max_rows is not None and rows >= max_rows:
+            break
+        chosen.append(shard)
+        if max_rows is not None:
+            rows += int(_rows_of(store, shard, level)[2].sum())
+    return chosen

@@ -9,7 +9,15 @@ METRICS = Registry(
     {
         "explained_variance": (
             "probes.metrics.reconstruction:EXPLAINED_VARIANCE",
-            "Share of the summed variance that the reconstruction explains.",
+            "Share of the summed variance that the reconstruction explains (SAELens today).",
+        ),
+        "explained_variance_per_row": (
+            "probes.metrics.reconstruction:EXPLAINED_PER_ROW",
+            "The share of each row's squared distance to the mean, averaged over rows (SAEBench's tables).",
+        ),
+        "explained_variance_of_deviations": (
+            "probes.metrics.reconstruction:EXPLAINED_DEVIATION",
+            "One minus the error's variance over the target's, a constant error forgiven (dictionary_learning).",
         ),
         "explained_variance_per_dimension": (
             "probes.metrics.reconstruction:EXPLAINED_PER_DIMENSION",
@@ -19,9 +27,27 @@ METRICS = Registry(
             "probes.metrics.reconstruction:EXPLAINED_UNCENTRED",
             "The share of the summed squares, the mean not taken out.",
         ),
-        "l0": ("probes.metrics.reconstruction:L0", "Active latents per row, encoding as at inference."),
-        "dead": ("probes.metrics.reconstruction:DEAD", "Share of latents that never fired on these rows."),
-        "rare": ("probes.metrics.reconstruction:RARE", "Share of latents that fire in fewer than one row in 10,000."),
+        "unexplained_variance": (
+            "probes.metrics.reconstruction:UNEXPLAINED",
+            "Summed squared error over summed variance (FVU, sparsify).",
+        ),
+        "normalised_error": (
+            "probes.metrics.reconstruction:ROW_ERROR",
+            "Each row's squared error over its square, averaged over rows (OpenAI).",
+        ),
+        "relative_bias": (
+            "probes.metrics.reconstruction:RELATIVE_BIAS",
+            "Mean square of the reconstruction over its mean product with the target.",
+        ),
+        "length_kept": (
+            "probes.metrics.reconstruction:LENGTH_KEPT",
+            "Mean length of the reconstruction over that of the target; less than one is shrinkage.",
+        ),
+        "l0": ("probes.metrics.sparsity:L0", "Active latents per row, encoding as at inference."),
+        "density": ("probes.metrics.sparsity:DENSITY", "Share of rows in which the average latent is active."),
+        "dead": ("probes.metrics.sparsity:DEAD", "Share of latents that never fired on these rows."),
+        "rare": ("probes.metrics.sparsity:RARE", "Share of latents that fire in fewer than one row in 10,000."),
+        "common": ("probes.metrics.sparsity:COMMON", "Share of latents that fire in more than one row in ten."),
         "cross_entropy_increase": (
             "probes.metrics.loss_recovered:INCREASE",
             "What the reconstruction costs the subject per token.",
@@ -33,6 +59,18 @@ METRICS = Registry(
         "recovered_zero_ablation": (
             "probes.metrics.loss_recovered:RECOVERED_ZERO",
             "Share of what ablating to zero costs that the reconstruction gives back.",
+        ),
+        "divergence": (
+            "probes.metrics.loss_recovered:DIVERGENCE",
+            "How far the subject's predictions move when it reads the reconstruction.",
+        ),
+        "divergence_recovered_mean_ablation": (
+            "probes.metrics.loss_recovered:KL_RECOVERED_MEAN",
+            "Share of the divergence of ablating to the mean that the reconstruction avoids.",
+        ),
+        "divergence_recovered_zero_ablation": (
+            "probes.metrics.loss_recovered:KL_RECOVERED_ZERO",
+            "Share of the divergence of ablating to zero that the reconstruction avoids.",
         ),
     },
 )

@@ -27,7 +27,7 @@ from probes.hierarchy.train_level import LevelConfig, new_autoencoder
 from probes.latents import Codes
 from probes.metrics.loss_recovered import Losses
 from probes.metrics.metric import Metric
-from probes.metrics.reconstruction import Moments
+from probes.metrics.moments import Moments
 from probes.metrics.registry import METRICS
 from probes.registry import Registry
 from probes.subjects.loading import load_subject
@@ -266,33 +266,47 @@ def test_one_step_of_a_tiny_recipe_logs_every_term_it_trains(name: str, tmp_path
 
 def known_moments() -> Moments:
     """Rows whose reconstruction is half of their distance to the mean; latents 0 and 1 of four fire."""
-    x = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 2.0], [0.0, 0.0]])
-    moments = Moments(2, 4)
-    moments.add(x, 1 + (x - 1) / 2, torch.tensor([[0, 1]] * 4), torch.tensor([[1.0, 1.0], [1.0, 0.0]] * 2))
+    x = torch.tensor([[3.0, 1.0], [1.0, 3.0], [3.0, 3.0], [1.0, 1.0]])
+    moments = Moments(torch.tensor([2.0, 2.0]), 4)
+    moments.add(x, 2 + (x - 2) / 2, torch.tensor([[0, 1]] * 4), torch.tensor([[1.0, 1.0], [1.0, 0.0]] * 2))
     return moments
 
 
 def perfect_moments() -> Moments:
     x = torch.tensor([[1.0, 3.0], [2.0, -1.0]])
-    moments = Moments(2, 1)
+    moments = Moments(x.mean(dim=0), 1)
     moments.add(x, x, torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 1))
     return moments
 
 
 KNOWN: dict[str, tuple[float, float]] = {  # on the case above, and on a perfect reconstruction
     "explained_variance": (0.75, 1.0),
+    "explained_variance_per_row": (0.75, 1.0),
+    "explained_variance_of_deviations": (0.75, 1.0),
     "explained_variance_per_dimension": (0.75, 1.0),
-    "explained_variance_uncentred": (0.875, 1.0),
+    "explained_variance_uncentred": (0.95, 1.0),
+    "unexplained_variance": (0.25, 0.0),
+    "normalised_error": ((0.05 + 0.05 + 1 / 36 + 0.25) / 4, 0.0),
+    "relative_bias": (34 / 36, 1.0),
+    "length_kept": ((2 * 0.85**0.5 + (12.5 / 18) ** 0.5 + 1.5) / 4, 1.0),
     "l0": (1.5, 1.0),
+    "density": (0.375, 1.0),
     "dead": (0.5, 0.0),
     "rare": (0.5, 0.0),
+    "common": (0.5, 1.0),
     "cross_entropy_increase": (0.5, 0.0),
     "recovered_mean_ablation": (0.75, 1.0),
     "recovered_zero_ablation": (0.875, 1.0),
+    "divergence": (0.5, 0.0),
+    "divergence_recovered_mean_ablation": (0.75, 1.0),
+    "divergence_recovered_zero_ablation": (0.875, 1.0),
 }
 CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "moments": (known_moments, perfect_moments),
-    "losses": (lambda: Losses(2.0, 2.5, 4.0, 6.0), lambda: Losses(2.0, 2.0, 4.0, 6.0)),
+    "losses": (
+        lambda: Losses(2.0, 2.5, 4.0, 6.0, 0.5, 2.0, 4.0),
+        lambda: Losses(2.0, 2.0, 4.0, 6.0, 0.0, 2.0, 4.0),
+    ),
 }
 
 
