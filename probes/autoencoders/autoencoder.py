@@ -34,10 +34,12 @@ class TrainableAutoencoder(nn.Module):
 
     An architecture says how a batch is encoded. Decoder rows are unit vectors after every step.
     `since_fired` counts rows since each latent last fired; a latent is dead after `dead_after` rows.
+    `revived` counts how often each fired again after it had been dead.
     """
 
     scale: Tensor
     since_fired: Tensor
+    revived: Tensor
     ranks: Ranks = ALONE
 
     def __init__(self, d_model: int, n_latents: int, k: int, *, seed: int, dead_after: int, scale: float = 1.0) -> None:
@@ -52,6 +54,7 @@ class TrainableAutoencoder(nn.Module):
         self.k, self.dead_after = k, dead_after
         self.register_buffer("scale", torch.tensor(float(scale)))
         self.register_buffer("since_fired", torch.zeros(n_latents, dtype=torch.long))
+        self.register_buffer("revived", torch.zeros(n_latents, dtype=torch.long))
         self._last: Encoded | None = None
 
     @abstractmethod
@@ -97,8 +100,10 @@ class TrainableAutoencoder(nn.Module):
         """Unit decoder rows again; count who fired."""
         self.project()
         assert self._last is not None
+        dead = self.dead()
         self.since_fired += self._last.x.shape[0]
         self.since_fired[self._last.index[self._last.value > 0]] = 0
+        self.revived += dead & (self.since_fired == 0)
 
     def gauges(self) -> dict[str, float]:
         """L0, dead share and centred explained variance of the last batch."""
