@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from concept_graphs.edges.proposal import Proposed
 from probes.hierarchy.probe import Level, Probe
+from probes.metrics.seed_agreement import nearest_rows
 
 MATCH = 0.7
 
@@ -22,10 +22,8 @@ class SeedAgreement(NamedTuple):
 
 def best_matches(level: Level, other: Probe, latents: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """(best cosine, its latent) in another seed's dictionary of the same level, both `latent`."""
-    rows = torch.nn.functional.normalize(level.space.w_dec[list(latents)], dim=1)
-    others = torch.nn.functional.normalize(other.level(level.name).space.w_dec, dim=1)
-    value, index = (rows @ others.T).max(dim=1)
-    return value.numpy(), index.numpy()
+    cosine, index = nearest_rows(level.space.w_dec[list(latents)], other.level(level.name).space.w_dec)
+    return cosine.numpy(), index.numpy()
 
 
 def seed_agreement(probe: Probe, others: Sequence[Probe], low: Level, high: Level, proposed: Proposed) -> SeedAgreement:

@@ -10,7 +10,7 @@ from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
 from probes.autoencoders.dictionary import Dictionary
 from probes.hierarchy.probe import Level, LevelRecord
-from probes.hierarchy.statistics import latent_statistics
+from probes.hierarchy.statistics import latent_statistics, training_history
 from probes.hierarchy.train_level import LevelConfig, new_autoencoder
 from probes.metrics.reconstruction import held_out_figures
 
@@ -27,7 +27,7 @@ def measured_level(store: ActivationStore, name: str, config: LevelConfig, state
     space = Dictionary.from_training(module, point, name).calibrated(sample, config.k)
     record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=space.n_latents, k=config.k)
     level = Level(record, space, {})
-    statistics = latent_statistics(store, "train", level)
+    statistics = {**latent_statistics(store, "train", level), **training_history(state)}
     table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
     level = replace(level, space=space.with_table(table), statistics=statistics)
     return replace(level, record=record.model_copy(update={"figures": held_out_figures(store, level)}))

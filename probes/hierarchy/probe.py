@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,15 @@ from probes.latents import LatentTable
 from probes.tensors import load_tensors, save_tensors
 
 EVERYWHERE = Selector()
-STATISTICS = ("typical", "frequency", "mean_active", "largest", "spread", "spread_floor")
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+HISTOGRAM_BINS = 16
+# What is kept of every latent, and how much of each; what was not measured is zero.
+STATISTICS: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("typical", "frequency", "mean_active", "largest", "spread", "spread_floor"), ()),
+    "quantiles": (len(QUANTILES),),
+    "histogram": (HISTOGRAM_BINS,),
+    **dict.fromkeys(("silent", "revived", "seed_agreement"), ()),
+}
 
 
 class LevelRecord(Frozen):
@@ -131,7 +139,7 @@ def save_probe(
 
 def save_level(level: Level, folder: Path) -> None:
     """Write a level's dictionary and statistics into a folder; its record is the caller's to keep."""
-    statistics = {name: level.statistics[name].float() for name in STATISTICS}
+    statistics = {name: part.float() for name, part in _complete(level.statistics, level.space.n_latents)}
     save_tensors(folder / f"level-{level.name}.safetensors", {**level.space.tensors(), **statistics})
 
 
@@ -153,8 +161,14 @@ def open_level(path: Path, record: LevelRecord) -> Level:
     """A level from the folder that holds its file."""
     tensors = load_tensors(path / f"level-{record.name}.safetensors")
     names = tuple(f"{record.name}/{latent}" for latent in range(record.n_latents))
-    absent = torch.zeros(record.n_latents)
-    statistics = {name: tensors.pop(name, absent) for name in STATISTICS}
+    statistics = dict(_complete(tensors, record.n_latents))
     table = LatentTable(names, statistics["typical"], statistics["frequency"])
-    space = Dictionary.from_tensors(tensors, table, record.point.point, record.writes)
+    weights = {name: part for name, part in tensors.items() if name not in STATISTICS}
+    space = Dictionary.from_tensors(weights, table, record.point.point, record.writes)
     return Level(record, space, statistics)
+
+
+def _complete(statistics: Mapping[str, Tensor], n: int) -> Iterator[tuple[str, Tensor]]:
+    """Every statistic by name, zero where it was not measured."""
+    for name, shape in STATISTICS.items():
+        yield name, statistics[name] if name in statistics else torch.zeros(n, *shape)

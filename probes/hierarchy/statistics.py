@@ -1,6 +1,9 @@
-"""Statistics per latent, streamed over a store: how often, how strong, how widely spread."""
+"""Statistics per latent, streamed over a store: how often, how strong, how distributed, how widely spread;
+and what training remembers of each latent's life."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -8,7 +11,7 @@ from torch import Tensor
 
 from probes.activations.store import ActivationStore, Split
 from probes.hierarchy.codes import encoded
-from probes.hierarchy.probe import Level
+from probes.hierarchy.probe import HISTOGRAM_BINS, QUANTILES, Level
 
 TYPICAL_QUANTILE = 0.95
 
@@ -17,7 +20,8 @@ def latent_statistics(
     store: ActivationStore, split: Split, level: Level, *, max_rows: int = 400_000
 ) -> dict[str, Tensor]:
     """Per latent (`n_latents`): frequency, mean_active, typical (95 % quantile of active values), largest,
-    spread and spread_floor.
+    spread and spread_floor; `quantiles` `n_latents quantile` of its active values at `QUANTILES`; and
+    `histogram` `n_latents bin`, how many of them lie in each of equal bins from 0 to the latent's largest.
 
     Spread is the participation ratio (Σa)² / (P Σa²) of a latent's activations over the P usable rows of
     a chunk, averaged over the chunks where it is active; its floor is 1/P, a latent active in one row.
@@ -35,21 +39,42 @@ def latent_statistics(
     index, value = np.concatenate(indices), np.concatenate(values)
     count = np.bincount(index, minlength=n)
     total = np.bincount(index, weights=value, minlength=n)
-    order = np.lexsort((value, index))
-    ends = count.cumsum()
-    at = ends - count + np.floor(TYPICAL_QUANTILE * np.maximum(count - 1, 0)).astype(int)
-    ordered = np.append(value[order], 0.0)
-    fired = count > 0
     chunks = np.maximum(sums[0], 1)
+    levels = _quantiles(index, value, count, (TYPICAL_QUANTILE, 1.0, *QUANTILES))
     found = {
         "frequency": count / max(rows, 1),
         "mean_active": total / np.maximum(count, 1),
-        "typical": np.where(fired, ordered[np.minimum(at, len(ordered) - 1)], 0.0),
-        "largest": np.where(fired, ordered[np.maximum(ends - 1, 0)], 0.0),
+        "typical": levels[:, 0],
+        "largest": levels[:, 1],
+        "quantiles": levels[:, 2:],
+        "histogram": _histogram(index, value, levels[:, 1]),
         "spread": sums[1] / chunks,
         "spread_floor": sums[2] / chunks,
     }
     return {name: torch.from_numpy(np.asarray(part, dtype=np.float32)) for name, part in found.items()}
+
+
+def training_history(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the trainer's counters say of each latent (`n_latents`): `silent`, the training rows since it
+    last fired, and `revived`, how many times it fired again after it had been dead."""
+    return {"silent": state["since_fired"].float(), "revived": state["revived"].float()}
+
+
+def _quantiles(index: np.ndarray, value: np.ndarray, count: np.ndarray, at: tuple[float, ...]) -> np.ndarray:
+    """`n at`: order statistics (the lower of two) of each latent's values; 0 where it has none."""
+    order = np.lexsort((value, index))
+    first = count.cumsum() - count
+    places = first[:, None] + np.floor(np.asarray(at) * np.maximum(count - 1, 0)[:, None]).astype(int)
+    ordered = np.append(value[order], 0.0)
+    return np.where(count[:, None] > 0, ordered[np.minimum(places, len(ordered) - 1)], 0.0)
+
+
+def _histogram(index: np.ndarray, value: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """`n bin` counts; bin b of a latent holds values from b to b + 1 sixteenths of its largest."""
+    share = value / np.maximum(largest[index], np.finfo(np.float32).tiny)
+    place = np.clip((share * HISTOGRAM_BINS).astype(int), 0, HISTOGRAM_BINS - 1)
+    n = len(largest)
+    return np.bincount(index * HISTOGRAM_BINS + place, minlength=n * HISTOGRAM_BINS).reshape(n, HISTOGRAM_BINS)
 
 
 def _spread_sums(index: Tensor, value: Tensor, usable: Tensor, n: int) -> np.ndarray:
