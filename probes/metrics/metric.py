@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Better = Literal["up", "down", ""]
+Reads = Literal["moments", "losses", "recovery"]
 
 
 @dataclass(frozen=True)
 class Metric:
     """`measure` turns what a pass over held-out data left (`reads` says of which kind) into one number
-    between `low` and `high`."""
+    between `low` and `high`. `unit` names the unit or the convention."""
 
     measure: Callable[[Any], float]
-    reads: Literal["moments", "losses"]
+    reads: Reads
     unit: str
     better: Better = ""
     low: float = -math.inf
     high: float = math.inf
 
 
-def measured(found: Any, reads: str) -> dict[str, float]:
+def measured(found: Any, reads: Reads) -> dict[str, float]:
     """Every registered metric that reads this kind, by name."""
     from probes.metrics.registry import METRICS
 

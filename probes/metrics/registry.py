@@ -72,5 +72,28 @@ METRICS = Registry(
             "probes.metrics.loss_recovered:KL_RECOVERED_ZERO",
             "Share of the divergence of ablating to zero that the reconstruction avoids.",
         ),
+        "mcc": (
+            "probes.metrics.recovery:MCC",
+            "Correlation of true codes with their one-to-one matched latents, where the truth is known.",
+        ),
+        "mcc_decoder": (
+            "probes.metrics.recovery:MCC_DECODER",
+            "Cosine of true directions with their one-to-one matched decoder rows.",
+        ),
+        "uniqueness": (
+            "probes.metrics.recovery:UNIQUENESS",
+            "How many different concepts the latents' directions are nearest to.",
+        ),
+        "precision": ("probes.metrics.recovery:PRECISION", "How often a concept is on where its latent is."),
+        "recall": ("probes.metrics.recovery:RECALL", "How often a latent is on where its concept is."),
+        "f1": ("probes.metrics.recovery:F1", "Harmonic mean of precision and recall, per concept."),
+        "absorbed": (
+            "probes.metrics.recovery:ABSORBED",
+            "How often the latent of a whole is off although the whole and a named part are on.",
+        ),
+        "absorption_gap": (
+            "probes.metrics.recovery:ABSORPTION_GAP",
+            "How much more often the latent of a whole is on when none of its parts is.",
+        ),
     },
 )

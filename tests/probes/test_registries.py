@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -28,6 +29,7 @@ from probes.latents import Codes
 from probes.metrics.loss_recovered import Losses
 from probes.metrics.metric import Metric
 from probes.metrics.moments import Moments
+from probes.metrics.recovery import Recovered
 from probes.metrics.registry import METRICS
 from probes.registry import Registry
 from probes.subjects.loading import load_subject
@@ -300,12 +302,32 @@ KNOWN: dict[str, tuple[float, float]] = {  # on the case above, and on a perfect
     "divergence": (0.5, 0.0),
     "divergence_recovered_mean_ablation": (0.75, 1.0),
     "divergence_recovered_zero_ablation": (0.875, 1.0),
+    "mcc": (0.7, 1.0),
+    "mcc_decoder": (0.6, 1.0),
+    "uniqueness": (0.5, 1.0),
+    "precision": (0.75, 1.0),
+    "recall": (0.5, 1.0),
+    "f1": (0.6, 1.0),
+    "absorbed": (0.25, 0.0),
+    "absorption_gap": (0.2, 0.0),
 }
+
+
+def recovery(*figures: float, best: list[int]) -> Recovered:
+    """One value per figure, at every concept."""
+    parts = [np.full(2, value) for value in figures]
+    return Recovered(*parts[:5], np.array(best), *parts[5:])
+
+
 CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "moments": (known_moments, perfect_moments),
     "losses": (
         lambda: Losses(2.0, 2.5, 4.0, 6.0, 0.5, 2.0, 4.0),
         lambda: Losses(2.0, 2.0, 4.0, 6.0, 0.0, 2.0, 4.0),
+    ),
+    "recovery": (
+        lambda: recovery(0.7, 0.6, 0.75, 0.5, 0.6, 0.25, 0.2, best=[1, 1, 1]),
+        lambda: recovery(1, 1, 1, 1, 1, 0, 0, best=[0, 1, 1]),
     ),
 }
 

@@ -1,0 +1,1 @@
+"""Worlds: data whose truth is known and kept from training code."""

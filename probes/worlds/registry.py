@@ -1,0 +1,15 @@
+"""The worlds: data whose truth is known."""
+
+from __future__ import annotations
+
+from probes.registry import Registry
+
+WORLDS = Registry(
+    "world",
+    {
+        "mixture": ("probes.worlds.mixture:Mixture", "Independent concepts in one vector."),
+        "tree": ("probes.worlds.family:Tree", "Wholes that come with a named part nearly always."),
+        "loose": ("probes.worlds.family:Loose", "Wholes that mostly come without their named parts."),
+        "storeys": ("probes.worlds.storeys:Storeys", "Three views, each computed from concepts of the one below."),
+    },
+)

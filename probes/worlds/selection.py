@@ -1,0 +1,103 @@
+"""Which rows a selection lets through, drawn by Gibbs sampling of which lowest concepts are on.
+
+P(row | selected) ∝ P(row) · exp(−α · orphans) · [1 ≤ highest concepts on ≤ most]. An orphan is a concept
+that is on while no concept it is a part of is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from probes.worlds.world import Array, Flags
+
+FORBIDDEN = -1e3
+
+
+class Composition(NamedTuple):
+    """z_high = ReLU(weights · z_low − thresholds); `weights` `high low`, 1 at parts, `thresholds` `high`."""
+
+    weights: Array
+    thresholds: Array
+
+    @classmethod
+    def of(cls, parts: Flags, needed: float) -> Composition:
+        """A whole is on when about `needed` of its parts are, at a typical strength of 1 each."""
+        wanted = np.ceil(needed * parts.sum(axis=1)).clip(min=1)
+        return cls(parts.astype(np.float32), (wanted - 0.5).astype(np.float32))
+
+    def apply(self, low: Array) -> Array:
+        return np.maximum(low @ self.weights.T - self.thresholds, 0)
+
+
+def select(
+    compositions: Sequence[Composition],
+    rows: int,
+    random: np.random.Generator,
+    *,
+    share: float,
+    spread: float,
+    orphans: float,
+    most: int,
+    sweeps: int,
+) -> Array:
+    """Codes of the lowest storey, `row low`: on with prior probability `share`, log-normal strengths. Chains
+    that never entered the allowed rows are run again."""
+    kept: list[Array] = []
+    while (missing := rows - sum(map(len, kept))) > 0:
+        drawn = _chains(
+            compositions, missing, random, share=share, spread=spread, orphans=orphans, most=most, sweeps=sweeps
+        )
+        kept.append(drawn[_log_weight(compositions, drawn, 0.0, most) == 0])
+    return np.concatenate(kept)
+
+
+def _chains(
+    compositions: Sequence[Composition],
+    rows: int,
+    random: np.random.Generator,
+    *,
+    share: float,
+    spread: float,
+    orphans: float,
+    most: int,
+    sweeps: int,
+) -> Array:
+    """One chain per row, whether it found an allowed row or not."""
+    low = compositions[0].weights.shape[1]
+    strength = random.lognormal(0, spread, (rows, low)).astype(np.float32)
+    on = _start(compositions, rows, random)
+    prior = np.log(share / (1 - share))
+    for _ in range(sweeps):
+        for concept in random.permutation(low):
+            weights = []
+            for state in (False, True):
+                on[:, concept] = state
+                weights.append(_log_weight(compositions, on * strength, orphans, most))
+            chance = 1 / (1 + np.exp(np.clip(weights[0] - weights[1] - prior, -50, 50)))
+            on[:, concept] = random.random(rows) < chance
+    return np.asarray(on * strength, dtype=np.float32)
+
+
+def _start(compositions: Sequence[Composition], rows: int, random: np.random.Generator) -> Flags:
+    """One highest concept per row, with everything below it: a row the selection lets through, mostly."""
+    on = np.eye(len(compositions[-1].weights), dtype=np.bool_)[
+        random.integers(len(compositions[-1].weights), size=rows)
+    ]
+    for composition in reversed(compositions):
+        on = (on @ composition.weights) > 0
+    return np.asarray(on)
+
+
+def _log_weight(compositions: Sequence[Composition], codes: Array, orphans: float, most: int) -> Array:
+    """log of what the selection makes of each row, `row`."""
+    lonely = np.zeros(len(codes), dtype=np.float32)
+    for composition in compositions:
+        above = composition.apply(codes)
+        has_whole = (above > 0).astype(np.float32) @ composition.weights > 0
+        lonely += ((codes > 0) & ~has_whole).sum(axis=1)
+        codes = above
+    top = (codes > 0).sum(axis=1)
+    return np.asarray(-orphans * lonely + FORBIDDEN * ((top < 1) | (top > most)), dtype=np.float32)
