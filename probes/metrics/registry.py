@@ -72,6 +72,37 @@ METRICS = Registry(
             "probes.metrics.loss_recovered:KL_RECOVERED_ZERO",
             "Share of the divergence of ablating to zero that the reconstruction avoids.",
         ),
+        "absorption": (
+            "probes.metrics.absorption:ABSORPTION",
+            "How much of words' first letters other latents than the letters' own tell (SAEBench's rule).",
+        ),
+        "full_absorption": (
+            "probes.metrics.absorption:FULL_ABSORPTION",
+            "Share of words whose first letter is told by one latent that does not stand for it.",
+        ),
+        "spurious_removal": (
+            "probes.metrics.spurious:SCR",
+            "How far removing a spurious attribute's latents mends a probe that learnt it (SCR).",
+        ),
+        "spurious_removal_to_mean": (
+            "probes.metrics.spurious:SCR_TO_MEAN",
+            "The same, latents set to their mean code, which leaves the probe's threshold where it was.",
+        ),
+        "targeted_perturbation": (
+            "probes.metrics.perturbation:TPP",
+            "How far removing one class's latents spoils its own probe and no other (TPP).",
+        ),
+        "description_length": (
+            "probes.metrics.description_length:DESCRIPTION_LENGTH",
+            "Bits to tell a held-out row through the dictionary: residual, code and edges.",
+        ),
+        "residual_bits": ("probes.metrics.description_length:RESIDUAL_BITS", "Bits of what the codes leave untold."),
+        "code_bits": ("probes.metrics.description_length:CODE_BITS", "Bits of which latents are on and how strongly."),
+        "edge_bits": ("probes.metrics.description_length:EDGE_BITS", "Bits of the edges inside the dictionary."),
+        "bits_saved": (
+            "probes.metrics.description_length:BITS_SAVED",
+            "Share of the bits of a row without any dictionary that this one saves.",
+        ),
         "mcc": (
             "probes.metrics.recovery:MCC",
             "Correlation of true codes with their one-to-one matched latents, where the truth is known.",

@@ -26,11 +26,15 @@ from probes.errors import WorkbenchError
 from probes.hierarchy.selection_map import GatedMap
 from probes.hierarchy.train_level import LevelConfig, new_autoencoder
 from probes.latents import Codes
+from probes.metrics.absorption import FirstLetters
+from probes.metrics.description_length import Bits
+from probes.metrics.intervals import Interval
 from probes.metrics.loss_recovered import Losses
 from probes.metrics.metric import Metric
 from probes.metrics.moments import Moments
 from probes.metrics.recovery import Recovered
 from probes.metrics.registry import METRICS
+from probes.metrics.removal import SHOWN, Removed
 from probes.registry import Registry
 from probes.subjects.loading import load_subject
 from probes.subjects.module import ModuleSubject
@@ -302,6 +306,16 @@ KNOWN: dict[str, tuple[float, float]] = {  # on the case above, and on a perfect
     "divergence": (0.5, 0.0),
     "divergence_recovered_mean_ablation": (0.75, 1.0),
     "divergence_recovered_zero_ablation": (0.875, 1.0),
+    "absorption": (0.25, 0.0),
+    "full_absorption": (0.1, 0.0),
+    "spurious_removal": (0.5, 1.0),
+    "spurious_removal_to_mean": (0.6, 0.9),
+    "targeted_perturbation": (0.25, 0.5),
+    "description_length": (7.5, 2.0),
+    "residual_bits": (4.0, 2.0),
+    "code_bits": (3.0, 0.0),
+    "edge_bits": (0.5, 0.0),
+    "bits_saved": (0.25, 0.8),
     "mcc": (0.7, 1.0),
     "mcc_decoder": (0.6, 1.0),
     "uniqueness": (0.5, 1.0),
@@ -319,11 +333,24 @@ def recovery(*figures: float, best: list[int]) -> Recovered:
     return Recovered(*parts[:5], np.array(best), *parts[5:])
 
 
+def removed(*scores: float) -> Removed:
+    return Removed(*({SHOWN: Interval(score, score, score, 1, 1)} for score in scores))
+
+
 CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "moments": (known_moments, perfect_moments),
     "losses": (
         lambda: Losses(2.0, 2.5, 4.0, 6.0, 0.5, 2.0, 4.0),
         lambda: Losses(2.0, 2.0, 4.0, 6.0, 0.0, 2.0, 4.0),
+    ),
+    "letters": (
+        lambda: FirstLetters(torch.tensor([0.0, 0.5]), torch.tensor([0.0, 0.2])),
+        lambda: FirstLetters(torch.zeros(2), torch.zeros(2)),
+    ),
+    "removed": (lambda: removed(0.5, 0.6, 0.25), lambda: removed(1.0, 0.9, 0.5)),
+    "bits": (
+        lambda: Bits(np.array([3.0, 5.0]), np.array([2.0, 4.0]), np.array([8.0, 12.0]), 0.5),
+        lambda: Bits(np.array([2.0]), np.array([0.0]), np.array([10.0]), 0.0),
     ),
     "recovery": (
         lambda: recovery(0.7, 0.6, 0.75, 0.5, 0.6, 0.25, 0.2, best=[1, 1, 1]),
