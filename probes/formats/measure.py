@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+import torch
+
 from probes.activations.rows import RowKind, calibration_rows, shard_rows
 from probes.activations.store import ActivationStore
 from probes.addresses import HookPoint
@@ -18,7 +20,8 @@ from probes.formats.imported import Imported, dictionary_of
 from probes.formats.normalisations import MeanNorm
 from probes.hierarchy.probe import Level, LevelRecord
 from probes.hierarchy.statistics import latent_statistics
-from probes.metrics.reconstruction import Moments, held_out_figures
+from probes.metrics.moments import Moments
+from probes.metrics.reconstruction import held_out_figures
 
 TOKENS = RowKind()
 CALIBRATION_ROWS = 8192
@@ -111,19 +114,16 @@ def _with_figures(store: ActivationStore, name: str, space: Dictionary) -> Level
 
 
 def _figures(store: ActivationStore, level: Level) -> dict[str, float]:
-    """Held-out figures; a transcoder is held against what its place to write held, where that was captured,
-    else only its codes are measured."""
+    """Held-out figures; where the place a transcoder writes to was not captured, of its codes alone."""
     writes, point = level.record.writes, level.record.point.point
-    if writes is None:
+    if writes is None or any(info.point == writes for info in store.index.points):
         return held_out_figures(store, level)
-    captured = any(info.point == writes for info in store.index.points)
-    moments = Moments(level.space.w_dec.shape[1], level.space.n_latents)
+    moments = Moments(torch.zeros(level.space.w_dec.shape[1]), level.space.n_latents)
     for shard in store.shards("held_out"):
         x, usable = shard_rows(store, shard, point, TOKENS)
         rows = x[usable].float()
         codes = level.space.encode(rows)
         decoded = level.space.reconstruct(rows, codes)
-        target = store.activations(shard, writes)[usable].float() if captured else decoded
-        moments.add(target, decoded, codes.index, codes.value)
+        moments.add(decoded, decoded, codes.index, codes.value)
     found = moments.figures()
-    return found if captured else {name: found[name] for name in OF_CODES}
+    return {name: found[name] for name in OF_CODES}
