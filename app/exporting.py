@@ -76,7 +76,8 @@ def export(config: ExportConfig) -> Exported:
             "Choose a level of token rows.",
         )
     change = _change(probe, level, config) if needs_approximation(level.space) else None
-    said = {"model_name": probe.record.subject, "l0": level.record.figures.get("l0", level.record.k)}
+    l0 = level.record.figures.get("l0", level.record.k) if change is None else change.l0[1]
+    said = {"model_name": probe.record.subject, "l0": l0}
     target = Path(config.out).expanduser().absolute()
     EXPORTS.load(config.format)(level.space, target, said=said, change=change)
     architecture = json.loads((target / "cfg.json").read_text())["architecture"]

@@ -17,6 +17,7 @@ PRINTED = {
     "graph-show-concept": "app.looking:ShownConcept",
     "steer": "steering.comparison:Comparison",
     "evaluate": "app.suites.rows:Rows",
+    "export": "app.exporting:Exported",
     "levers": "steering.levers:LeverSet",
 }
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from probes.activations.capture import CaptureConfig
 from probes.activations.capture import work as capture
 from probes.activations.store import ActivationStore
@@ -20,7 +22,7 @@ from probes.files import commit_directory, read_json, write_json
 from probes.formats.import_config import ImportConfig, level_names
 from probes.formats.imported import Imported
 from probes.formats.measure import measured_level
-from probes.formats.points import resolve_place
+from probes.formats.points import norm_gain, resolve_place
 from probes.formats.registry import read_dictionary
 from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import FittedMap, fit_map, map_figures
@@ -39,6 +41,7 @@ class _Wanted:
     found: Imported
     point: HookPoint
     writes: HookPoint | None
+    gain: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ def _placed(config: ImportConfig, at: int, name: str, subject: Subject) -> _Want
         writes = resolve_place(found.writes, subject, level=name)
     for place in (point, *([] if writes is None else [writes])):
         subject.points.module(place)
-    return _Wanted(name, path, found, point, writes if writes != point else None)
+    gain = None if said else norm_gain(found.reads, point, subject)
+    return _Wanted(name, path, found, point, writes if writes != point else None, gain)
 
 
 def _store_for(config: ImportConfig, subject: str, wanted: list[_Wanted], run: Run) -> str | None:
@@ -162,7 +166,14 @@ def _finished(run: Run, one: _Wanted) -> _Done | None:
 def _measured(store: ActivationStore, one: _Wanted, config: ImportConfig, run: Run) -> _Done:
     """Measure a level and keep it in the run."""
     level, notes = measured_level(
-        store, one.name, one.found, one.point, one.writes, sparsity=config.sparsity, source=Path(one.path).name
+        store,
+        one.name,
+        one.found,
+        one.point,
+        one.writes,
+        gain=one.gain,
+        sparsity=config.sparsity,
+        source=Path(one.path).name,
     )
     done = _Done(level, notes, one.found.hashes, one.path)
     with commit_directory(run.path / "levels" / one.name) as folder:
@@ -194,7 +205,15 @@ def _with_maps(
             paired(store, "held_out", low, high, max_rows=config.maps.rows // 2),
         )
         try:
-            fitted.append(fit_map(*held, (low.name, high.name), config.maps, seed=config.seed))
+            fitted.append(
+                fit_map(
+                    *held,
+                    (low.name, high.name),
+                    config.maps,
+                    seed=config.seed,
+                    report=lambda what, said=said: run.update(message=f"{said}: {what}"),  # type: ignore[misc]
+                )
+            )
         except WorkbenchError as error:
             if error.code != "too-few-rows":
                 raise

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from probes.activations.rows import RowKind, calibration_rows, shard_rows
 from probes.activations.store import ActivationStore
@@ -17,7 +18,7 @@ from probes.addresses import HookPoint
 from probes.autoencoders.dictionary import Dictionary
 from probes.errors import WorkbenchError
 from probes.formats.imported import Imported, dictionary_of
-from probes.formats.normalisations import MeanNorm
+from probes.formats.normalisations import MeanNorm, behind_gain
 from probes.hierarchy.probe import Level, LevelRecord
 from probes.hierarchy.statistics import latent_statistics
 from probes.metrics.moments import Moments
@@ -37,11 +38,13 @@ def measured_level(
     point: HookPoint,
     writes: HookPoint | None,
     *,
+    gain: tuple[Tensor, Tensor] | None = None,
     sparsity: Sparsity = "refuse",
     source: str = "",
 ) -> tuple[Level, list[str]]:
     """The level with statistics and held-out figures, and what a reader must know of it.
 
+    `gain`: gain and bias of the norm at the point, for a dictionary that reads rows before them.
     Raises `WorkbenchError` when the point was not captured or has another width, and, under `refuse`, when
     the number of active latents is more than twice off what `found.l0` says.
     """
@@ -55,6 +58,7 @@ def measured_level(
         )
     notes = [_origin(name, found, source), *found.notes]
     space = _space(store, name, found, point, writes, notes)
+    space = space if gain is None else behind_gain(space, *gain)
     level = _with_figures(store, name, space)
     l0, declared = level.record.figures["l0"], found.l0
     if declared and not declared / FACTOR <= l0 <= declared * FACTOR:

@@ -15,6 +15,7 @@ from torch import Tensor
 from probes.formats.files import refused
 
 if TYPE_CHECKING:
+    from probes.autoencoders.dictionary import Dictionary
     from probes.formats.imported import Imported
 
 
@@ -136,6 +137,26 @@ class RowNorm:
     def folded(self, found: Imported) -> Imported:
         """Nothing to fold: the dictionary standardises rows itself."""
         return found
+
+
+def behind_gain(space: Dictionary, gain: Tensor, bias: Tensor) -> Dictionary:
+    """The dictionary of rows n that reads y = gain · n + bias instead (`d_in` each), exactly.
+
+    Raises `WorkbenchError` for one that subtracts its decoder's bias or standardises what it reads, and where
+    a gain of zero has lost a dimension.
+    """
+    if space.centre or space.row_norm is not None or bool((gain.abs() < 1e-6).any()):
+        raise refused("The file", "it reads rows before a norm's gain, which cannot be undone for its rule")
+    w_enc = space.w_enc.double() / gain.double()
+    skip, b_dec = space.skip, space.b_dec
+    if skip is not None:
+        through = skip.double() / gain.double()
+        skip, b_dec = through.float(), (b_dec.double() - through @ bias.double()).float()
+    b_enc = (space.b_enc.double() - w_enc @ bias.double()).float()
+    magnitude = space.magnitude_bias
+    if magnitude is not None and space.gain is not None:
+        magnitude = magnitude + space.gain * (b_enc - space.b_enc)
+    return replace(space, w_enc=w_enc.float(), b_enc=b_enc, skip=skip, b_dec=b_dec, magnitude_bias=magnitude)
 
 
 Normalisation = Unnormalised | Scale | MeanNorm | Affine | RowNorm

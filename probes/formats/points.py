@@ -105,7 +105,35 @@ def _inside(place: Place, subject: TextAutoregressive, block: HookPoint, level: 
     before = next((child for child in children if child.norms and torch.equal(child.gave, wanted.seen)), None)
     if place.site == "middle":
         return point(before or wanted, "in")
-    raise _unknown(level, "it reads the normalised stream before the norm's own gain, which no module gives out")
+    if before is None:
+        raise _unknown(level, f"it reads the {place}, and no norm stands before that block's MLP")
+    return point(before, "out")
+
+
+def norm_gain(place: Place | None, point: HookPoint, subject: Subject) -> tuple[Tensor, Tensor] | None:
+    """(gain, bias), `d` each, that the norm at `point` applies behind what the place means; None for other places.
+
+    TransformerLens shows a norm's rows before their gain, which no module gives out: they are (y − bias) / gain.
+    Both are measured: the norm answers random rows, and a root-mean-square or a layer norm must explain that.
+    """
+    if place is None or place.site != "mlp_in_unscaled":
+        return None
+    norm = subject.points.module(point)
+    weight = next(norm.parameters())
+    generator = torch.Generator().manual_seed(0)
+    rows = 30 * torch.randn(1, 256, len(weight), generator=generator).to(weight)
+    with torch.no_grad():
+        answer = pick(norm(rows), 0)[0].double()
+    rows = rows[0].double()
+    centred = rows - rows.mean(dim=1, keepdim=True)
+    for plain in (rows, centred):
+        unit = plain / plain.square().mean(dim=1, keepdim=True).sqrt()
+        spread = unit - unit.mean(dim=0)
+        gain = (spread * (answer - answer.mean(dim=0))).sum(dim=0) / spread.square().sum(dim=0)
+        bias = answer.mean(dim=0) - gain * unit.mean(dim=0)
+        if torch.allclose(unit * gain + bias, answer, rtol=0.02, atol=0.02 * float(answer.abs().mean())):
+            return gain.float(), bias.float()
+    raise _unknown(str(place), f"what the norm at {point} does to its rows is not understood")
 
 
 def _heads(point: HookPoint, mixer: _Child, subject: TextAutoregressive, level: str) -> HookPoint:

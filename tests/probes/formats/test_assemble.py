@@ -239,6 +239,9 @@ def test_an_export_says_what_it_drops_and_what_that_changes(
     assert main(["export", "both-rules", "--level", "low", "--out", out, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert "is dropped" in told["approximation"] and told["architecture"] in ("topk", "jumprelu")
+    written = read_dictionary(out)
+    codes = dictionary_of(written, "low").encode(rows_of(store, 0))
+    assert written.l0 == pytest.approx(float(codes.l0().float().mean()), rel=0.2)
     other = "topk" if told["architecture"] == "jumprelu" else "jumprelu"
     assert main(["export", "both-rules", "--level", "low", "--out", out + "2", "--rule", other, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["architecture"] == other

@@ -16,6 +16,7 @@ from probes.autoencoders.dictionary import Dictionary
 from probes.errors import WorkbenchError
 from probes.formats.hook_names import Place
 from probes.formats.imported import dictionary_of
+from probes.formats.normalisations import behind_gain
 from probes.formats.registry import FORMATS, detect, read_dictionary
 from probes.hooks import HookPoint
 from tests.fixtures import dictionaries as made
@@ -192,3 +193,18 @@ def test_a_folder_of_the_hub_cache_is_read_through_its_links(tmp_path: Path) -> 
     shutil.move(real, blobs / "0123")
     (snapshot / "params.npz").symlink_to(blobs / "0123")
     assert read_dictionary(snapshot).n_latents == made.N
+
+
+@pytest.mark.parametrize("case", ["skip transcoder", "gemma scope", "tracer relu"])
+def test_reading_behind_a_gain_gives_the_codes_of_what_stands_before_it(case: str, tmp_path: Path) -> None:
+    space = dictionary_of(read_dictionary(next(row for row in CASES if row.name == case).write(tmp_path)), "low")
+    gain, bias = made.numbers(made.D, seed=8).abs() + 0.5, made.numbers(made.D, seed=9)
+    x, behind = made.rows(), behind_gain(space, gain, bias)
+    torch.testing.assert_close(behind.encode(x * gain + bias).dense(), space.encode(x).dense(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(behind.reconstruct(x * gain + bias), space.reconstruct(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_gain_is_not_undone_for_what_subtracts_its_bias(tmp_path: Path) -> None:
+    space = dictionary_of(read_dictionary(made.lens(tmp_path / "s", "gated", made.GATED)), "low")
+    with pytest.raises(WorkbenchError, match="cannot be undone"):
+        behind_gain(space, torch.ones(made.D), torch.zeros(made.D))

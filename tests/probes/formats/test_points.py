@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from probes.errors import WorkbenchError
 from probes.formats.hook_names import Place, Site, lens_place, module_place, worded_place
-from probes.formats.points import resolve_place
+from probes.formats.points import norm_gain, resolve_place
 from probes.hooks import HookPoint, keep
 from probes.subjects.module import ModuleSubject
 from probes.subjects.text_autoregressive import TextAutoregressive
@@ -46,6 +46,29 @@ def test_the_middle_of_a_block_lies_between_its_two_additions(model: TextAutoreg
         pytest.skip("has no middle: one addition, or both from the same stream")
     before, mixed, middle = seen(model, "block_in", "attention_out", "middle")
     torch.testing.assert_close(before + mixed, middle, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_before_a_norms_gain_are_what_the_norm_makes_of_the_stream(model: TextAutoregressive) -> None:
+    if model.name in ("mamba", "gpt_neox"):
+        pytest.skip("has no middle")
+    place = Place(layer=1, site="mlp_in_unscaled")
+    norm: Any = model.points.module(point(model, "mlp_in_unscaled"))
+    with torch.no_grad():  # gains that matter, and are put back: the model is shared
+        before = [part.clone() for part in norm.parameters()]
+        for part in norm.parameters():
+            part.add_(0.3 * torch.sin(torch.arange(len(part)) + 1.0))
+    try:
+        middle, after = seen(model, "middle", "mlp_in_unscaled")
+        found = norm_gain(place, point(model, "mlp_in_unscaled"), model)
+    finally:
+        with torch.no_grad():
+            for part, was in zip(norm.parameters(), before, strict=True):
+                part.copy_(was)
+    assert found is not None
+    rows = middle - middle.mean(dim=-1, keepdim=True) if model.name == "gpt2" else middle
+    expected = rows / rows.square().mean(dim=-1, keepdim=True).sqrt()
+    torch.testing.assert_close((after - found[1]) / found[0], expected, rtol=1e-3, atol=1e-3)
+    assert norm_gain(Place(layer=1, site="mlp_in"), point(model, "mlp_in"), model) is None
 
 
 def test_the_heads_are_what_the_last_matrix_of_the_mixer_takes(model: TextAutoregressive) -> None:
@@ -85,7 +108,6 @@ def test_module_paths_are_found_by_their_tail(
         Place(layer=99, site="block_out"),
         Place(path="layers.9.mlp"),
         Place(path="unet.down_blocks.2.attentions.1", tap="update"),
-        Place(layer=1, site="mlp_in_unscaled"),
     ],
 )
 def test_a_place_the_subject_lacks_is_asked_for(place: Place | None, tiny_subject: TextAutoregressive) -> None:
