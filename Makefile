@@ -35,6 +35,10 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(PIP) install --requirement requirements-dev.txt
 	@touch $@
 
+$(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed-dev
+	$(PIP) install --no-deps --requirement requirements-bench.txt
+	@touch $@
+
 install: $(VENV)/.installed ## Create the virtual environment
 
 run: $(VENV)/.installed ## Open the workbench at http://127.0.0.1:7860
@@ -48,8 +52,8 @@ lint: $(VENV)/.installed-dev ## Style and types
 test: lint ## Lint, then every test but the slow ones
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-all: lint ## Lint, then every test
-	$(BIN)/python -m pytest $(ARGS)
+test-all: lint $(VENV)/.installed-bench ## Lint, then every test, those on files of other tools too
+	FULCRUM_REQUIRE_PEERS=1 $(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.installed ## Measure, and print the rows as JSON
 	$(BIN)/fulcrum evaluate $(SUITE) --json $(ARGS)
