@@ -27,6 +27,7 @@ from app.settings import Settings
 from app.static import static_routes
 from probes.artefacts import home
 from probes.errors import WorkbenchError
+from probes.kernels.warm_up import start_in_background
 
 LOG = logging.getLogger(__name__)
 DEFAULT_GRAPH = "bundled/text"
@@ -137,6 +138,8 @@ def serve(settings: Settings) -> None:
 
     _free_port(settings)
     app = create_app(settings)
+    if settings.kernels != "torch":
+        start_in_background()
     print(f"Fulcrum is at http://{settings.host}:{settings.port}", flush=True)
     uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=2)
 

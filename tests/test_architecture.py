@@ -34,6 +34,7 @@ LIGHT = (
     "probes.errors",
     "probes.addresses",
     "probes.kernels.choice",
+    "probes.kernels.warm_up",
     "probes.activations.corpora",
 )
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

@@ -51,6 +51,8 @@ def kernels_for(*tensors: Tensor) -> Kernels:
     from probes.kernels import plain
 
     fits = all(t.dtype == torch.float32 and t.device.type == "cpu" and t.is_contiguous() for t in tensors)
+    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        fits = False  # the loops keep no graph
     if fits and compiled_here():
         from probes.kernels import fast
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from probes.artefacts import home
 from probes.autoencoders.sparse import decode_sparse, encode_topk
 from probes.errors import WorkbenchError
-from probes.kernels import choice, plain
+from probes.kernels import choice, plain, warm_up
 from probes.kernels.choice import Kernels, kernels_for, prefer
 from probes.training.randomness import generator
 
@@ -218,6 +220,25 @@ def test_compiled_loops_are_kept_in_the_data_folder() -> None:
     prefer("compiled")
     kernels_for(torch.ones(1)).normalise(torch.ones(2, 2))
     assert list(choice.cache_folder().rglob("*.nbi"))
+
+
+def test_a_warm_up_compiles_every_loop_and_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiled = fast().compiled
+    assert warm_up.warm_up()
+    loops = [name for name, item in vars(compiled).items() if isinstance(item, numba.core.dispatcher.Dispatcher)]
+    called = [name for name in loops if not name.startswith("_")]
+    assert len(called) >= 8
+    assert [name for name in called if not getattr(compiled, name).signatures] == []
+    prefer("torch")
+    assert not warm_up.warm_up()
+    started = []
+    monkeypatch.setattr(warm_up, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(warm_up.subprocess, "Popen", lambda *given, **how: started.append(how) or MagicMock())
+    warm_up.start_in_background()
+    warm_up._mark().touch()
+    warm_up.start_in_background()
+    assert len(started) == 1
+    assert started[0]["env"]["FULCRUM_HOME"] == str(home())
 
 
 def test_whether_narrow_products_pay_is_asked_once_per_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
