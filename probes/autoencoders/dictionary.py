@@ -22,9 +22,11 @@ from torch import Tensor
 from probes.autoencoders.autoencoder import TrainableAutoencoder
 from probes.errors import WorkbenchError
 from probes.hooks import HookPoint
+from probes.kernels.choice import kernels_for, narrow_pays
 from probes.latents import Codes, LatentTable, combine_rows
 
 ROW_BLOCK = 4096
+MANY_ROWS = 256  # from here on a product of rows costs more than converting the weights
 WIDEST = 1.5  # most active latents of a row, in units of k
 WEIGHTS = ("w_enc", "b_enc", "w_dec", "b_dec")
 OPTIONAL = ("gain", "magnitude_bias", "skip")
@@ -58,11 +60,13 @@ class Dictionary:
     skip: Tensor | None = None
     row_norm: float | None = None
     _bias: Tensor = field(init=False, repr=False, compare=False)
+    _positive: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         bias = self.b_enc - self.w_enc @ self.b_dec if self.centre else self.b_enc
         object.__setattr__(self, "_bias", bias)
-        object.__setattr__(self, "threshold", self.threshold.float().expand(self.n_latents))
+        object.__setattr__(self, "threshold", self.threshold.float().expand(self.n_latents).contiguous())
+        object.__setattr__(self, "_positive", bool((self.threshold >= 0).all()))
 
     @property
     def n_latents(self) -> int:
@@ -85,8 +89,15 @@ class Dictionary:
         return torch.addmm(self._bias, self._standardised(x)[0], self.w_enc.T)
 
     def encode(self, x: Tensor, latents: Sequence[int] | None = None) -> Codes:
-        """Codes of rows `... d_in`, padded to one width; with `latents`, of those only and in that order."""
+        """Codes of rows `... d_in`, padded to one width; with `latents`, of those only and in that order.
+
+        Where latents do not compete (no `most_active`), only the rows of those asked for are computed. Where
+        they do and this machine multiplies bfloat16 faster, many rows at once are screened in it: candidates
+        are then scored in float32, and no others can be on.
+        """
         flat = x.reshape(-1, x.shape[-1])
+        if latents is not None and self.most_active is None:
+            return self._encode_only(x, torch.tensor(list(latents), dtype=torch.long, device=x.device))
         parts = [self._encode_block(flat[at : at + ROW_BLOCK]) for at in range(0, max(len(flat), 1), ROW_BLOCK)]
         width = max(index.shape[1] for _, index in parts)
         value, index = (torch.cat([_widened(part, width) for part in column]) for column in zip(*parts, strict=True))
@@ -97,19 +108,36 @@ class Dictionary:
     def _encode_block(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Values and indices, `row width`; entries that are off have value 0."""
         rows, _, spread = self._standardised(x)
-        pre = torch.addmm(self._bias, rows, self.w_enc.T)
-        on = pre > self.threshold
-        width = self.most_active
-        if width is None:
-            width = max(int(on.sum(dim=1).max()), 1) if len(on) else 1
-            pre = pre.masked_fill(~on, -torch.inf)
-        kept, index = pre.topk(width, dim=1)
-        on = on.gather(1, index)
-        if self.gain is not None and self.magnitude_bias is not None:
-            kept = self.gain[index] * (kept - self.b_enc[index]) + self.magnitude_bias[index]
-            on = on & (kept > 0)
-        value = torch.where(on, kept, 0.0)
+        rows, kernels = rows.contiguous(), kernels_for(rows, self.w_enc)
+        if self.most_active is None:
+            value, index = kernels.above(rows, self.w_enc, self._bias, self.threshold)
+            on = value != 0
+        elif not self._positive:
+            value, index = torch.addmm(self._bias, rows, self.w_enc.T).topk(self.most_active, dim=1)
+            on = value > self.threshold[index]
+        else:
+            narrow = len(rows) >= MANY_ROWS and rows.device.type == "cpu" and narrow_pays()
+            # A narrow product errs in proportion to what enters it: without the mean that is less.
+            centred = narrow and self.centre
+            shifted, bias = (rows - self.b_dec, self.b_enc) if centred else (rows, self._bias)
+            value, index = kernels.select(shifted, self.w_enc, bias, self.most_active, narrow=narrow)
+            on = value > self.threshold[index]
+        value = torch.where(on, self._magnitude(value, self.b_enc[index], index), 0.0)
         return (value if spread is None else value * spread), index
+
+    def _encode_only(self, x: Tensor, latents: Tensor) -> Codes:
+        """`... latent`: each of these by its own threshold; no other row of the encoder is read."""
+        rows, _, spread = self._standardised(x)
+        pre = rows @ self.w_enc[latents].T + self._bias[latents]
+        value = self._magnitude(pre, self.b_enc[latents], latents)
+        value = torch.where(pre > self.threshold[latents], value, 0.0)
+        return Codes(latents.expand(value.shape), value if spread is None else value * spread, self.n_latents)
+
+    def _magnitude(self, pre: Tensor, bias: Tensor, index: Tensor) -> Tensor:
+        """What latents whose gate is on are worth; never negative where they are gated."""
+        if self.gain is None or self.magnitude_bias is None:
+            return pre
+        return (self.gain[index] * (pre - bias) + self.magnitude_bias[index]).relu()
 
     def _standardised(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """The rows the encoder sees, and the mean and spread taken out of each (`row 1`; None when nothing is)."""

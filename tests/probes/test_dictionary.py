@@ -11,6 +11,7 @@ import torch
 from probes.autoencoders.dictionary import Dictionary, unknown_table
 from probes.errors import WorkbenchError
 from probes.hooks import HookPoint
+from probes.kernels.choice import Choice, prefer
 from probes.latents import Codes
 
 POINT = HookPoint(path="layers.0")
@@ -130,3 +131,32 @@ def test_weights_are_kept_in_half_precision_only_where_nothing_is_lost() -> None
     assert dictionary().tensors()["w_enc"].dtype == torch.float32
     rounded = replace(dictionary(), w_enc=W_ENC.T.half().float())
     assert rounded.tensors()["w_enc"].dtype == torch.float16
+
+
+def test_a_few_latents_that_do_not_compete_read_only_their_own_rows() -> None:
+    """The rest of the encoder is spoilt here: not a number of it may be looked at."""
+    gated = {"gain": torch.full((6,), math.exp(0.1)), "magnitude_bias": 2 * B_ENC}
+    for more in ({}, {"row_norm": 1e-5}, gated):
+        whole = dictionary(numbers(6, step=0.7).abs(), **more)
+        expected = whole.encode(X).dense()[:, [4, 1]]
+        w_enc = torch.full_like(whole.w_enc, torch.nan)
+        w_enc[[4, 1]] = whole.w_enc[[4, 1]]
+        found = replace(whole, w_enc=w_enc).encode(X, [4, 1])
+        torch.testing.assert_close(found.value, expected)
+        assert found.index.tolist() == [[4, 1]] * 5
+
+
+@pytest.mark.parametrize("which", ["torch", "compiled"])
+@pytest.mark.parametrize("most", [None, 3])
+def test_many_rows_at_once_have_the_codes_each_has_alone(
+    which: Choice, most: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Screened in bfloat16 or not, compiled or not: the values are the float32 ones."""
+    monkeypatch.setattr("probes.autoencoders.dictionary.narrow_pays", lambda: True)
+    prefer(which)
+    rows = numbers(600, 4, step=0.77, scale=2.0) + 1.0
+    space = dictionary(0.1, most=most)
+    whole = space.encode(rows).dense()
+    prefer("auto")
+    alone = torch.cat([space.encode(rows[at : at + 1]).dense() for at in range(600)])
+    torch.testing.assert_close(whole, alone, rtol=1e-5, atol=1e-5)
