@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from probes.configs import KIND
 from probes.registry import Registry
 
 _DEST = "config:"
@@ -26,6 +27,13 @@ def nested_model(annotation: Any) -> type[BaseModel] | None:
         models = [nested_model(part) for part in get_args(annotation) if part is not type(None)]
         return models[0] if len(models) == 1 else None
     return None
+
+
+def variants_of(field: FieldInfo) -> dict[str, type[BaseModel]]:
+    """The models a field chooses among, by the `kind` that chooses each; none for other fields."""
+    if field.discriminator != KIND:
+        return {}
+    return {get_args(model.model_fields[KIND].annotation)[0]: model for model in get_args(field.annotation)}
 
 
 def is_fixed(annotation: Any) -> bool:
@@ -58,30 +66,50 @@ def add_flags(parser: argparse.ArgumentParser, config: type[BaseModel], prefix: 
             below = parser.add_argument_group(f"{prefix}{name}", (field.description or "").replace("%", "%%"))
             add_flags(parser, inner, f"{prefix}{name}.", below)
             continue
-        spelled = dict.fromkeys((f"--{prefix}{name}", f"--{prefix}{name}".replace("_", "-")))
-        common: dict[str, Any] = {
-            "dest": f"{_DEST}{prefix}{name}",
-            "default": argparse.SUPPRESS,
-            "help": _help(field),
-        }
-        if field.annotation is bool:
-            group.add_argument(*spelled, action=argparse.BooleanOptionalAction, **common)
-        elif is_list(field.annotation):
-            group.add_argument(*spelled, metavar=_metavar(field), action="append", **common)
-        else:
-            group.add_argument(*spelled, metavar=_metavar(field), **common)
+        _add_flag(group, f"{prefix}{name}", field, _help(field))
+        for option, (part, sentence) in _variant_fields(field).items():
+            _add_flag(group, f"{prefix}{name}.{option}", part, sentence)
+
+
+def _variant_fields(field: FieldInfo) -> dict[str, tuple[FieldInfo, str]]:
+    """What the variants of a field can be told, by name: the field, and help that says whose it is."""
+    owners: dict[str, dict[str, list[str]]] = {}
+    fields: dict[str, FieldInfo] = {}
+    for kind, model in variants_of(field).items():
+        for option, part in model.model_fields.items():
+            if not is_fixed(part.annotation):
+                owners.setdefault(option, {}).setdefault(part.description or "", []).append(kind)
+                fields.setdefault(option, part)
+    said = {
+        option: " ".join(f"Of {', '.join(kinds)}: {text[:1].lower()}{text[1:]}" for text, kinds in found.items())
+        for option, found in owners.items()
+    }
+    return {option: (fields[option], text.replace("%", "%%")) for option, text in said.items()}
+
+
+def _add_flag(parser: argparse.ArgumentParser | Any, name: str, field: FieldInfo, sentence: str) -> None:
+    """One flag in both spellings, absent from the result where it is not given."""
+    spelled = dict.fromkeys((f"--{name}", f"--{name}".replace("_", "-")))
+    common: dict[str, Any] = {"dest": f"{_DEST}{name}", "default": argparse.SUPPRESS, "help": sentence}
+    if field.annotation is bool:
+        parser.add_argument(*spelled, action=argparse.BooleanOptionalAction, **common)
+    elif is_list(field.annotation):
+        parser.add_argument(*spelled, metavar=_metavar(field), action="append", **common)
+    else:
+        parser.add_argument(*spelled, metavar=_metavar(field), **common)
 
 
 def _help(field: FieldInfo) -> str:
     sentence = field.description or ""
     if not field.is_required():
-        sentence += f" Default: {as_text(field.get_default(call_default_factory=True))}."
+        usual = field.get_default(call_default_factory=True)
+        sentence += f" Default: {usual.kind if variants_of(field) else as_text(usual)}."
     return sentence.replace("%", "%%")
 
 
 def _metavar(field: FieldInfo) -> str:
     annotation = field.annotation
-    if choices := choices_of(field):
+    if choices := choices_of(field) or tuple(variants_of(field)):
         return "{" + ",".join(map(str, choices)) + "}"
     return getattr(annotation, "__name__", "VALUE").upper() if isinstance(annotation, type) else "VALUE"
 
@@ -96,8 +124,12 @@ def collect(namespace: argparse.Namespace, config: type[BaseModel]) -> dict[str,
         at, model = values, config
         for parent in parents:
             at = at.setdefault(parent, {})
-            model = nested_model(model.model_fields[parent].annotation) or model
-        at[name] = _value(model.model_fields[name].annotation, given)
+            model = _model_with(model.model_fields[parent], name) or model
+        field = model.model_fields[name]
+        if variants_of(field):
+            at.setdefault(name, {})[KIND] = given
+        else:
+            at[name] = _value(field.annotation, given)
     return values
 
 
@@ -108,6 +140,12 @@ def _value(annotation: Any, given: Any) -> Any:
     if len(given) == 1:
         return from_text(annotation, given[0])
     return [from_text(get_args(annotation)[0], text) for text in given]
+
+
+def _model_with(field: FieldInfo, name: str) -> type[BaseModel] | None:
+    """The model a field holds; among variants, one that has a field of this name."""
+    variants = variants_of(field).values()
+    return next((found for found in variants if name in found.model_fields), None) or nested_model(field.annotation)
 
 
 def from_text(annotation: Any, text: str) -> Any:
@@ -156,7 +194,12 @@ def flags_of(config: BaseModel, prefix: str = "", base: BaseModel | None = None)
         usual = field.get_default(call_default_factory=True) if base is None else getattr(base, name)
         if value == usual and not (base is None and field.is_required()):
             continue
-        if nested_model(field.annotation) is not None and isinstance(value, BaseModel):
+        if variants_of(field):
+            if type(value) is not type(usual):
+                flags += [flag, value.kind]
+                usual = type(value)()
+            flags += flags_of(value, f"{prefix}{name}.", usual)
+        elif nested_model(field.annotation) is not None and isinstance(value, BaseModel):
             flags += flags_of(value, f"{prefix}{name}.", usual if isinstance(usual, BaseModel) else None)
         elif isinstance(value, bool):
             flags.append(flag if value else f"--no-{prefix}{name}")

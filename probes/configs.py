@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from probes.errors import WorkbenchError
 
 T = TypeVar("T", bound=BaseModel)
+KIND = "kind"  # the field that tells the variants of an option apart
 
 
 class Frozen(BaseModel):
@@ -20,6 +21,12 @@ class Frozen(BaseModel):
 
 class NoOptions(Frozen):
     """A component with nothing to set."""
+
+
+class Variant(Frozen):
+    """One of the shapes that an option can take; which one it is, its field `kind` says, a literal."""
+
+    kind: str
 
 
 def validated(model: type[T], data: Any, *, what: str) -> T:
@@ -39,9 +46,14 @@ def validated(model: type[T], data: Any, *, what: str) -> T:
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid over `base`, nested mappings merged."""
+    """`over` laid over `base`, nested mappings merged; a variant of another kind replaces what was there."""
     both = dict(base)
     for name, value in over.items():
         under = both.get(name)
-        both[name] = merged(under, value) if isinstance(value, Mapping) and isinstance(under, Mapping) else value
+        if isinstance(value, Mapping):
+            under = {KIND: under} if isinstance(under, str) else under
+            same = isinstance(under, Mapping) and value.get(KIND, under.get(KIND)) == under.get(KIND)
+            both[name] = merged(under, value) if same and isinstance(under, Mapping) else value
+        else:
+            both[name] = value
     return both

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any, Union
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from probes.errors import WorkbenchError
@@ -58,6 +58,15 @@ class Registry(Mapping[str, Entry]):
     def load(self, name: str) -> Any:
         return self[name].load()
 
+    def variants(self, where: Callable[[Any], bool] = lambda row: True) -> Any:
+        """The options of all rows (that satisfy `where`) as one type, told apart by `kind`.
+
+        A row's name alone means its defaults.
+        """
+        rows = [row for row in map(self.load, self) if where(row)]
+        options: Any = Union[tuple(row.Options for row in rows)]  # noqa: UP007
+        return Annotated[options, Field(discriminator="kind"), BeforeValidator(_named)]
+
     @property
     def first(self) -> str:
         """The name of the first row."""
@@ -73,3 +82,7 @@ class Registry(Mapping[str, Entry]):
         if name not in self._rows:
             raise ValueError(f"there is no {self.kind} called {name[:60]!r}; known: {', '.join(self._rows)}")
         return name
+
+
+def _named(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value

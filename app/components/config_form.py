@@ -10,27 +10,29 @@ import gradio as gr
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.config_flags import as_text, choices_of, from_text, is_fixed, nested_defaults, nested_model
+from app.config_flags import as_text, choices_of, from_text, is_fixed, nested_defaults, nested_model, variants_of
 from probes.artefacts import available
-from probes.configs import merged, validated
+from probes.configs import KIND, merged, validated
 
 # Fields of these names hold a reference to an artefact of the same kind.
 REFERENCES = ("store", "probe", "graph")
 
 
 class Control(NamedTuple):
-    """One field of the form."""
+    """One field of the form; where it belongs to one variant of an option, `only` is that variant's kind."""
 
     path: tuple[str, ...]
     annotation: Any
     component: Any
+    only: str = ""
 
 
 class ConfigForm:
     """The controls of a config, made where it is constructed inside a `gr.Blocks`.
 
     `values` are shown instead of the defaults, as a preset gives them. Fields that hold a model become
-    a section. What cannot be a control of its own is text, read the way the command line reads it.
+    a section; of an option with variants, the chosen one's fields are shown. What
+    cannot be a control of its own is text, read the way the command line reads it.
     """
 
     def __init__(self, config: type[BaseModel], values: Mapping[str, Any] | None = None, *, prefix: str) -> None:
@@ -46,7 +48,10 @@ class ConfigForm:
     def read(self, given: Sequence[Any]) -> BaseModel:
         """The config the controls describe. Raises `WorkbenchError` naming the field that is wrong."""
         values: dict[str, Any] = {}
+        kinds = {c.path[:-1]: value for c, value in zip(self.controls, given, strict=True) if c.path[-1] == KIND}
         for control, value in zip(self.controls, given, strict=True):
+            if control.only and kinds[control.path[:-1]] != control.only:
+                continue
             at = values
             for part in control.path[:-1]:
                 at = at.setdefault(part, {})
@@ -58,12 +63,15 @@ class ConfigForm:
 
     def _section(self, config: type[BaseModel], values: Mapping[str, Any], path: tuple[str, ...]) -> None:
         fields = {n: f for n, f in config.model_fields.items() if not is_fixed(f.annotation)}
-        plain = {n: f for n, f in fields.items() if nested_model(f.annotation) is None}
+        plain = {n: f for n, f in fields.items() if nested_model(f.annotation) is None and not variants_of(f)}
         names = list(plain)
         for start in range(0, len(names), 2):
             with gr.Row():
                 for name in names[start : start + 2]:
                     self._control(name, plain[name], values, path)
+        for name, field in fields.items():
+            if variants_of(field):
+                self._variants(field, values.get(name), (*path, name))
         for name, field in fields.items():
             inner = nested_model(field.annotation)
             if inner is None:
@@ -71,10 +79,49 @@ class ConfigForm:
             with gr.Accordion(f"{_title(name)}: {field.description or ''}".rstrip(": ."), open=False):
                 self._section(inner, values.get(name) or {}, (*path, name))
 
-    def _control(self, name: str, field: FieldInfo, values: Mapping[str, Any], path: tuple[str, ...]) -> None:
+    def _variants(self, field: FieldInfo, value: Any, path: tuple[str, ...]) -> None:
+        """A choice of the kind, and the fields of each kind, of which the chosen one's are shown."""
+        models = variants_of(field)
+        value = _default(field).model_dump() if value is None else {KIND: value} if isinstance(value, str) else value
+        with gr.Row():
+            choice = gr.Dropdown(
+                list(models),
+                value=value[KIND],
+                label=_title(path[-1]),
+                info=_said(field, models[value[KIND]]),
+                interactive=True,
+                elem_id=f"{self.prefix}-{'-'.join(path)}",
+                min_width=180,
+            )
+        self.controls.append(Control((*path, KIND), str, choice))
+        groups = {}
+        for kind, model in models.items():
+            options = {n: f for n, f in model.model_fields.items() if not is_fixed(f.annotation)}
+            names, shown = list(options), value if kind == value[KIND] else {}
+            with gr.Column(visible=kind == value[KIND] and bool(options)) as groups[kind]:
+                for start in range(0, len(names), 2):
+                    with gr.Row():
+                        for name in names[start : start + 2]:
+                            self._control(name, options[name], shown, path, only=kind)
+
+        def choose(kind: str) -> list[Any]:
+            visible = [gr.update(visible=kind == of and len(models[of].model_fields) > 1) for of in groups]
+            return [gr.update(info=_said(field, models[kind])), *visible]
+
+        choice.change(choose, choice, [choice, *groups.values()], queue=False, show_progress="hidden")
+
+    def _control(
+        self, name: str, field: FieldInfo, values: Mapping[str, Any], path: tuple[str, ...], *, only: str = ""
+    ) -> None:
         value = values[name] if name in values else _default(field)
-        component = _component(name, field, value, f"{self.prefix}-{'-'.join((*path, name))}")
-        self.controls.append(Control((*path, name), field.annotation, component))
+        place = (*path, only, name) if only else (*path, name)
+        component = _component(name, field, value, f"{self.prefix}-{'-'.join(place)}")
+        self.controls.append(Control((*path, name), field.annotation, component, only))
+
+
+def _said(field: FieldInfo, model: type[BaseModel]) -> str:
+    """The sentence of an option, and that of the variant chosen for it."""
+    return f"{field.description} {model.__doc__}"
 
 
 def _default(field: FieldInfo) -> Any:
