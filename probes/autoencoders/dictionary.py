@@ -6,13 +6,12 @@ unusually large norm (at an early layer every third " the" has one dimension tha
 variance) put thousands of latents above any one threshold, which was measured to turn an explained
 variance of 0.91 into −5.
 
-Codes of our own dictionaries are lengths in the residual stream: the training scale s is folded so that
-decoder rows stay unit vectors; b_enc, b_dec and the threshold are divided by s, the weights stay.
+Codes of our own dictionaries are lengths in the stream: a normalisation is folded so that decoder rows stay unit
+vectors (`probes.autoencoders.folding`, which also says when they do not).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from probes.autoencoders.autoencoder import TrainableAutoencoder
+from probes.autoencoders.folding import fold
 from probes.errors import WorkbenchError
 from probes.hooks import HookPoint
 from probes.kernels.choice import kernels_for, narrow_pays
@@ -27,7 +27,6 @@ from probes.latents import Codes, LatentTable, combine_rows
 
 ROW_BLOCK = 4096
 MANY_ROWS = 256  # from here on a product of rows costs more than converting the weights
-WIDEST = 1.5  # most active latents of a row, in units of k
 WEIGHTS = ("w_enc", "b_enc", "w_dec", "b_dec")
 OPTIONAL = ("gain", "magnitude_bias", "skip")
 
@@ -74,15 +73,37 @@ class Dictionary:
 
     @classmethod
     def from_training(
-        cls, trained: TrainableAutoencoder, point: HookPoint, prefix: str, *, half: bool = True
+        cls,
+        trained: TrainableAutoencoder,
+        point: HookPoint,
+        prefix: str,
+        *,
+        half: bool = True,
+        writes: HookPoint | None = None,
     ) -> Dictionary:
-        """Fold the scale, round to half precision (so that what is calibrated is what is saved)."""
-        scale = trained.scale
+        """Fold the normalisation; round to half precision, so that what is calibrated is what is saved.
+
+        Thresholds stay in float32. Where latents compete the threshold is still to be found: see `calibrated`.
+        """
+        folded = fold(trained)
         kept = torch.float16 if half else torch.float32
-        parts = (trained.w_enc, trained.b_enc / scale, trained.w_dec, trained.b_dec / scale)
-        w_enc, b_enc, w_dec, b_dec = (part.detach().to(kept).float() for part in parts)
-        most = min(math.ceil(WIDEST * trained.k), len(w_enc))
-        return cls(w_enc, b_enc, w_dec, b_dec, torch.tensor(0.0), most, unknown_table(len(w_enc), prefix), point)
+        w_enc, b_enc, w_dec, b_dec = (part.to(kept).float() for part in folded[:4])
+        return cls(
+            w_enc,
+            b_enc,
+            w_dec,
+            b_dec,
+            folded.threshold,
+            trained.most_active(),
+            unknown_table(len(w_enc), prefix),
+            point,
+            writes,
+            centre=trained.centre,
+            gain=folded.gain,
+            magnitude_bias=folded.magnitude_bias,
+            skip=folded.skip,
+            row_norm=trained.normalise.row_norm,
+        )
 
     def pre_activations(self, x: Tensor) -> Tensor:
         """`row d_in` to `row n_latents`, float32: what the thresholds look at."""
@@ -165,12 +186,23 @@ class Dictionary:
         return combine_rows(self.w_dec, dz)
 
     def calibrated(self, rows: Tensor, k: float) -> Dictionary:
-        """With one threshold at which these rows `row d_in` have k active latents on average (a quantile)."""
-        most = self.n_latents if self.most_active is None else self.most_active
-        blocks = (self.pre_activations(rows[at : at + ROW_BLOCK]) for at in range(0, len(rows), ROW_BLOCK))
-        kept = torch.cat([block.topk(most, dim=1).values for block in blocks]).flatten()
-        wanted = min(round(k * len(rows)), len(kept) - 1)
-        threshold = kept.sort(descending=True).values[wanted].clamp_min(0.0)
+        """With one threshold at which these rows `row d_in` have k active latents on average (a quantile).
+
+        Exact, and never more than a few times k · row values at once: what is already below the quantile of the
+        blocks seen so far is dropped.
+        """
+        wanted = round(k * len(rows))
+        kept, floor, seen = torch.empty(0), -torch.inf, 0
+        for at in range(0, len(rows), ROW_BLOCK):
+            pre = self.pre_activations(rows[at : at + ROW_BLOCK])
+            if self.most_active is not None:
+                pre = pre.topk(self.most_active, dim=1).values
+            seen += pre.numel()
+            kept = torch.cat([kept, pre[pre >= floor]])
+            if len(kept) > wanted + 1:
+                kept = kept.topk(wanted + 1, sorted=False).values
+                floor = float(kept.min())
+        threshold = kept.sort(descending=True).values[min(wanted, seen - 1)].clamp_min(0.0)
         return replace(self, threshold=threshold.float())
 
     def with_table(self, table: LatentTable) -> Dictionary:

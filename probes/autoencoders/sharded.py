@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from probes.autoencoders.autoencoder import Encoded
+from probes.autoencoders.encoded import Encoded
 from probes.autoencoders.sparse import decode_sparse, encode_topk
 from probes.autoencoders.topk import TopKAutoencoder
 from probes.errors import WorkbenchError
 from probes.training.ranks import Ranks, divided_like, full, local
 
-LATENTS_FIRST = frozenset({"w_enc", "b_enc", "w_dec", "since_fired"})
+LATENTS_FIRST = frozenset({"w_enc", "b_enc", "w_dec", "since_fired", "revived"})
 
 
 class ShardedTopK(TopKAutoencoder):
@@ -44,11 +44,12 @@ class ShardedTopK(TopKAutoencoder):
                 "Choose a width that the number of shards divides.",
             )
         self.ranks, self._last = ranks, None
-        for name, parameter in whole.named_parameters():
+        self.normalise = whole.normalise
+        for name, parameter in whole.named_parameters(recurse=False):
             place = Shard(0) if name in LATENTS_FIRST else Replicate()
             divided = distribute_tensor(parameter.detach(), shards.mesh, [place], src_data_rank=None)
             self.register_parameter(name, nn.Parameter(divided))
-        for name, buffer in whole.named_buffers():
+        for name, buffer in whole.named_buffers(recurse=False):
             self.register_buffer(name, (shards.part(buffer) if name in LATENTS_FIRST else buffer).clone())
 
     def __getattr__(self, name: str) -> Any:
@@ -56,13 +57,13 @@ class ShardedTopK(TopKAutoencoder):
         found = super().__getattr__(name)
         return local(found) if isinstance(found, nn.Parameter) else found
 
-    def encode_batch(self, x: Tensor) -> Encoded:
-        shards = self.ranks.shards
-        most = min(self.k, len(self.w_enc))
+    def encode_batch(self, x: Tensor, target: Tensor) -> Encoded:
+        shards, k = self.ranks.shards, int(self.k)
+        most = min(k, len(self.w_enc))
         value, index = encode_topk(x, self.w_enc, self.b_enc, shards.shared(self.b_dec), most)
-        value = shards.among_largest(value, self.k)
+        value = shards.among_largest(value, k)
         decoded = shards.summed(decode_sparse(value, index, self.w_dec)) + self.b_dec
-        return Encoded(x, value, index, decoded)
+        return Encoded(x, value, index, decoded, target)
 
     @torch.no_grad()
     def before_step(self) -> None:

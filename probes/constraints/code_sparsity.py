@@ -1,8 +1,9 @@
-"""Constraint: at most k active latents per row, imposed by the encoder's selection itself."""
+"""Constraint: k active latents per row, at most or on average, imposed by the encoder's selection itself."""
 
 from __future__ import annotations
 
-from probes.autoencoders.autoencoder import Encoded, TrainableAutoencoder
+from probes.autoencoders.autoencoder import TrainableAutoencoder
+from probes.autoencoders.encoded import Encoded
 from probes.training.objective import Part, Terms
 
 
@@ -18,5 +19,5 @@ class CodeSparsity(Part):
 
     def certify(self, rep: TrainableAutoencoder, seen: Encoded) -> dict[str, float]:
         """Mean and largest number of active latents per row, and the k that was asked for."""
-        l0 = (seen.value > 0).sum(dim=1)
+        l0 = seen.l0()
         return {"l0_mean": float(l0.float().mean()), "l0_max": float(l0.max()), "k": float(rep.k)}

@@ -9,7 +9,31 @@ CONSTRAINTS = Registry(
     {
         "code_sparsity": (
             "probes.constraints.code_sparsity:CodeSparsity",
-            "At most k active latents per row, by the encoder's own selection.",
+            "K active latents per row, at most or on average, by the encoder's own selection.",
+        ),
+        "code_price": (
+            "probes.constraints.code_price:CodePrice",
+            "Codes have a price that carries the decoder norms.",
+        ),
+        "gate_price": (
+            "probes.constraints.gate_price:GatePrice",
+            "Open gates have a price; magnitudes have none.",
+        ),
+        "active_count": (
+            "probes.constraints.active_count:ActiveCount",
+            "Few active latents, counted straight through learnt thresholds.",
+        ),
+        "within_reach": (
+            "probes.constraints.within_reach:WithinReach",
+            "Dead latents stay within reach of their thresholds.",
+        ),
+        "block_edges": (
+            "probes.constraints.block_edges:BlockEdges",
+            "Few open gates between the levels inside a dictionary.",
+        ),
+        "coverage": (
+            "probes.constraints.coverage:Coverage",
+            "A child that fires is covered by the parents it selects.",
         ),
         "edge_count": (
             "probes.constraints.edge_count:EdgeCount",

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
-from probes.autoencoders.dictionary import Dictionary
+from probes.autoencoders.fitting import finished, new_autoencoder
 from probes.hierarchy.probe import Level, LevelRecord
 from probes.hierarchy.statistics import latent_statistics, training_history
-from probes.hierarchy.train_level import LevelConfig, new_autoencoder
+from probes.hierarchy.train_level import LevelConfig
 from probes.metrics.reconstruction import held_out_figures
 
 CALIBRATION_ROWS = 32_768
@@ -24,8 +24,9 @@ def measured_level(store: ActivationStore, name: str, config: LevelConfig, state
     module.load_state_dict(state)
     kind = RowKind(span=config.span)
     sample = calibration_rows(store, point, kind, CALIBRATION_ROWS)
-    space = Dictionary.from_training(module, point, name).calibrated(sample, config.k)
-    record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=space.n_latents, k=config.k)
+    space = finished(module, config, sample, point, name)
+    k = config.k if module.competes else max(float(space.encode(sample).l0().float().mean()), 1e-6)
+    record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=space.n_latents, k=k)
     level = Level(record, space, {})
     statistics = {**latent_statistics(store, "train", level), **training_history(state)}
     table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])

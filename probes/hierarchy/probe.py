@@ -42,7 +42,7 @@ class LevelRecord(Frozen):
     point: PointInfo = Field(description="Hook point with its norms.")
     rows: RowKind = Field(description="What is encoded at a time.")
     n_latents: int = Field(description="Width of the dictionary.", ge=1)
-    k: float = Field(description="Active latents per row that the threshold is calibrated to.", gt=0)
+    k: float = Field(description="Active latents per row, calibrated to or else measured.", gt=0)
     writes: HookPoint | None = Field(default=None, description="Where its decoder writes, when not where it reads.")
     figures: dict[str, float] = Field(default={}, description="Held-out metrics, each named with its convention.")
 

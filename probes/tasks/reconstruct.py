@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from probes.autoencoders.autoencoder import Encoded, TrainableAutoencoder
+from probes.autoencoders.autoencoder import TrainableAutoencoder
+from probes.autoencoders.encoded import Encoded
 from probes.autoencoders.losses import normalised_error, revival_error
 from probes.configs import Frozen
 from probes.training.objective import Batch, Part, Terms
 
 
 class Reconstruct(Part):
-    """Rebuild each row from its codes; unexplained share of the batch's variance."""
+    """Rebuild each row, or the one it predicts, from its codes; unexplained share of the batch's variance."""
 
     on, reads = "autoencoder", frozenset({"x"})
 
     def loss(self, rep: TrainableAutoencoder, seen: Encoded, batch: Batch) -> Terms:
-        return {"reconstruction": normalised_error(seen.x, seen.decoded)}
+        return {"reconstruction": normalised_error(seen.target, seen.decoded)}
 
 
 class ReviveConfig(Frozen):
@@ -45,6 +46,6 @@ class Revive(Part):
         if rep.ranks.shards.total(len(dead)) == 0:
             return {}
         part = slice(None, None, self.config.every)
-        x, residual = seen.x[part], (seen.x[part] - seen.decoded[part]).detach()
-        pre = (x - rep.b_dec.detach()) @ rep.w_enc[dead].T + rep.b_enc[dead]
+        residual = (seen.target[part] - seen.decoded[part]).detach()
+        pre = rep.pre_activations(seen.x[part], dead, bias=rep.b_dec.detach())
         return {"revival": revival_error(residual, pre, rep.w_dec[dead], self.config.k, rep.ranks.shards)}

@@ -34,11 +34,13 @@ class Representation(Protocol):
 class Part:
     """What tasks and constraints share: their options, and the representation they are about.
 
-    `on` names the kind of representation: `autoencoder` or `selection_map`.
+    `on` names the kind of representation: `autoencoder` or `selection_map`, or one architecture of either kind.
+    `holds`: something in it is held fixed or passed straight through, so that its gradient is not its slope.
     """
 
     Config: type[BaseModel] = NoOptions
     on: str
+    holds: bool = False
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config

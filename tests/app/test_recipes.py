@@ -14,6 +14,7 @@ from app import jobs
 from app.commands import main
 from app.components.config_form import ConfigForm
 from probes.artefacts import read_manifest, resolve
+from probes.autoencoders.registry import NORMALISATIONS
 from probes.backends.registry import BACKENDS
 from probes.registry import Entry
 from probes.runs import Run, all_runs
@@ -54,7 +55,7 @@ def test_presets_and_config_files_name_it_too(tmp_path: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     shown = capsys.readouterr().out
-    assert "--backend {causal_minimality,counting}" in shown and "--low.autoencoder {topk}" in shown
+    assert "--backend {causal_minimality,counting}" in shown and "--low.autoencoder {topk,batch_topk," in shown
     assert "--twist" not in shown
 
 
@@ -65,5 +66,7 @@ def test_a_form_offers_the_rows_of_a_registry_and_hides_what_is_fixed() -> None:
         other = ConfigForm(row.config_class(), {"name": "f", "store": "s"}, prefix="b")
     assert [control.path[-1] for control in form.controls] == ["name", "store", "seed", "twist"]
     assert form.read([part.value for part in form.components]).model_dump()["backend"] == "counting"
-    chosen = {".".join(control.path): control.component for control in other.controls}["low.autoencoder"]
-    assert isinstance(chosen, gr.Dropdown) and chosen.choices == [("topk", "topk")]
+    controls = {".".join(control.path): control.component for control in other.controls}
+    assert isinstance(controls["low.normalise"], gr.Dropdown)
+    assert controls["low.normalise"].choices == [(name, name) for name in NORMALISATIONS]
+    assert ("matryoshka", "matryoshka") in controls["low.autoencoder.kind"].choices

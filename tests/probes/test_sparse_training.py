@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from probes.autoencoders.centre import geometric_median
 from probes.autoencoders.dictionary import Dictionary
 from probes.autoencoders.losses import normalised_error, revival_error
+from probes.autoencoders.normalisation import CentredNorm
 from probes.autoencoders.sparse import accumulate_rows, decode_sparse, encode_topk
 from probes.autoencoders.topk import TopKAutoencoder
 from probes.constraints.code_sparsity import CodeSparsity
 from probes.errors import WorkbenchError
-from probes.hierarchy.train_level import geometric_median
 from probes.hooks import HookPoint
 from probes.latents import Codes
 from probes.tasks.reconstruct import Reconstruct, Revive, ReviveConfig
@@ -208,17 +209,19 @@ def test_encoding_a_row_does_not_depend_on_its_batch() -> None:
 
 
 def test_folding_the_scale_changes_no_output() -> None:
-    model = TopKAutoencoder(16, 64, 4, seed=3, dead_after=10, scale=0.37)
+    model = TopKAutoencoder(16, 64, 4, seed=3, dead_after=10, normalise=CentredNorm(16, 16))
+    scale = model.normalise.maps()[0].gain
     with torch.no_grad():
+        scale.fill_(0.37)
         model.b_enc.uniform_(-0.1, 0.1)
         model.b_dec.uniform_(-0.1, 0.1)
     x = batch_at(0)["x"]
     seen = model.represent({"x": x})
     folded = Dictionary.from_training(model, HookPoint(path="layers.0"), "low", half=False)
-    codes = Codes(seen.index, seen.value / model.scale, 64)
-    torch.testing.assert_close(folded.reconstruct(x, codes), seen.decoded / model.scale, rtol=1e-5, atol=1e-5)
+    codes = Codes(seen.index, seen.value / scale, 64)
+    torch.testing.assert_close(folded.reconstruct(x, codes), seen.decoded / scale, rtol=1e-5, atol=1e-5)
     pre = folded.pre_activations(x).gather(1, seen.index).relu()
-    torch.testing.assert_close(pre, seen.value / model.scale, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(pre, seen.value / scale, rtol=1e-4, atol=1e-5)
 
 
 def test_a_dictionary_loads_back_with_the_same_codes() -> None:
