@@ -286,9 +286,9 @@ def test_captures_of_one_name_never_mix(
 ) -> None:
     monkeypatch.setattr(capture, "SHARD_CHUNKS", 16)
     (tmp_path / "count.txt").write_text("\n\n".join(f"{n} sheep jumped over the fence." for n in range(200)))
-    small = {"name": "mixed", "context": 32, "max_tokens": 1500, "batch": 16}
+    small = {"name": "never-mixed", "context": 32, "max_tokens": 1500, "batch": 16}
     first, second = (
-        Run.create("capture", "mixed", CaptureConfig(corpus=corpus, **small), command="")
+        Run.create("capture", "never-mixed", CaptureConfig(corpus=corpus, **small), command="")
         for corpus in ("bundled/moby-dick", str(tmp_path / "count.txt"))
     )
     log = Run.log

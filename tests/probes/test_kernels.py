@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from probes.kernels.choice import Kernels, kernels_for, prefer
 from probes.training.randomness import generator
 
 numba = pytest.importorskip("numba")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def fast() -> Any:
@@ -215,11 +219,16 @@ def test_without_numba_or_a_cache_the_torch_path_is_taken(monkeypatch: pytest.Mo
         kernels_for(torch.ones(1))
 
 
-def test_compiled_loops_are_kept_in_the_data_folder() -> None:
-    """A second process reads them back instead of compiling for seconds."""
-    prefer("compiled")
-    kernels_for(torch.ones(1)).normalise(torch.ones(2, 2))
-    assert list(choice.cache_folder().rglob("*.nbi"))
+def test_compiled_loops_are_kept_in_the_data_folder(tmp_path: Path) -> None:
+    """Another process reads them back instead of compiling for seconds."""
+    program = (
+        "import torch; from probes.kernels.choice import kernels_for; "
+        "kernels_for(torch.ones(1)).normalise(torch.ones(2, 2))"
+    )
+    environment = os.environ | {"FULCRUM_HOME": str(tmp_path), "FULCRUM_KERNELS": "compiled"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True)
+    assert list((tmp_path / "cache" / "kernels").rglob("*.nbi"))
 
 
 def test_a_warm_up_compiles_every_loop_and_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

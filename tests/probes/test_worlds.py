@@ -130,7 +130,7 @@ def test_a_world_whose_views_cannot_be_read_back_is_refused() -> None:
 def test_a_world_is_captured_like_any_subject(data_home: Any) -> None:
     world = Storeys(StoreysConfig(), 0)
     batches = [torch.from_numpy(world.draw(64, seed).codes[0]) for seed in range(9)]
-    store = ActivationStore(capture_inputs(world.subject(), batches, name="storeys", held_out=1 / 3))
+    store = ActivationStore(capture_inputs(world.subject(), batches, name="storeys-world", held_out=1 / 3))
     shard = store.shards("train")[0]
     point = world.subject().points.suggested[2]
     expected = subject_view(world, store.inputs(shard), point)
