@@ -44,7 +44,7 @@ class ShardedTopK(TopKAutoencoder):
                 "Choose a width that the number of shards divides.",
             )
         self.ranks, self._last = ranks, None
-        self.normalise = whole.normalise
+        self._modules.update(whole._modules)
         for name, parameter in whole.named_parameters(recurse=False):
             place = Shard(0) if name in LATENTS_FIRST else Replicate()
             divided = distribute_tensor(parameter.detach(), shards.mesh, [place], src_data_rank=None)
