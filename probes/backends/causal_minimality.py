@@ -28,7 +28,8 @@ from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
 from probes.runs import Run
 from probes.tensors import load_tensors, save_tensors
 from probes.training.loop import OptimiserConfig, Progress, train
-from probes.training.ranks import Ranks, ranks_for
+from probes.training.ranks import ranks_for
+from probes.training.trainee import only_within_rounding
 
 
 class Config(Frozen):
@@ -194,7 +195,8 @@ def _train_level(store: ActivationStore, config: Config, name: str, offset: int,
         tensors = {part: checkpoint.tensors(part) for part in checkpoint.groups}
         resume = (int(checkpoint.state["stage_step"]), tensors, checkpoint.state)
     ranks = ranks_for(stage.optimiser.shards, stage.optimiser.batch)
-    run.update(message=f"training level {name}: {stage.rows:,} rows" + _other_processes(resume, ranks))
+    differs = "" if resume is None else only_within_rounding(resume[2], ranks)
+    run.update(message=f"training level {name}: {stage.rows:,} rows{differs}")
     progress = _StageProgress(run, name, offset).progress()
     outcome = train(stage.objective, stage.batch_at, stage.optimiser, progress, resume, ranks)
     if outcome == "stopped":
@@ -205,14 +207,6 @@ def _train_level(store: ActivationStore, config: Config, name: str, offset: int,
     with commit_directory(run.path / "levels" / name) as folder:
         save_tensors(folder / "weights.safetensors", state)
     return state
-
-
-def _other_processes(resume: tuple[int, Any, Mapping[str, Any]] | None, ranks: Ranks) -> str:
-    """What to say where another number of processes goes on: the same within rounding, not bit for bit."""
-    before = ranks.size if resume is None else int(resume[2].get("processes", 1))
-    if before == ranks.size:
-        return ""
-    return f"; begun by {before} and continued by {ranks.size} processes, so the same within rounding only"
 
 
 def _fit(store: ActivationStore, low: Level, high: Level, config: Config, run: Run) -> FittedMap:

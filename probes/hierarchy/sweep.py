@@ -21,7 +21,7 @@ from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
 from probes.runs import Run
 from probes.training.loop import OptimiserConfig, Progress
 from probes.training.together import Member, train_together
-from probes.training.trainee import Trainee
+from probes.training.trainee import Trainee, only_within_rounding
 
 MOST = 256
 SHARED = ("depth", "span", "optimiser.batch", "optimiser.log_every", "optimiser.checkpoint_every")
@@ -212,14 +212,15 @@ def _trained(config: SweepConfig, store: ActivationStore, entries: list[Entry], 
     ]
     checkpoint = run.latest_checkpoint()
     run.rewind(checkpoint)
-    resume = None
+    resume, differs = None, ""
     if checkpoint is not None:
+        differs = only_within_rounding(checkpoint.state["members"][0]["state"])
         tensors = {name: checkpoint.tensors(name) for name in checkpoint.groups}
         resume = (checkpoint.step, tensors, checkpoint.state)
     run.begin(
         step=checkpoint.step if checkpoint else 0,
         steps=max(entry.level.optimiser.steps for entry in entries),
-        message=f"{len(entries)} configs on one stream of {rows.n_rows:,} rows",
+        message=f"{len(entries)} configs on one stream of {rows.n_rows:,} rows{differs}",
     )
     outcome = train_together(
         members,

@@ -103,7 +103,7 @@ class Trainee:
         tensors = {"model": model, "optimiser": moments}
         if self._average is not None:
             tensors["average"] = {name: full(value) for name, value in self._average.values.items()}
-        return tensors, {"skipped": self._skipped, "processes": self._ranks.size}
+        return tensors, {"skipped": self._skipped, **_circumstances(self._ranks)}
 
     def load(self, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
@@ -127,3 +127,14 @@ class Trainee:
             self.objective.project()
         if self._ranks.size > 1:
             self._whole.together_again(self.objective)
+
+
+def _circumstances(ranks: Ranks) -> dict[str, int]:
+    """What the last bits of a result depend on beside config and step."""
+    return {"processes": ranks.size, "threads": torch.get_num_threads()}
+
+
+def only_within_rounding(state: Mapping[str, Any], ranks: Ranks = ALONE) -> str:
+    """What to say where training goes on from a state of other circumstances; nothing where they are the same."""
+    other = [f"{state[name]} {name}" for name, now in _circumstances(ranks).items() if state.get(name, now) != now]
+    return f"; begun with {' and '.join(other)}, so the same within rounding only" if other else ""

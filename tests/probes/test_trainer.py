@@ -12,7 +12,7 @@ from probes.registry import Registry
 from probes.training.averages import Average
 from probes.training.registry import RATES
 from probes.training.schedules import warm_up_hold_cosine, warmed_up
-from probes.training.trainee import Trainee
+from probes.training.trainee import Trainee, only_within_rounding
 from tests.fixtures.registries import check_row, rows_of
 from tests.fixtures.toy_training import an_objective, batch_at, config_of, trained
 
@@ -125,6 +125,13 @@ def test_a_cut_training_ends_bit_for_bit_as_a_whole_one(name: str, cut: int) -> 
         for key, tensor in tensors.items():
             assert torch.equal(tensor, saved_after[-1][1][group][key]), (group, key)
     assert ("average" in all_saved[-1][1]) == ("average" in SETTINGS[name])
+
+
+def test_going_on_with_other_threads_or_processes_is_said_not_hidden() -> None:
+    state = trained(config_of(), cut=13)[1][-1][2]
+    assert only_within_rounding(state) == ""
+    said = only_within_rounding({**state, "threads": 64, "processes": 2})
+    assert "64 threads" in said and "2 processes" in said and "within rounding" in said
 
 
 @pytest.mark.parametrize("left_out", ["moments", "average", "counters"])
