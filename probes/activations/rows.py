@@ -157,11 +157,22 @@ class _Whole:
 
     def rows(self, epoch: int, start: int, end: int) -> Tensor:
         if self._rows is None:
-            self._rows = torch.cat([self.source.rows_of(shard) for shard in self.source.shards])
+            self._rows = self._read()
         if self._order[0] != epoch:
             stream = f"rows{self.source.shards[0]}"
             self._order = (epoch, permutation(len(self._rows), self.source.seed, stream, epoch))
         return self._rows[self._order[1][start:end]]
+
+    def _read(self) -> Tensor:
+        """Shard after shard into one tensor: joining them would hold everything twice."""
+        every, at = None, 0
+        for shard in self.source.shards:
+            rows = self.source.rows_of(shard)
+            every = rows.new_empty(self.source.n_rows, rows.shape[1]) if every is None else every
+            every[at : at + len(rows)] = rows
+            at += len(rows)
+        assert every is not None
+        return every
 
 
 class _Rolling:
