@@ -68,12 +68,24 @@ def read_dictionary(path: Path | str, *, budget: int = DEFAULT_BUDGET) -> Import
 
 
 def _detected(source: Source) -> str:
-    for name in FORMATS:
-        if FORMATS.load(name).recognises(source):
-            return name
+    found = _recognised(source)
+    if found is not None:
+        return found
+    one = next((name for name in source.names if _recognised(Source(source.folder, source.folder / name))), None)
+    if one is not None:
+        raise refused(source.name, "it holds several dictionaries", f"Name one of its files, such as {one}.")
+    folders = sorted(entry.name for entry in source.folder.iterdir() if entry.is_dir()) if source.file is None else []
+    if folders and not source.names:
+        shown = ", ".join(folders[:6])
+        raise refused(source.name, "no dictionary lies directly in it", f"Name one of its folders: {shown}.")
     seen = ", ".join(source.names[:6]) or "no file"
     raise refused(
         source.name,
         f"no known format has {seen}",
-        f"Known: {' '.join(entry.sentence for _, entry in FORMATS.items())}",
+        f"Known: {' '.join(entry.sentence for entry in FORMATS.values())}",
     )
+
+
+def _recognised(source: Source) -> str | None:
+    """The first format that recognises a source."""
+    return next((name for name in FORMATS if FORMATS.load(name).recognises(source)), None)

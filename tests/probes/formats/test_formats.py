@@ -208,3 +208,14 @@ def test_a_gain_is_not_undone_for_what_subtracts_its_bias(tmp_path: Path) -> Non
     space = dictionary_of(read_dictionary(made.lens(tmp_path / "s", "gated", made.GATED)), "low")
     with pytest.raises(WorkbenchError, match="cannot be undone"):
         behind_gain(space, torch.ones(made.D), torch.zeros(made.D))
+
+
+def test_a_folder_of_many_dictionaries_asks_which(tmp_path: Path) -> None:
+    made.tracer(tmp_path / "t")
+    shutil.copy(tmp_path / "t" / "layer_1.safetensors", tmp_path / "t" / "layer_0.safetensors")
+    with pytest.raises(WorkbenchError, match=r"several dictionaries.*such as layer_0"):
+        read_dictionary(tmp_path / "t")
+    made.sparsified(tmp_path / "run")
+    (tmp_path / "run" / "config.json").unlink()
+    with pytest.raises(WorkbenchError, match="Name one of its folders: layers"):
+        detect(tmp_path / "run")
