@@ -1,12 +1,13 @@
 """A probe made of other people's dictionaries: places in the subject, statistics, figures and selection maps.
 
-No dictionary is trained. A run finishes level by level and resumes at the first that is missing.
+No dictionary is trained. A run finishes level by level, then map by map, and resumes at the first that is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from probes.formats.registry import read_dictionary
 from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import FittedMap, fit_map, map_figures
 from probes.hierarchy.probe import Level, LevelRecord, Probe, ProbeRecord, open_level, save_level, save_probe
+from probes.hierarchy.selection_map import SelectionMap
 from probes.runs import Run
 from probes.subjects.loading import load_subject
 from probes.subjects.subject import Subject
+from probes.tensors import load_tensors, save_tensors
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,15 @@ class _Done:
     path: str
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """The selection map between two neighbours with its figures, or why there is none."""
+
+    map: SelectionMap | None
+    figures: dict[str, Any]
+    note: str
+
+
 def work(config: ImportConfig, run: Run) -> Path | None:
     """Assemble the probe, resuming what an earlier try of the same run finished.
 
@@ -64,7 +76,7 @@ def work(config: ImportConfig, run: Run) -> Path | None:
         return target
     names = level_names(config)
     subject_ref = _subject_of(config)
-    run.begin(steps=2 * len(names), message="reading the files and looking for their places in the subject")
+    run.begin(steps=2 * len(names) - 1, message="reading the files and looking for their places in the subject")
     subject = load_subject(subject_ref, dtype=config.dtype, device=config.device, offline=config.offline)
     wanted = [_placed(config, at, name, subject) for at, name in enumerate(names)]
     store_ref = _store_for(config, subject_ref, wanted, run)
@@ -72,7 +84,7 @@ def work(config: ImportConfig, run: Run) -> Path | None:
         return None
     store = ActivationStore(resolve(store_ref, "store"))
     _same_subject(store, subject_ref)
-    run.begin(steps=2 * len(names))
+    run.begin(steps=2 * len(names) - 1)
     done: list[_Done] = []
     for one in wanted:
         if run.stop_requested():
@@ -80,18 +92,32 @@ def work(config: ImportConfig, run: Run) -> Path | None:
         run.update(message=f"measuring level {one.name}")
         done.append(_finished(run, one) or _measured(store, one, config, run))
         run.progress(len(done), force=True)
-    probe, fitted, notes = _with_maps(store, store_ref, subject_ref, [row.level for row in done], config, run)
+    pairs: list[_Pair] = []
+    for low, high in pairwise(row.level for row in done):
+        if run.stop_requested():
+            return None
+        pairs.append(_fitted(store, low, high, config, run))
+        run.progress(len(done) + len(pairs), force=True)
+    maps = tuple(pair.map for pair in pairs if pair.map is not None)
+    record = ProbeRecord(
+        subject=subject_ref,
+        store=store_ref,
+        seed=config.seed,
+        levels=tuple(row.level.record for row in done),
+        maps=tuple((found.low, found.high) for found in maps),
+    )
+    figures = {f"{level.name}.{name}": value for level in record.levels for name, value in level.figures.items()}
     files = {f"dictionary.{row.level.name}": _file_of(row) for row in done}
     save_probe(
-        probe,
+        Probe(record, tuple(row.level for row in done), maps),
         target,
         name=config.name,
         command=run.record().command,
         run=run.slug,
         parents={"store": parent_of(store_ref, "store"), **files},
-        figures=_figures(probe, fitted),
+        figures=figures | {name: value for pair in pairs for name, value in pair.figures.items()},
         licence=config.licence,
-        notes=" ".join([*(note for row in done for note in row.notes), *notes]),
+        notes=" ".join([*(note for row in done for note in row.notes), *(pair.note for pair in pairs)]).strip(),
     )
     return target
 
@@ -183,56 +209,42 @@ def _measured(store: ActivationStore, one: _Wanted, config: ImportConfig, run: R
     return done
 
 
-def _with_maps(
-    store: ActivationStore,
-    store_ref: str,
-    subject: str,
-    levels: list[Level],
-    config: ImportConfig,
-    run: Run,
-) -> tuple[Probe, list[FittedMap], list[str]]:
-    """The probe with a selection map for each pair of neighbours that has enough rows; else why it has none."""
-    record = ProbeRecord(
-        subject=subject, store=store_ref, seed=config.seed, levels=tuple(level.record for level in levels)
-    )
-    probe = Probe(record, tuple(levels), ())
-    fitted, notes = [], []
-    for at, (low, high) in enumerate(probe.pairs()):
-        said = f"selection map {low.name} to {high.name}"
-        run.update(message=f"{said}: encoding")
-        held = (
-            paired(store, "train", low, high, max_rows=config.maps.rows),
-            paired(store, "held_out", low, high, max_rows=config.maps.rows // 2),
+def _fitted(store: ActivationStore, low: Level, high: Level, config: ImportConfig, run: Run) -> _Pair:
+    """The selection map of two neighbours, fitted or as an earlier session of this run kept it."""
+    folder = run.path / "maps" / f"{low.name}-{high.name}"
+    if not folder.is_dir():
+        _fit(store, low, high, config, run, folder)
+    kept, file = read_json(folder / "pair.json"), folder / "map.safetensors"
+    found = SelectionMap.from_tensors(low.name, high.name, load_tensors(file)) if file.is_file() else None
+    return _Pair(found, kept["figures"], kept["note"])
+
+
+def _fit(store: ActivationStore, low: Level, high: Level, config: ImportConfig, run: Run, folder: Path) -> None:
+    """Fit a map and keep it; where too few latents fire together, keep why there is none."""
+    said, note = f"selection map {low.name} to {high.name}", ""
+    run.update(message=f"{said}: encoding")
+    codes = paired(store, "train", low, high, max_rows=config.maps.rows)
+    held_out = paired(store, "held_out", low, high, max_rows=config.maps.rows // 2)
+    found: FittedMap | None = None
+    try:
+        found = fit_map(
+            codes,
+            held_out,
+            (low.name, high.name),
+            config.maps,
+            seed=config.seed,
+            report=lambda what: run.update(message=f"{said}: {what}"),
         )
-        try:
-            fitted.append(
-                fit_map(
-                    *held,
-                    (low.name, high.name),
-                    config.maps,
-                    seed=config.seed,
-                    report=lambda what, said=said: run.update(message=f"{said}: {what}"),  # type: ignore[misc]
-                )
-            )
-        except WorkbenchError as error:
-            if error.code != "too-few-rows":
-                raise
-            notes.append(f"No selection map from {low.name} to {high.name}: {error.why}.")
-        run.progress(len(levels) + at + 1, force=True)
-    maps = tuple(found.map for found in fitted)
-    record = record.model_copy(update={"maps": tuple((found.low, found.high) for found in maps)})
-    return replace(probe, record=record, maps=maps), fitted, notes
+    except WorkbenchError as error:
+        if error.code != "too-few-rows":
+            raise
+        note = f"No selection map from {low.name} to {high.name}: {error.why}."
+    with commit_directory(folder) as made:
+        if found is not None:
+            save_tensors(made / "map.safetensors", found.map.tensors())
+        write_json(made / "pair.json", {"figures": map_figures(found) if found else {}, "note": note})
 
 
 def _file_of(row: _Done) -> Parent:
     """The imported file as a parent: where it lay, and the SHA-256 of its weights (of the first of several files)."""
     return Parent(ref=row.path, sha256=next(iter(row.hashes.values()), None))
-
-
-def _figures(probe: Probe, fitted: list[FittedMap]) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        f"{level.name}.{name}": value for level in probe.levels for name, value in level.record.figures.items()
-    }
-    for found in fitted:
-        figures |= map_figures(found)
-    return figures

@@ -71,6 +71,6 @@ def test_a_transcoder_has_concepts_and_its_edges_are_refused(world: World, tmp_p
     assert len(graph.nodes) > 0 and len(graph.edges) == 0
     assert graph.meta.levels[0].hook_point == "model.layers.1.mlp:in"
     mixed = {"subject": world.subject, "text": text, "dtype": "float32", "maps": FEW}
-    run_job("import", name="mixed", path=(path, path), **mixed)
+    run_job("import", name="two-transcoders", path=(path, path), **mixed)
     with pytest.raises(WorkbenchError, match="is not the output of a block"):
-        graph_of("mixed")
+        graph_of("two-transcoders")

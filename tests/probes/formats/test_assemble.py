@@ -162,18 +162,26 @@ def test_a_stopped_import_goes_on_with_the_level_that_is_missing(
 ) -> None:
     values = {"name": "resumed", "path": (world.low, world.high), "store": world.store, "maps": FEW, "dtype": "float32"}
     run = jobs.new_run("import", jobs.config_for("import", values))
-    measured, plain = [], assemble.measured_level
+    worked: list[str] = []
 
-    def watched(store: Any, name: str, *rest: Any, **more: Any) -> Any:
-        measured.append(name)
-        run.request_stop()
-        return plain(store, name, *rest, **more)
+    def stopping(name: str) -> None:
+        plain = getattr(assemble, name)
 
-    monkeypatch.setattr(assemble, "measured_level", watched)
-    assert execute(run) is None and run.status().state == "stopped"
-    jobs.prepare(run)
-    assert execute(run) is not None
-    assert measured == ["low", "high"]
+        def watched(*given: Any, **more: Any) -> Any:
+            worked.append(name)
+            run.request_stop()
+            return plain(*given, **more)
+
+        monkeypatch.setattr(assemble, name, watched)
+
+    stopping("measured_level")
+    stopping("fit_map")
+    for state in ("stopped", "stopped", "done"):
+        made = execute(run)
+        assert run.status().state == state and (made is not None) == (state == "done")
+        if state != "done":
+            jobs.prepare(run)
+    assert worked == ["measured_level", "measured_level", "fit_map"]
     for one, other in zip(open_probe("resumed").levels, open_probe(assembled).levels, strict=True):
         assert torch.equal(one.space.w_enc, other.space.w_enc)
         assert all(torch.equal(one.statistics[key], other.statistics[key]) for key in one.statistics)
