@@ -1,4 +1,4 @@
-"""Two SAELens files become a probe in the browser; its figures, its graph and a lever on it open there too."""
+"""Two files that SAELens wrote become a probe in the browser; its graph and a lever on it open there too."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from probes.hierarchy.probe import open_probe
 from probes.runs import Run
 from tests.browser.conftest import outside
 from tests.browser.test_tour import click_a_concept
+from tests.fixtures.peers import peer
 from tests.fixtures.served import Served, free_port
 from tests.fixtures.tiny_folder import World, tiny_world
 
@@ -25,7 +26,10 @@ QUICK = {"edges": 12, "rows": 4000, "bootstrap_fits": 0, "loss_chunks": 0, "evid
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("FULCRUM_HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
-    return tiny_world(tmp_path / "tiny", name="seen")
+    lens, made = peer("sae_lens"), tiny_world(tmp_path / "tiny", name="seen")
+    for name in ("low", "high"):
+        lens.SAE.load_from_disk(getattr(made, name)).save_model(tmp_path / "by-saelens" / name)
+    return made._replace(low=str(tmp_path / "by-saelens" / "low"), high=str(tmp_path / "by-saelens" / "high"))
 
 
 def fill(page: Any, field: str, text: str) -> None:
