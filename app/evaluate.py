@@ -11,6 +11,7 @@ from pydantic import Field
 
 from app.suites.main_job import MainJobConfig, main_job
 from app.suites.rows import Row, Rows
+from app.suites.speed import SpeedConfig, speed
 from probes.artefacts import artefact_path, write_manifest
 from probes.configs import Frozen, validated
 from probes.errors import Stopped
@@ -22,14 +23,16 @@ from probes.runs import Run
 class EvaluateConfig(Frozen):
     """Measure a suite and write its rows."""
 
-    suite: Literal["main-job"] = Field(default="main-job", description="Which suite.")
+    suite: Literal["main-job", "speed"] = Field(default="main-job", description="Which suite.")
     graph: str = Field(default="bundled/text", description="Concept graph that is evaluated.")
     name: str = Field(default="main-job", description="Name of the evaluation to write.", max_length=64)
     main_job: MainJobConfig = Field(default=MainJobConfig(), description="What the main job's suite measures.")
+    speed: SpeedConfig = Field(default=SpeedConfig(), description="What the speed suite races.")
 
 
 SUITES: dict[str, Callable[[EvaluateConfig, Run], Iterator[Row]]] = {
-    "main-job": lambda config, run: main_job(config.graph, config.main_job, run)
+    "main-job": lambda config, run: main_job(config.graph, config.main_job, run),
+    "speed": lambda config, run: speed(config.speed, run),
 }
 
 
