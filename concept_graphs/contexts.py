@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from concept_graphs.top_examples import strongest_of
 from probes.activations.rows import RowKind
 from probes.activations.store import ActivationStore
 from probes.hierarchy.codes import encode_shard
 from probes.hierarchy.probe import Level
+from probes.kernels.strongest import NOBODY
+from probes.kernels.strongest import Firings as Fired
 
 
 class Firings(NamedTuple):
@@ -67,13 +70,9 @@ def firings(
 
 def strongest(found: Firings, n_latents: int, count: int) -> list[np.ndarray]:
     """Per latent, the firings with the largest values, at most one per document, strongest first."""
-    order = np.lexsort((-found.value, found.latent))
-    latent, document = found.latent[order], found.document[order]
-    key = latent.astype(np.int64) * (document.max(initial=0) + 1) + document
-    _, first = np.unique(key, return_index=True)
-    best = np.sort(first)
-    starts = np.searchsorted(latent[best], np.arange(n_latents + 1))
-    return [order[best[starts[i] : starts[i + 1]][:count]] for i in range(n_latents)]
+    numbers = np.arange(len(found.latent))
+    best = strongest_of(Fired(found.latent, found.value, numbers, found.document), n_latents, count)
+    return [place[place != NOBODY] for place in best.place]
 
 
 def window(row: int, kind: RowKind, length: int, margin: int) -> tuple[int, int]:

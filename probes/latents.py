@@ -42,7 +42,12 @@ class Codes:
     def only(self, latents: Sequence[int]) -> Codes:
         """The codes of these latents alone, in this order, `... n_chosen` (zero where they are off)."""
         chosen = torch.tensor(list(latents), dtype=torch.long, device=self.index.device)
-        value = self.dense()[..., chosen]
+        wanted, place = chosen.unique(return_inverse=True)
+        column = torch.full((self.n_latents,), len(wanted), device=self.index.device)
+        column[wanted] = torch.arange(len(wanted), device=self.index.device)
+        # One column more than wanted takes what is not: never a column per latent of the space.
+        shape = (*self.value.shape[:-1], len(wanted) + 1)
+        value = self.value.new_zeros(shape).scatter_add_(-1, column[self.index], self.value)[..., place]
         return Codes(chosen.expand(value.shape), value, self.n_latents)
 
     def csr(self) -> sparse.csr_matrix:

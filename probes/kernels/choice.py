@@ -22,6 +22,8 @@ from probes.files import read_json, write_json
 if TYPE_CHECKING:
     from torch import Tensor, dtype
 
+    from probes.kernels.strongest import Best, Firings
+
 Choice = Literal["auto", "compiled", "torch"]
 _chosen: dict[str, str] = {}
 
@@ -36,6 +38,7 @@ class Kernels(Protocol):
     def accumulate(self, index: Tensor, weight: Tensor, source: Tensor, n: int) -> tuple[Tensor, Tensor]: ...
     def remove_along(self, grad: Tensor, rows: Tensor) -> None: ...
     def normalise(self, rows: Tensor) -> None: ...
+    def keep_strongest(self, found: Firings, best: Best) -> None: ...
 
 
 def prefer(choice: Choice) -> None:

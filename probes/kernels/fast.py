@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from probes.kernels import compiled, plain
 from probes.kernels.compiled import Array
+from probes.kernels.strongest import Best, Firings
 from probes.kernels.threads import SMALLEST, shared
 
 BUFFER = 2**24  # bytes of pre-activations that exist at a time: they should fit into the cache
@@ -104,6 +105,12 @@ def normalise(rows: Tensor) -> None:
     """See `plain.normalise`."""
     epsilon = np.float32(torch.finfo(torch.float32).eps)
     shared(lambda a, b: compiled.normalise(_array(rows), a, b, epsilon), len(rows))
+
+
+def keep_strongest(found: Firings, best: Best) -> None:
+    """See `probes.kernels.strongest`."""
+    latent, place, document = (np.ascontiguousarray(part, dtype=np.int64) for part in (found[0], *found[2:]))
+    compiled.keep_strongest(latent, np.ascontiguousarray(found.value, dtype=np.float32), place, document, *best)
 
 
 def _products(centred: Tensor, w_enc: Tensor, *, narrow: bool = False) -> Iterator[tuple[int, Array]]:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from probes.kernels.strongest import keep_strongest as keep_strongest
+
 SPARE = 16  # candidates beyond k that a narrow product leaves to be scored exactly
 CHUNK = 128  # rows whose candidates are gathered at a time
 
