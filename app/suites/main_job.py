@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Literal, get_args
 
 from pydantic import Field
 
+from app.suites.captured import captured
 from app.suites.dictionaries import cost_rows, recorded_rows
 from app.suites.edges import edge_rows, seed_probes
 from app.suites.labels import label_rows
@@ -16,10 +16,8 @@ from app.suites.probing import probing_rows
 from app.suites.rows import Row
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.reading import as_markdown, reading_sheet
-from probes.activations import capture
 from probes.activations.capture import CaptureConfig
 from probes.activations.store import ActivationStore
-from probes.artefacts import home
 from probes.configs import Frozen
 from probes.errors import Stopped
 from probes.files import atomic_write, slug, write_json
@@ -87,25 +85,17 @@ def main_job(ref: str, config: MainJobConfig, run: Run) -> Iterator[Row]:
 def encoded_text(probe: Probe, config: MainJobConfig, run: Run) -> ActivationStore:
     """Activations of the evaluation's text at a probe's levels; captured once and kept for the next time."""
     subject = probe.record.subject
-    name = slug(f"evaluation {subject} {config.tokens} {config.document_chunks} {config.corpus}")
-    path: Path | None = home() / "stores" / name
-    if path is not None and not (path / "manifest.json").is_file():
-        run.update(message="encoding text")
-        layers = tuple(level.record.point.fraction for level in probe.levels)
-        path = capture.work(
-            CaptureConfig(
-                name=name,
-                subject=subject,
-                corpus=config.corpus,
-                layers=layers,
-                max_tokens=config.tokens,
-                document_chunks=config.document_chunks,
-            ),
-            run,
-        )
-    if path is None:
-        raise Stopped
-    return ActivationStore(path)
+    return captured(
+        CaptureConfig(
+            name=slug(f"evaluation {subject} {config.tokens} {config.document_chunks} {config.corpus}"),
+            subject=subject,
+            corpus=config.corpus,
+            layers=tuple(level.record.point.fraction for level in probe.levels),
+            max_tokens=config.tokens,
+            document_chunks=config.document_chunks,
+        ),
+        run,
+    )
 
 
 def _report_to(run: Run) -> Callable[[int, int], None]:

@@ -61,8 +61,16 @@ def vocabulary(subject: TextAutoregressive, per_letter: int, seed: int = 0) -> d
 def read_words(
     subject: TextAutoregressive, point: HookPoint, *, per_letter: int = 100, batch: int = 64, seed: int = 0
 ) -> Words:
-    """Activations at the words' own tokens; every second word of a letter is for fitting."""
+    """Activations at the words' own tokens; every second word of a letter is for fitting. Raises
+    `WorkbenchError` for a vocabulary without words."""
     by_letter = vocabulary(subject, per_letter, seed)
+    if len(by_letter) < 2:
+        raise WorkbenchError(
+            "no-words",
+            "First letters cannot be told",
+            f"fewer than two letters begin {FEWEST_WORDS} words of the vocabulary",
+            "Measure a subject whose tokens are words.",
+        )
     pairs = [(token, letter, at % 2 == 0) for letter, tokens in by_letter.items() for at, token in enumerate(tokens)]
     tokens = torch.tensor([token for token, _, _ in pairs])
     prompt = torch.tensor(subject.tokenizer(PROMPT).input_ids)

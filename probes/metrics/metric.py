@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Better = Literal["up", "down", ""]
-Reads = Literal["moments", "losses", "letters", "removed", "bits", "recovery"]
+Reads = Literal["moments", "losses", "letters", "removed", "bits", "agreement", "recovery"]
 
 
 @dataclass(frozen=True)

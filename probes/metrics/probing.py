@@ -30,11 +30,13 @@ FOLDS = 4
 
 class Described(NamedTuple):
     """Chunks by level: `codes` `chunk n_latents` and `activation` `chunk d_model`, both means over the
-    chunk's usable rows; `document` `chunk`, the number in the store's index."""
+    chunk's usable rows; `document` `chunk`, the number in the store's index; `tokens` `chunk pos`, −1 where
+    there is none."""
 
     codes: np.ndarray
     activation: np.ndarray
     document: np.ndarray
+    tokens: np.ndarray
 
 
 class Labelled(NamedTuple):
@@ -55,7 +57,7 @@ class Probed(NamedTuple):
 
 def describe_chunks(store: ActivationStore, level: Level, split: Split) -> Described:
     """Mean codes and mean activations of every chunk of a split that has a usable row."""
-    codes, activations, documents = [], [], []
+    codes, activations, documents, tokens = [], [], [], []
     for shard in store.shards(split):
         x = store.activations(shard, level.record.point.point)
         usable = store.usable(shard, level.record.point.point)
@@ -69,7 +71,8 @@ def describe_chunks(store: ActivationStore, level: Level, split: Split) -> Descr
         total = (x.float() * usable[..., None]).sum(dim=1) / usable.sum(dim=1).clamp_min(1)[:, None]
         activations.append(total[used].numpy())
         documents.append(store.documents_of(shard)[0][used].numpy())
-    return Described(np.concatenate(codes), np.concatenate(activations), np.concatenate(documents))
+        tokens.append(store.tokens(shard).masked_fill(~store.read(shard, "valid")[0], -1)[used].numpy())
+    return Described(*map(np.concatenate, (codes, activations, documents, tokens)))
 
 
 def labelled(x: np.ndarray, document: np.ndarray, labels: Mapping[int, int]) -> Labelled:

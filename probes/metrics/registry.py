@@ -103,6 +103,10 @@ METRICS = Registry(
             "probes.metrics.description_length:BITS_SAVED",
             "Share of the bits of a row without any dictionary that this one saves.",
         ),
+        "seed_agreement": (
+            "probes.metrics.seed_agreement:SEED_AGREEMENT",
+            "How similar each latent's direction is to the most similar one of another seed.",
+        ),
         "mcc": (
             "probes.metrics.recovery:MCC",
             "Correlation of true codes with their one-to-one matched latents, where the truth is known.",

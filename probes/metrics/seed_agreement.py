@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from probes.metrics.metric import Metric
+
 BLOCK = 1024
 
 
@@ -24,3 +26,8 @@ def seed_agreement(decoders: Sequence[Tensor]) -> list[Tensor]:
         torch.stack([nearest_rows(rows, other)[0] for at, other in enumerate(decoders) if at != number]).mean(dim=0)
         for number, rows in enumerate(decoders)
     ]
+
+
+SEED_AGREEMENT = Metric(
+    lambda seen: float(seen.mean()), "agreement", "best decoder cosine in another seed, mean over latents", "up", -1, 1
+)

@@ -265,6 +265,7 @@ KNOWN: dict[str, tuple[float, float]] = {  # on the case above, and on a perfect
     "code_bits": (3.0, 0.0),
     "edge_bits": (0.5, 0.0),
     "bits_saved": (0.25, 0.8),
+    "seed_agreement": (0.5, 1.0),
     "mcc": (0.7, 1.0),
     "mcc_decoder": (0.6, 1.0),
     "uniqueness": (0.5, 1.0),
@@ -301,6 +302,7 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: Bits(np.array([3.0, 5.0]), np.array([2.0, 4.0]), np.array([8.0, 12.0]), 0.5),
         lambda: Bits(np.array([2.0]), np.array([0.0]), np.array([10.0]), 0.0),
     ),
+    "agreement": (lambda: torch.tensor([0.25, 0.75]), lambda: torch.ones(2)),
     "recovery": (
         lambda: recovery(0.7, 0.6, 0.75, 0.5, 0.6, 0.25, 0.2, best=[1, 1, 1]),
         lambda: recovery(1, 1, 1, 1, 1, 0, 0, best=[0, 1, 1]),
