@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from app.suites.main_job import MainJobConfig, main_job
 from app.suites.rows import Row, Rows
 from app.suites.speed import SpeedConfig, speed
+from app.suites.world_training import WorldsConfig
+from app.suites.worlds import world_rows
 from probes.artefacts import artefact_path, write_manifest
 from probes.configs import Frozen, validated
 from probes.errors import Stopped
@@ -23,16 +25,29 @@ from probes.runs import Run
 class EvaluateConfig(Frozen):
     """Measure a suite and write its rows."""
 
-    suite: Literal["main-job", "speed"] = Field(default="main-job", description="Which suite.")
-    graph: str = Field(default="bundled/text", description="Concept graph that is evaluated.")
-    name: str = Field(default="main-job", description="Name of the evaluation to write.", max_length=64)
+    suite: Literal["main-job", "speed", "worlds"] = Field(default="main-job", description="Which suite.")
+    graph: str = Field(default="bundled/text", description="Concept graph that the main job's suite is about.")
+    name: str = Field(
+        default="", description="Name of the evaluation to write; the suite's, when empty.", max_length=64
+    )
     main_job: MainJobConfig = Field(default=MainJobConfig(), description="What the main job's suite measures.")
+    worlds: WorldsConfig = Field(default=WorldsConfig(), description="Which worlds and architectures are measured.")
     speed: SpeedConfig = Field(default=SpeedConfig(), description="What the speed suite races.")
 
+
+presets: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "worlds": {"worlds": ["mixture", "tree"], "seeds": 2, "rows": 4096, "steps": 200, "rates": [3e-3]},
+    },
+    "small": {
+        "worlds": {"seeds": 3, "rows": 12_000, "steps": 600},
+    },
+}  # fmt: skip
 
 SUITES: dict[str, Callable[[EvaluateConfig, Run], Iterator[Row]]] = {
     "main-job": lambda config, run: main_job(config.graph, config.main_job, run),
     "speed": lambda config, run: speed(config.speed, run),
+    "worlds": lambda config, run: world_rows(config.worlds, run),
 }
 
 
@@ -48,13 +63,14 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
     except Stopped:
         return None
     found = Rows(suite=config.suite, commit=commit(), seconds=time.monotonic() - start, rows=rows)
-    target = artefact_path("evaluation", config.name)
+    name = config.name or config.suite
+    target = artefact_path("evaluation", name)
     with commit_directory(target, replace=True) as folder:
         write_json(folder / "rows.json", found.model_dump(mode="json"))
         for details in (run.path / name for name in ("levers.json", "labels.md")):
             if details.is_file():
                 (folder / details.name).write_bytes(details.read_bytes())
-        write_manifest(folder, kind="evaluation", name=config.name, command=run.record().command)
+        write_manifest(folder, kind="evaluation", name=name, command=run.record().command)
     return target / "rows.json"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import Field
 
 from probes.configs import Frozen
+from probes.metrics.intervals import Interval
 from probes.metrics.metric import Better
 
 FEW_SEEDS = 5
@@ -59,3 +60,28 @@ def interval_row(name: str, found: Sequence[float], *, unit: str = "", better: B
     """A row from (value, low, high, n)."""
     value, low, high, n = found
     return Row(name=name, value=value, low=low, high=high, n=int(n), unit=unit, better=better)
+
+
+def of_interval(
+    name: str,
+    found: Interval,
+    unit: str,
+    better: Better = "",
+    *,
+    baseline: float | None = None,
+    aim: float | None = None,
+) -> Row:
+    """A row from an interval, with its numbers of items and seeds."""
+    value, low, high, n, seeds = found
+    return Row(
+        name=name,
+        value=value,
+        low=low,
+        high=high,
+        n=n,
+        seeds=seeds,
+        unit=unit,
+        better=better,
+        baseline=baseline,
+        aim=aim,
+    )

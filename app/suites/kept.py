@@ -1,0 +1,61 @@
+"""What a suite trained, kept in its run: a stopped evaluation goes on with what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from probes.hierarchy.probe import Level, Probe, ProbeRecord, open_probe, save_probe
+from probes.runs import Run
+from probes.tensors import load_tensors, save_tensors
+
+EDGES = "edges.safetensors"
+
+
+class Kept:
+    """Levels by name, each a probe of one level in the run's folder `dictionaries`."""
+
+    def __init__(self, run: Run, subject: str, store: str) -> None:
+        self._run, self._subject, self._store = run, subject, store
+
+    def _path(self, name: str) -> Path:
+        return self._run.path / "dictionaries" / name
+
+    def get(self, name: str) -> Level | None:
+        """The level of that name, where it was finished."""
+        path = self._path(name)
+        return open_probe(path).levels[0] if (path / "manifest.json").is_file() else None
+
+    def put(self, name: str, level: Level, seed: int, extra: Mapping[str, float]) -> Level:
+        """Keep a level; `extra` joins its figures."""
+        figures = {**level.record.figures, **extra}
+        level = replace(level, record=level.record.model_copy(update={"figures": figures}))
+        record = ProbeRecord(subject=self._subject, store=self._store, seed=seed, levels=(level.record,))
+        save_probe(
+            Probe(record, (level,), ()),
+            self._path(name),
+            name=name,
+            command=self._run.record().command,
+            run=self._run.slug,
+            parents={},
+            figures=figures,
+        )
+        return level
+
+    def put_edges(self, name: str, edges: NDArray[np.int64]) -> None:
+        """Keep the edges inside a dictionary, `edge 2`, before the dictionary itself."""
+        folder = self._run.path / "edges" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tensors(folder / EDGES, {"edges": torch.from_numpy(edges)})
+
+    def edges(self, name: str) -> NDArray[np.int64]:
+        """The edges inside the dictionary of that name, `edge 2`: (source, target); none for most."""
+        file = self._run.path / "edges" / name / EDGES
+        if not file.is_file():
+            return np.zeros((0, 2), dtype=np.int64)
+        return np.asarray(load_tensors(file)["edges"].numpy())
