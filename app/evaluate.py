@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from app.suites.dictionary_config import DictionariesConfig
+from app.suites.dictionary_table import dictionary_table
 from app.suites.main_job import MainJobConfig, main_job
 from app.suites.rows import Row, Rows
 from app.suites.speed import SpeedConfig, speed
@@ -25,12 +27,17 @@ from probes.runs import Run
 class EvaluateConfig(Frozen):
     """Measure a suite and write its rows."""
 
-    suite: Literal["main-job", "speed", "worlds"] = Field(default="main-job", description="Which suite.")
+    suite: Literal["main-job", "dictionaries", "worlds", "speed"] = Field(
+        default="main-job", description="Which suite."
+    )
     graph: str = Field(default="bundled/text", description="Concept graph that the main job's suite is about.")
     name: str = Field(
         default="", description="Name of the evaluation to write; the suite's, when empty.", max_length=64
     )
     main_job: MainJobConfig = Field(default=MainJobConfig(), description="What the main job's suite measures.")
+    dictionaries: DictionariesConfig = Field(
+        default=DictionariesConfig(), description="Which dictionaries are trained, and what is measured of them."
+    )
     worlds: WorldsConfig = Field(default=WorldsConfig(), description="Which worlds and architectures are measured.")
     speed: SpeedConfig = Field(default=SpeedConfig(), description="What the speed suite races.")
 
@@ -38,15 +45,24 @@ class EvaluateConfig(Frozen):
 presets: dict[str, dict[str, Any]] = {
     "tiny": {
         "worlds": {"worlds": ["mixture", "tree"], "seeds": 2, "rows": 4096, "steps": 200, "rates": [3e-3]},
+        "dictionaries": {
+            "tokens": 40_000, "n_latents": 256, "k": 16, "steps": 120, "batch": 512, "dead_after": 10_000,
+            "rates": [2e-3], "trial_steps": 40, "rows": 8192, "loss_chunks": 8, "words": 40,
+        },
     },
     "small": {
         "worlds": {"seeds": 3, "rows": 12_000, "steps": 600},
+        "dictionaries": {
+            "tokens": 160_000, "document_chunks": 8, "n_latents": 1152, "steps": 400, "batch": 1024,
+            "dead_after": 20_000, "rates": [1e-3, 3e-3], "trial_steps": 100, "rows": 16_384, "loss_chunks": 24,
+        },
     },
 }  # fmt: skip
 
 SUITES: dict[str, Callable[[EvaluateConfig, Run], Iterator[Row]]] = {
     "main-job": lambda config, run: main_job(config.graph, config.main_job, run),
     "speed": lambda config, run: speed(config.speed, run),
+    "dictionaries": lambda config, run: dictionary_table(config.dictionaries, run),
     "worlds": lambda config, run: world_rows(config.worlds, run),
 }
 
