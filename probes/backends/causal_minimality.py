@@ -22,8 +22,8 @@ from probes.configs import Frozen
 from probes.files import commit_directory
 from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import FittedMap, MapConfig, fit_map, map_figures
-from probes.hierarchy.measure_level import measured_level
-from probes.hierarchy.probe import Level, Probe, ProbeRecord, save_probe
+from probes.hierarchy.measure_level import compared, measured_level
+from probes.hierarchy.probe import Level, Probe, ProbeRecord, open_probe, save_probe
 from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
 from probes.runs import Run
 from probes.tensors import load_tensors, save_tensors
@@ -57,6 +57,7 @@ class Config(Frozen):
     )
     maps: MapConfig = Field(default=MapConfig(), description="The selection maps.")
     seed: int = Field(default=0, description="Seed of everything random.", ge=0, le=2**31)
+    beside: str = Field(default="", description="Probe of another seed; every latent is given its best match there.")
 
 
 def _small(**level: Any) -> dict[str, Any]:
@@ -121,6 +122,7 @@ def work(config: Config, run: Run) -> Path | None:
     if run.made(target):
         return target
     levels = level_configs(config)
+    other = open_probe(config.beside) if config.beside else None
     checkpoint = run.latest_checkpoint()
     run.rewind(checkpoint)
     steps = sum(level.optimiser.steps for level in levels.values())
@@ -140,7 +142,8 @@ def work(config: Config, run: Run) -> Path | None:
     trained: list[Level] = []
     for name, level in levels.items():
         run.update(message=f"measuring level {name}")
-        trained.append(measured_level(store, name, level, states[name]))
+        measured = measured_level(store, name, level, states[name])
+        trained.append(measured if other is None else compared(measured, other.level(name)))
     record = ProbeRecord(
         subject=store.index.subject,
         store=config.store,

@@ -9,10 +9,12 @@ from torch import Tensor
 from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
 from probes.autoencoders.fitting import finished, new_autoencoder
+from probes.errors import WorkbenchError
 from probes.hierarchy.probe import Level, LevelRecord
 from probes.hierarchy.statistics import latent_statistics, training_history
 from probes.hierarchy.train_level import LevelConfig
 from probes.metrics.reconstruction import held_out_figures
+from probes.metrics.seed_agreement import nearest_rows
 
 CALIBRATION_ROWS = 32_768
 
@@ -32,3 +34,19 @@ def measured_level(store: ActivationStore, name: str, config: LevelConfig, state
     table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
     level = replace(level, space=space.with_table(table), statistics=statistics)
     return replace(level, record=record.model_copy(update={"figures": held_out_figures(store, level)}))
+
+
+def compared(level: Level, other: Level) -> Level:
+    """With each latent's best decoder cosine in the same level of another seed, and their mean as a figure.
+    Raises `WorkbenchError` when the other level lies elsewhere."""
+    if other.record.point.point != level.record.point.point:
+        raise WorkbenchError(
+            "other-place",
+            f"The level {level.name} has no counterpart in the other probe",
+            f"it lies at {level.record.point.point}, the other one at {other.record.point.point}",
+            "Name a probe trained on the same store with another seed.",
+        )
+    agreement = nearest_rows(level.space.w_dec, other.space.w_dec)[0]
+    figures = {**level.record.figures, "seed_agreement": float(agreement.mean())}
+    record = level.record.model_copy(update={"figures": figures})
+    return replace(level, record=record, statistics={**level.statistics, "seed_agreement": agreement})

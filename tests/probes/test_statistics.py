@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,15 @@ import torch
 from probes.activations.rows import RowKind
 from probes.activations.store import ActivationStore
 from probes.autoencoders.dictionary import Dictionary, unknown_table
+from probes.autoencoders.fitting import new_autoencoder
+from probes.backends.causal_minimality import Config, work
+from probes.errors import WorkbenchError
+from probes.hierarchy.measure_level import compared
 from probes.hierarchy.probe import QUANTILES, STATISTICS, Level, LevelRecord, Probe, ProbeRecord, open_probe, save_probe
 from probes.hierarchy.statistics import latent_statistics, training_history
-from probes.hierarchy.train_level import LevelConfig, new_autoencoder
+from probes.hierarchy.train_level import LevelConfig
 from probes.metrics.seed_agreement import nearest_rows, seed_agreement
+from probes.runs import Run
 from tests.fixtures.stores import D_MODEL, make_store
 
 N = 20
@@ -107,3 +114,28 @@ def test_agreement_is_one_for_the_same_latents_in_another_order_and_chance_for_o
     assert 0.1 < float(strange[0].mean()) < 0.4
     both = seed_agreement([rows, rows[order], torch.randn(64, 128, generator=draw)])
     assert float(strange[0].mean()) < float(both[0].mean()) < 1
+
+
+def test_a_second_seed_is_one_flag_and_tells_each_latents_best_match(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FULCRUM_HOME", str(tmp_path))
+    make_store(tmp_path / "stores" / "toy")
+
+    def trained(name: str, **values: Any) -> Probe:
+        small = {"n_latents": 32, "k": 3, "optimiser": {"steps": 20, "batch": 96}}
+        levels = {level: {**small, "depth": depth} for level, depth in (("low", 0.2), ("middle", 0.5), ("high", 0.8))}
+        levels["high"]["span"] = 4
+        gates = {"rows": 2000, "minimum_rows": 5, "candidates": 8, "optimiser": {"steps": 4, "batch": 96}}
+        config = Config.model_validate({"name": name, "store": "toy", **levels, "maps": gates, **values})
+        return open_probe(work(config, Run.create("train", name, config, command="")) or "")
+
+    first, second = trained("first"), trained("second", seed=1, beside="first")
+    for level in second.levels:
+        expected = nearest_rows(level.space.w_dec, first.level(level.name).space.w_dec)[0]
+        assert torch.equal(level.statistics["seed_agreement"], expected)
+        assert level.record.figures["seed_agreement"] == pytest.approx(float(expected.mean()))
+        assert 0.3 < float(expected.mean()) < 0.999
+        assert "seed_agreement" not in first.level(level.name).record.figures
+    with pytest.raises(WorkbenchError, match="no counterpart"):
+        compared(second.level("low"), first.level("high"))
