@@ -15,7 +15,7 @@ import pytest
 from pydantic import Field
 
 from app import jobs
-from app.commands import main
+from app.commands import build_parser, main
 from app.config_flags import add_flags, collect, flags_of, from_text, nested_defaults
 from app.settings import Settings
 from probes.configs import Frozen, merged
@@ -213,7 +213,7 @@ def test_a_second_signal_does_not_wait_for_the_step() -> None:
 
 def test_help_needs_no_torch_and_names_every_command() -> None:
     code = (
-        "import sys; from app.commands import main\n"
+        "import sys; from app.commands import build_parser, main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
         "print('torch' in sys.modules, 'gradio' in sys.modules)"
     )
@@ -273,3 +273,13 @@ def test_jobs_take_only_what_was_set_on_purpose() -> None:
     assert Settings().defaults_for(WithDevice) == {}
     assert Settings(device="cuda", port=1).defaults_for(WithDevice) == {"device": "cuda"}
     assert Settings(device="cuda").defaults_for(FakeConfig) == {}
+
+
+@pytest.mark.parametrize(
+    "flags", [["--layers", "0.2,0.5"], ["--layers", "0.2", "--layers", "0.5"], ["--layers=[0.2, 0.5]"]]
+)
+def test_a_list_is_given_at_once_or_item_by_item(flags: list[str]) -> None:
+    from probes.activations.capture import CaptureConfig
+
+    values = collect(build_parser("capture").parse_args(["capture", *flags]), CaptureConfig)
+    assert [float(value) for value in values["layers"]] == [0.2, 0.5]
