@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from probes.autoencoders.registry import AUTOENCODERS
 from probes.autoencoders.topk import TopKAutoencoder
 from probes.errors import WorkbenchError
 from probes.training import ranks as ranks_module
@@ -73,6 +74,22 @@ def test_two_processes_end_where_one_does(number: int, found: tuple[Path, dict[s
         if not narrow:
             torch.testing.assert_close(state[key], tensor, rtol=1e-5, atol=1e-5)
     assert narrow or torch.equal(state["since_fired"], one.representation.since_fired)
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, list[dict[str, float]]]:
+    return two_processes.every_architecture(lambda: ALONE)
+
+
+@pytest.mark.parametrize("kind", list(AUTOENCODERS))
+def test_every_architecture_divides_its_rows(
+    kind: str, alone: dict[str, list[dict[str, float]]], found: tuple[Path, dict[str, Any]]
+) -> None:
+    """Those that choose among the whole batch too."""
+    for ours, theirs in zip(alone[kind], found[1]["every"][kind], strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():  # a share that is near zero is a small difference of large numbers
+            assert theirs[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
 
 
 @pytest.mark.parametrize("name", list(two_processes.MODES))
