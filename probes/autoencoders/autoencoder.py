@@ -45,7 +45,6 @@ class TrainableAutoencoder(nn.Module):
     centre: ClassVar[bool] = True  # b_dec is subtracted from the input first
     unit_rows: ClassVar[bool] = True  # decoder rows are unit vectors after every step
     competes: ClassVar[bool] = True  # latents are on for being larger than others, at a threshold found afterwards
-    shares_k: ClassVar[bool] = False  # in training, the rows of a batch compete with each other
     several_sites: ClassVar[bool] = False
     ranks: Ranks = ALONE
 
@@ -156,12 +155,12 @@ class TrainableAutoencoder(nn.Module):
 
     def divided(self, ranks: Ranks) -> TrainableAutoencoder:
         """This autoencoder as one of several processes trains it (`Objective.divided`)."""
-        if ranks.size > 1 and (ranks.shards.size > 1 or self.shares_k):
+        if ranks.shards.size > 1:
             raise WorkbenchError(
                 "cannot-divide",
-                f"The {'rows' if ranks.shards.size == 1 else 'latents'} of this dictionary cannot be divided",
-                f"it is a {type(self).__name__}" + (", whose rows compete with each other" if self.shares_k else ""),
-                "Choose topk, or train it with one process.",
+                "The latents of this dictionary cannot be divided over processes",
+                f"it is a {type(self).__name__}",
+                "Choose topk, or let the processes divide the rows: shards 1.",
             )
         self.ranks = ranks
         return self

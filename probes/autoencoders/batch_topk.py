@@ -29,9 +29,8 @@ class BatchTopKAutoencoder(TrainableAutoencoder):
     """Keeps the k · batch largest positive pre-activations of a batch, whichever rows they are in."""
 
     Options = BatchTopKOptions
-    shares_k = True
 
     def encode_batch(self, x: Tensor, target: Tensor) -> Encoded:
-        value, index = encode_batch_topk(x, self.w_enc, self.b_enc, self.b_dec, self.k)
+        value, index = encode_batch_topk(x, self.w_enc, self.b_enc, self.b_dec, self.k, self.ranks.rows)
         decoded = decode_sparse(value, index, self.w_dec) + self.b_dec
         return Encoded(x, value, index, decoded, target)

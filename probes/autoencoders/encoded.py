@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from torch import Tensor
+from torch.nn.functional import pad
 
 from probes.training.ranks import Group
 
@@ -22,6 +23,10 @@ class Block:
     high: Tensor
     reach: Tensor
     open: Tensor
+
+    def of_all(self, rows: Group) -> Block:
+        """With the rows of the other processes."""
+        return Block(rows.whole(self.predicted), rows.whole(self.high), rows.whole(self.reach), self.open)
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,20 @@ class Encoded:
         return on.any(dim=0) if self.index is None else self.index[on]
 
     def of_all(self, rows: Group, x: Tensor, target: Tensor) -> Encoded:
-        """The whole batch, `x` and `target`, with what the other processes made of their rows of it."""
+        """The whole batch, with what the other processes made of their rows of it."""
         if rows.size == 1:
             return self
-        value, decoded = rows.whole(self.value), rows.whole(self.decoded)
-        index, pre = (None if part is None else rows.whole(part) for part in (self.index, self.pre))
-        prefixes = tuple(rows.whole(part) for part in self.prefixes)
-        return replace(self, x=x, target=target, value=value, index=index, decoded=decoded, pre=pre, prefixes=prefixes)
+        wider = (0, rows.largest(self.value.shape[1]) - self.value.shape[1])
+        return Encoded(
+            x,
+            rows.whole(pad(self.value, wider)),
+            None if self.index is None else rows.whole(pad(self.index, wider)),
+            rows.whole(self.decoded),
+            target,
+            None if self.pre is None else rows.whole(self.pre),
+            tuple(rows.whole(part) for part in self.prefixes),
+            tuple(block.of_all(rows) for block in self.blocks),
+        )
 
     def kept(self) -> Encoded:
         """What is looked at after the step: no graph, nothing that only a loss needs."""

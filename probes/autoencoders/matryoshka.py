@@ -40,14 +40,13 @@ class MatryoshkaAutoencoder(TrainableAutoencoder):
     """BatchTopK codes, reconstructed from every nested width."""
 
     Options: ClassVar[type[Variant]] = MatryoshkaOptions
-    shares_k: ClassVar[bool] = True
     options: NestedOptions
 
     def build(self) -> None:
         self.widths = nested_widths(self.n_latents, self.options.widths)
 
     def encode_batch(self, x: Tensor, target: Tensor) -> Encoded:
-        value, index = encode_batch_topk(x, self.w_enc, self.b_enc, self.b_dec, self.k)
+        value, index = encode_batch_topk(x, self.w_enc, self.b_enc, self.b_dec, self.k, self.ranks.rows)
         *prefixes, decoded = decode_nested(value, index, self.w_dec, self.b_dec, self.widths)
         return Encoded(x, value, index, decoded, target, prefixes=tuple(prefixes))
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from probes.autoencoders.sparse import accumulate_rows, encode_topk
+from probes.training.ranks import ONE, Group
 
 CANDIDATES = 4  # per row, in units of k; doubled until no row could have more
 
@@ -38,27 +39,31 @@ class _Chosen(Function):
         return None, grad_w, grad_b, -(grad_b @ w_enc), None, None
 
 
-def encode_batch_topk(x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: float) -> tuple[Tensor, Tensor]:
+def encode_batch_topk(
+    x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: float, rows: Group = ONE
+) -> tuple[Tensor, Tensor]:
     """(value, index), both `batch width`: the ⌊k · batch⌋ largest positive pre-activations of a batch.
 
     `x`: `batch d` (no gradient), `w_enc`: `n d`; k may be fractional. Rows hold as many as they get: width is
-    the most any row has, entries of value zero are padding. Within a row latents come in order.
+    the most any row has, entries of value zero are padding. Within a row latents come in order. Where processes
+    (`rows`) divide the batch, each gives its part of it, and the largest of all are chosen.
     """
     with torch.no_grad():
-        value, index = _largest(x, w_enc, b_enc, b_dec, k)
+        value, index = _largest(x, w_enc, b_enc, b_dec, k, rows)
     return _Chosen.apply(x, w_enc, b_enc, b_dec, value, index), index  # type: ignore[no-untyped-call]
 
 
-def _largest(x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: float) -> tuple[Tensor, Tensor]:
-    wanted, n = int(k * len(x)), w_enc.shape[0]
+def _largest(x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: float, rows: Group) -> tuple[Tensor, Tensor]:
+    wanted, n = int(k * len(x) * rows.size), w_enc.shape[0]
     width = min(n, math.ceil(CANDIDATES * k))
     while True:
         value, index = encode_topk(x, w_enc, b_enc, b_dec, width)
-        best = value.reshape(-1).topk(min(wanted, value.numel()), sorted=False).indices
-        on = torch.zeros(value.numel(), dtype=torch.bool, device=x.device)
+        every = rows.gathered(value.reshape(-1), dim=0)
+        best = every.topk(min(wanted, every.numel()), sorted=False).indices
+        on = torch.zeros(every.numel(), dtype=torch.bool, device=x.device)
         on[best] = True
-        on = on.reshape(value.shape) & (value > 0)
-        if width == n or not bool(on.all(dim=1).any()):
+        on = rows.part(on).reshape(value.shape) & (value > 0)
+        if width == n or not rows.largest(int(on.all(dim=1).any())):
             return _packed(value, index, on, n)
         width = min(n, 2 * width)
 
