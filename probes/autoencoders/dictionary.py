@@ -137,7 +137,8 @@ class Dictionary:
             value, index = torch.addmm(self._bias, rows, self.w_enc.T).topk(self.most_active, dim=1)
             on = value > self.threshold[index]
         else:
-            narrow = len(rows) >= MANY_ROWS and rows.device.type == "cpu" and narrow_pays()
+            many = len(rows) >= MANY_ROWS and rows.device.type == "cpu" and not rows.requires_grad
+            narrow = many and narrow_pays()
             # A narrow product errs in proportion to what enters it: without the mean that is less.
             centred = narrow and self.centre
             shifted, bias = (rows - self.b_dec, self.b_enc) if centred else (rows, self._bias)

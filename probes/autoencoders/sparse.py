@@ -51,7 +51,8 @@ class _TopK(Function):
         centred, w_enc, value, index = ctx.saved_tensors
         grad = torch.where(value > 0, grad_value, 0.0)
         grad_w, grad_b = kernels_for(grad, centred).accumulate(index, grad, centred, len(w_enc))
-        return None, grad_w, grad_b, -(grad_b @ w_enc), None
+        with torch.autocast(grad.device.type, enabled=False):  # gradients are wide whatever surrounds the backward pass
+            return None, grad_w, grad_b, -(grad_b @ w_enc), None
 
 
 class _Decode(Function):

@@ -9,14 +9,13 @@ from torch.nn import functional as F
 from probes.kernels.strongest import keep_strongest as keep_strongest
 
 SPARE = 16  # candidates beyond k that a narrow product leaves to be scored exactly
-CHUNK = 128  # rows whose candidates are gathered at a time
 
 
 def select(centred: Tensor, w_enc: Tensor, b_enc: Tensor, k: int, *, narrow: bool = False) -> tuple[Tensor, Tensor]:
     """(value, index), `row k`: ReLU of the k largest of centred · W_encᵀ + b_enc.
 
     `centred`: `row d`, `w_enc`: `n d`. With `narrow` a bfloat16 product chooses k + 16 candidates; their values
-    are then computed again in the weights' own type and the k largest kept.
+    are then computed again in the weights' own type and the k largest kept; they carry no gradient.
     """
     if not narrow:
         value, index = torch.addmm(b_enc, centred, w_enc.T).topk(k, dim=1, sorted=False)
@@ -24,12 +23,18 @@ def select(centred: Tensor, w_enc: Tensor, b_enc: Tensor, k: int, *, narrow: boo
     wide = min(k + SPARE, len(w_enc))
     screened = F.linear(centred.bfloat16(), w_enc.bfloat16()).float() + b_enc
     candidates = screened.topk(wide, dim=1, sorted=False).indices
-    score = torch.empty(candidates.shape, dtype=w_enc.dtype, device=w_enc.device)
-    for at in range(0, len(centred), CHUNK):
-        part = candidates[at : at + CHUNK]
-        score[at : at + CHUNK] = (w_enc[part] @ centred[at : at + CHUNK, :, None])[..., 0] + b_enc[part]
+    score = _scores(centred, w_enc, candidates) + b_enc[candidates]
     value, place = score.topk(k, dim=1, sorted=False)
     return value.relu(), candidates.gather(1, place)
+
+
+def _scores(centred: Tensor, w_enc: Tensor, candidates: Tensor) -> Tensor:
+    """centred[b] · w_enc[candidates[b, j]], `row candidate`, without gathering the weights: it is what decoding
+    with those weights passes back to its codes."""
+    with torch.enable_grad():
+        codes = torch.zeros(candidates.shape, dtype=w_enc.dtype, device=w_enc.device, requires_grad=True)
+        decoded = F.embedding_bag(candidates, w_enc.detach(), per_sample_weights=codes, mode="sum")
+        return torch.autograd.grad(decoded, codes, centred.detach())[0]
 
 
 def above(centred: Tensor, w_enc: Tensor, b_enc: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:

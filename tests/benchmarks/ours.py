@@ -13,13 +13,21 @@ from probes.kernels.choice import prefer
 from probes.tasks.reconstruct import ReviveConfig
 from probes.tasks.registry import TASKS
 from probes.training.loop import OptimiserConfig, Progress, train
-from probes.training.objective import Objective, component
+from probes.training.objective import Batch, Objective, Terms, component
 from probes.training.schedules import constant
 from tests.benchmarks import encoding
 from tests.benchmarks.channel import Channel
 from tests.benchmarks.setting import Setting, unexplained
 
 FOREVER = 10_000_000
+
+
+class Narrow(Objective):
+    """An objective whose matrix products are bfloat16."""
+
+    def terms(self, batch: Batch, step: int) -> Terms:
+        with torch.autocast("cpu", torch.bfloat16):
+            return super().terms(batch, step)
 
 
 def ours(setting: Setting, channel: Channel, *, narrow: bool = False, compiled: bool = True) -> None:
@@ -42,7 +50,7 @@ def ours(setting: Setting, channel: Channel, *, narrow: bool = False, compiled: 
 
     channel.mark, channel.figures = mark, figures
     revive = ReviveConfig()
-    objective = Objective(
+    objective = (Narrow if narrow else Objective)(
         model,
         [
             component(TASKS, "reconstruct", constant(1.0)),
@@ -60,8 +68,7 @@ def ours(setting: Setting, channel: Channel, *, narrow: bool = False, compiled: 
         checkpoint_every=FOREVER,
     )
     quiet = Progress(lambda step, values: None, lambda: False, lambda step, tensors, state: None)
-    with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
-        train(objective, lambda step: {"x": next(channel)}, config, quiet)
+    train(objective, lambda step: {"x": next(channel)}, config, quiet)
 
 
 def dense(setting: Setting, channel: Channel) -> None:
