@@ -64,14 +64,18 @@ def start_in_background() -> None:
         return
     inherited = os.environ.get("PYTHONPATH")
     environment = {"FULCRUM_HOME": str(home()), "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), inherited]))}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "probes.kernels.warm_up"],
-        cwd=home(),
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "probes.kernels.warm_up"],
+            cwd=cache_folder(),
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:
+        return  # where nothing can be kept there is nothing to warm up
     threading.Thread(target=process.wait, daemon=True, name="kernels-warm-up").start()
 
 

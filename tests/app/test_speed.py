@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from app.suites.capture_speed import capture_rows
 from app.suites.racing import Times, race
 from app.suites.rows import Row
 from app.suites.speed import SpeedConfig, median_row, ratio_row, speed
@@ -97,3 +98,12 @@ def test_a_small_race_has_every_row() -> None:
     for trainer in ("ours", "ours bf16", "ours torch only", "ours torch only bf16"):
         assert (rows[f"loss.{trainer}"].value or 0) < 0.001
     assert {"step.d16-n128.dead30%.ours.cpu", "machine.load"} <= rows.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_capture_stops_early_in_both_number_types(smollm2: object) -> None:
+    rows = {row.name: row for row in capture_rows(2)}
+    for kind in ("f32", "bf16"):
+        assert (rows[f"capture.{kind}.early stop"].value or 0) > 1
+    assert rows["capture.capture f32.cpu"].n == 2
