@@ -15,7 +15,7 @@ from probes.hierarchy.probe import open_probe
 from probes.runs import Run
 from probes.subjects.text_autoregressive import TextAutoregressive
 from tests.conftest import VOCABULARY, tiny_model
-from tests.fixtures.suites import rows_of, run_of, without_seconds
+from tests.fixtures.suites import few_resamples, rows_of, run_of, without_seconds
 
 ARCHITECTURES = ("batch_topk", "hierarchical")
 DICTIONARIES = {
@@ -70,6 +70,7 @@ def known(spelling: TextAutoregressive, monkeypatch: pytest.MonkeyPatch) -> None
 def test_dictionaries_are_compared_and_a_stopped_comparison_ends_as_an_unbroken_one(
     known: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    few_resamples(monkeypatch)
     whole = rows_of(execute(run_of("whole", suite="dictionaries", dictionaries=DICTIONARIES)))
     for architecture in ARCHITECTURES:
         name = f"dictionaries.{architecture}"
