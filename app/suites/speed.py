@@ -172,12 +172,13 @@ def _encode_rows(setting: Setting, config: SpeedConfig, run: Run) -> Iterator[Ro
 def _loss_rows(config: SpeedConfig, run: Run) -> Iterator[Row]:
     """After many steps from one initialisation, against dense autograd in float32."""
     left: dict[str, float] = {}
-    for trainer in ("dense", *OURS):
+    others = [peer for peer in ("sparsify",) if peer in _peers(config)]  # the same maths
+    for trainer in ("dense", *OURS, *others):
         run.update(message=f"loss of {trainer}")
         with racers([trainer], _python(config), LOSS_SETTING, run.path / "trainers") as (racer,):
             racer.steps(config.loss_steps)
             left[trainer] = racer.figures()["unexplained"]
-    for trainer in OURS:
+    for trainer in (*OURS, *others):
         yield Row(
             name=f"loss.{trainer}",
             value=abs(left[trainer] / left["dense"] - 1),

@@ -72,11 +72,15 @@ def ours(setting: Setting, channel: Channel, *, narrow: bool = False, compiled: 
 
 
 def dense(setting: Setting, channel: Channel) -> None:
-    """Dense autograd with Adam and nothing else: what the sparse step must agree with."""
+    """Dense autograd with Adam and nothing else: what the sparse step must agree with.
+
+    Rounding alone moves a training: after 120 steps of the loss race, this reference with the fused and with the
+    plain implementation of Adam differ by 0.08 %. So it takes the one that ours takes.
+    """
     rows, bias = setting.rows(), setting.bias()
     parameters = [part.requires_grad_() for part in (rows.clone(), bias, rows.clone(), torch.zeros(setting.d))]
     w_enc, b_enc, w_dec, b_dec = parameters
-    optimiser = torch.optim.Adam(parameters, lr=setting.rate)
+    optimiser = torch.optim.Adam(parameters, lr=setting.rate, fused=True)
 
     def decode(x: Tensor) -> Tensor:
         top = ((x - b_dec) @ w_enc.T + b_enc).topk(setting.k, dim=1)
