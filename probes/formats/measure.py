@@ -19,8 +19,8 @@ from probes.autoencoders.dictionary import Dictionary
 from probes.errors import WorkbenchError
 from probes.formats.imported import Imported, dictionary_of
 from probes.formats.normalisations import MeanNorm, behind_gain
+from probes.hierarchy.measure_level import with_statistics
 from probes.hierarchy.probe import Level, LevelRecord
-from probes.hierarchy.statistics import latent_statistics
 from probes.metrics.moments import Moments
 from probes.metrics.reconstruction import held_out_figures
 
@@ -110,10 +110,7 @@ def _with_figures(store: ActivationStore, name: str, space: Dictionary) -> Level
     record = LevelRecord(
         name=name, point=store.info(space.point), rows=TOKENS, n_latents=space.n_latents, k=1, writes=space.writes
     )
-    level = Level(record, space, {})
-    statistics = latent_statistics(store, "train", level)
-    table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
-    level = replace(level, space=space.with_table(table), statistics=statistics)
+    level = with_statistics(store, record, space)
     return replace(level, record=record.model_copy(update={"figures": _figures(store, level)}))
 
 

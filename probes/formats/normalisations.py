@@ -73,7 +73,7 @@ class MeanNorm:
         return Scale(self.d_in**0.5 / mean_norm, self.d_in**0.5 / mean_norm)
 
     def folded(self, found: Imported) -> Imported:
-        raise NotImplementedError("a mean norm is measured first")
+        raise refused("This dictionary", "its files leave its scale open", "Give the mean norm of the rows it reads.")
 
 
 @dataclass(frozen=True)

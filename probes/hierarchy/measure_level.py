@@ -8,6 +8,7 @@ from torch import Tensor
 
 from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
+from probes.autoencoders.dictionary import Dictionary
 from probes.autoencoders.fitting import finished, new_autoencoder
 from probes.errors import WorkbenchError
 from probes.hierarchy.probe import Level, LevelRecord
@@ -29,11 +30,17 @@ def measured_level(store: ActivationStore, name: str, config: LevelConfig, state
     space = finished(module, config, sample, point, name)
     k = config.k if module.competes else max(float(space.encode(sample).l0().float().mean()), 1e-6)
     record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=space.n_latents, k=k)
-    level = Level(record, space, {})
-    statistics = {**latent_statistics(store, "train", level), **training_history(state)}
-    table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
-    level = replace(level, space=space.with_table(table), statistics=statistics)
+    level = with_statistics(store, record, space)
+    level = replace(level, statistics={**level.statistics, **training_history(state)})
     return replace(level, record=record.model_copy(update={"figures": held_out_figures(store, level)}))
+
+
+def with_statistics(store: ActivationStore, record: LevelRecord, space: Dictionary) -> Level:
+    """The level of a dictionary, its latents' statistics and typical sizes measured on training text."""
+    level = Level(record, space, {})
+    statistics = latent_statistics(store, "train", level)
+    table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
+    return replace(level, space=space.with_table(table), statistics=statistics)
 
 
 def compared(level: Level, other: Level) -> Level:

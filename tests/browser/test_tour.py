@@ -40,6 +40,27 @@ def click_a_concept(page: Any) -> str:
     return str(concept)
 
 
+CROWDING = """(plot) => {
+    const drawn = plot.data.find((trace) => trace.mode === "markers+text" && !trace.ids);
+    const size = (text) => 7 * text.replace(/<[^>]*>/g, "").length;
+    const nodes = plot.data.filter((trace) => Array.isArray(trace.ids));
+    const labels = nodes.flatMap((trace) => trace.text.map((text, at) => [text, trace.x[at], trace.y[at]]));
+    const near = labels.filter(([text, x, y]) => text && Math.round(y) === Math.round(drawn.y[0])
+        && Math.abs(x - drawn.x[0]) * plot.clientWidth < (size(text) + size(drawn.text[0])) / 2);
+    return { name: drawn.text[0], near: near.length, labels: labels.filter(([text]) => text).length };
+}"""
+
+
+def test_a_picked_concept_is_named_clear_of_other_labels(page: Any, server: str) -> None:
+    open_graph(page, server)
+    concept = click_a_concept(page)
+    page.wait_for_function(
+        "document.querySelector('#graph-plot .fc-graph-plot').data.some((t) => t.mode === 'markers+text' && !t.ids)"
+    )
+    found = page.locator("#graph-plot .fc-graph-plot").evaluate(CROWDING)
+    assert found["name"] and found["near"] == 0 and found["labels"] > 0, (concept, found)
+
+
 def test_click_add_lever_steer(page: Any, server: str) -> None:
     open_graph(page, server)
     concept = click_a_concept(page)
