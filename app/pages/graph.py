@@ -15,7 +15,7 @@ from app.components.lever_rack import rack_of, with_lever
 from app.components.notice_bar import NoticeBar, notices
 from app.components.view_bar import DEFAULT_VIEW, ViewBar
 from app.desk import row_for
-from app.graphs import OpenGraph, view_json
+from app.graphs import OpenGraph
 from app.pages.context import PageContext
 from app.pages.inspect import card
 from concept_graphs.view import ViewSpec
@@ -211,11 +211,6 @@ def build(context: PageContext) -> None:
         return (chosen, *made[1:], found[0] if found else message, gr.update(choices=known, value=ref))
 
     blocks.load(arrive, outputs=[*shown, inspector, name], **QUIET)
-
-
-def figure_of(context_graphs: Any, ref: str, view: ViewSpec) -> dict[str, Any]:
-    """What `/graph/view.json` answers."""
-    return view_json(context_graphs.open(ref), view)
 
 
 def _text(event: gr.EventData, key: str) -> str:
