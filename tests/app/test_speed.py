@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from app.suites.capture_speed import capture_rows
-from app.suites.racing import Times, race
+from app.suites.racing import Times, race, racers
 from app.suites.rows import Row
 from app.suites.speed import SpeedConfig, median_row, ratio_row, speed
 from probes.errors import WorkbenchError
@@ -49,6 +51,14 @@ def test_a_row_is_the_median_with_its_interval_and_a_ratio_keeps_pairs_together(
     slow, fast = Times([2.0, 4.0, 20.0], []), Times([1.0, 2.0, 10.0], [])
     row = ratio_row("y", slow, fast, unit="times", aim=2.5)
     assert (row.value, row.low, row.high, row.aim) == (2.0, 2.0, 2.0, 2.5)
+
+
+def test_a_trainer_that_cannot_start_is_named_with_its_own_last_words(tmp_path: Path) -> None:
+    setting: dict[str, Any] = {"d": 8, "n": 16, "k": 2, "batch": 64}
+    with racers(["nobody's"], Path(sys.executable), setting, tmp_path) as started:
+        for _ in range(2):  # the second request finds its pipe broken, and so does whoever closes it
+            with pytest.raises(WorkbenchError, match=r"The trainer nobody's ended early: .*nobody's"):
+                started[0].steps(1)
 
 
 def test_a_channel_times_what_lies_between_two_requests(monkeypatch: pytest.MonkeyPatch) -> None:
