@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def test_a_trainer_that_cannot_start_is_named_with_its_own_last_words(tmp_path: 
         for _ in range(2):  # the second request finds its pipe broken, and so does whoever closes it
             with pytest.raises(WorkbenchError, match=r"The trainer nobody's ended early: .*nobody's"):
                 started[0].steps(1)
+            time.sleep(0.2)  # its exit releases the end it wrote to before the end it read from
 
 
 def test_a_channel_times_what_lies_between_two_requests(monkeypatch: pytest.MonkeyPatch) -> None:
