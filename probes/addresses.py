@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
+from probes.masks import Mask
 
 Tap = Literal["in", "out", "update"]
 
@@ -42,11 +43,14 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 class Selector(Frozen):
     """Which part of an activation, and when. The default selects everything that is not padding."""
 
-    rows: tuple[int, ...] | None = Field(default=None, description="Batch rows, or none for all.")
+    rows: tuple[int, ...] | None = Field(
+        default=None, description="Items of the batch (texts or pictures), or none for all."
+    )
     positions: Literal["all", "prompt", "generated"] | tuple[int, int] = Field(
         default="all",
         description="All tokens, those of the prompt, the generated ones, or a range start-stop.",
     )
+    cells: Mask | None = Field(default=None, description="Cells of a picture, weighted; none for all of them.")
     noise: tuple[Unit, Unit] = Field(default=(0.0, 1.0), description="Noise interval; 1 is pure noise.")
     branch: Literal["cond", "uncond", "both"] = Field(default="cond", description="Guidance branch.")
 
@@ -64,6 +68,8 @@ class Selector(Frozen):
         if self.positions != "all":
             shown = self.positions if isinstance(self.positions, str) else "{}-{}".format(*self.positions)
             parts.append(f"positions={shown}")
+        if self.cells is not None:
+            parts.append(f"cells={self.cells}")
         if self.noise != (0.0, 1.0):
             parts.append("noise={!r}-{!r}".format(*self.noise))
         if self.branch != "cond":
@@ -82,14 +88,14 @@ class Selector(Frozen):
                 values[key] = tuple(int(end) for end in value.split("-"))
             elif key == "noise" and re.fullmatch(r"[\d.]+-[\d.]+", value):
                 values[key] = tuple(float(end) for end in value.split("-"))
-            elif key in {"positions", "branch"}:
+            elif key in {"positions", "branch", "cells"}:
                 values[key] = value
             else:
                 raise WorkbenchError(
                     "bad-selector",
                     f"{text!r} is no selector",
                     f"{part!r} is not understood",
-                    "Use rows=0+2, positions=all|prompt|generated|0-16, noise=0.2-0.6, branch=cond|both.",
+                    "Use rows=0+2, positions=all|prompt|generated|0-16, cells=<mask>, noise=0.2-0.6, branch=cond|both.",
                 )
         return validated(cls, values, what=f"Selector {text!r}")
 

@@ -106,6 +106,7 @@ class _Session:
 
     def attach(self) -> None:
         _preflight(self.subject.root)
+        self.subject.preflight(self.points)
         self.handles.append(self.subject.root.register_forward_pre_hook(self._on_call, with_kwargs=True))
         # An update is measured from the input as edited, so pre-hooks of `in` points come first.
         for point in sorted(self.points, key=lambda point: point.tap != "in"):
@@ -151,14 +152,25 @@ class _Session:
         return None if change is None else hand_back(_added(x, change))
 
     def _on_output(self, points: list[HookPoint], args: tuple[Any, ...], output: Any) -> Any:
-        member = self.subject.points.member
+        member = self.subject.points.member(points[0])
         x = pick(output, member)
         total: Tensor | None = None
         for point in points:
-            change = self._visit(point, x - self.inputs.pop(point) if point.tap == "update" else x)
+            change = self._visit(point, self._update(point, x) if point.tap == "update" else x)
             if change is not None:
                 total = change if total is None else total + change
         return None if total is None else put(output, _added(x, total), member)
+
+    def _update(self, point: HookPoint, x: Tensor) -> Tensor:
+        given = self.inputs.pop(point)
+        if given.shape != x.shape:
+            raise WorkbenchError(
+                "no-update",
+                f"{point} has no update",
+                f"the module takes {tuple(given.shape)} and gives {tuple(x.shape)}",
+                f"Use {point.path}:in or {point.path}:out.",
+            )
+        return x - given
 
     def _visit(self, point: HookPoint, x: Tensor) -> Tensor | None:
         """Read x, and return the sum of all changes at this point (float32), or None when nothing edits.
@@ -173,7 +185,7 @@ class _Session:
             )
         self.tape.fired[point] += 1
         placed, back = as_places(x)
-        where = self.where.numbered(placed)
+        where = self.where.placed(placed, x.shape)
         if point in self.read:
             self.tape._record(point, self.read[point](placed, where))
         if point in self.sources:
@@ -191,8 +203,11 @@ class _Session:
         for edit in self.edits[point]:
             chosen = where.selected(edit.where, x.shape, x.device)
             self.tape.edited_places[point] += int(chosen.sum())
-            # Chosen, not multiplied: what a change says elsewhere may be no number at all.
-            total = total + torch.where(chosen[..., None], self._said(edit, x, where), 0.0)
+            said, weights = self._said(edit, x, where), where.weights(edit.where, x.shape, x.device)
+            if weights is not None:
+                said = said * weights[:, None]
+            # Chosen, not only weighed: what a change says elsewhere may be no number at all.
+            total = total + torch.where(chosen[..., None], said, 0.0)
         return total
 
     def _said(self, edit: Edit, x: Tensor, where: Where) -> Tensor:
@@ -252,6 +267,9 @@ def hooked(
 
 class Reads:
     """What every subject can do because it can be hooked."""
+
+    def preflight(self, points: Sequence[HookPoint]) -> None:
+        """Nothing of this subject's own to check."""
 
     def activations(
         self: Subject, inputs: Any, read: Mapping[HookPoint, Reader], padding: Tensor | None = None

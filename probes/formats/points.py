@@ -151,7 +151,7 @@ def _children(subject: TextAutoregressive, block: nn.Module) -> list[_Child]:
     found: list[_Child] = []
 
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        gave = pick(output, subject.points.member)
+        gave = pick(output, 0)
         found.append(_Child(names[module], module, first_tensor(args, kwargs)[0].detach(), gave.detach()))
 
     _watched(subject, list(names), note)

@@ -25,7 +25,7 @@ def load_subject(
     `of` is the class the caller can work with. Raises `WorkbenchError` for a subject of another class, and
     for everything that can be wrong with it.
     """
-    kind = next(name for name in SUBJECTS if SUBJECTS.load(name)().recognises(ref))
+    kind = next(name for name in SUBJECTS if SUBJECTS.load(name)().recognises(ref, offline=offline))
     found: object = SUBJECTS.load(kind)().open(ref, dtype=dtype, device=device, offline=offline)
     if not isinstance(found, of):
         raise WorkbenchError(

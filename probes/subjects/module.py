@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from probes.addresses import HookPoint
-from probes.errors import WorkbenchError
 from probes.hooks import Reads
-from probes.subjects.passing import as_places, pick, put
+from probes.subjects.restarting import RestartsAnywhere
 from probes.subjects.subject import Call, EarlyStop, PointTable, Where
 
 Feed = Callable[[nn.Module, Any], Any]
 Label = Callable[[Call], Where]
-
-_restarting: ContextVar[ModuleSubject | None] = ContextVar("restarting_module", default=None)
 
 
 def call_it(module: nn.Module, inputs: Any) -> Any:
@@ -30,7 +26,7 @@ def call_it(module: nn.Module, inputs: Any) -> Any:
     return module(inputs)
 
 
-class ModuleSubject(Reads):
+class ModuleSubject(Reads, RestartsAnywhere):
     """A frozen module: a row of a batch is one item, its places are what the activation has along its
     second axis (one, where it is `batch d`).
 
@@ -81,39 +77,3 @@ class ModuleSubject(Reads):
         with self.lock, torch.random.fork_rng():
             torch.manual_seed(seeds[0])
             return self._feed(self.root, inputs)
-
-    @contextlib.contextmanager
-    def restarted(self, point: HookPoint, x: Tensor) -> Iterator[None]:
-        """Within the block, what `point` gives out is `x` (`batch pos d`). The modules before it run too,
-        for whatever goes around the point, but nothing of them passes through it."""
-        module, member = self.points.module(point), self.points.member
-        if point.tap != "out":
-            raise WorkbenchError(
-                "not-an-output",
-                f"{point} is not the output of a module",
-                "a run can be restarted only from what a module gave out",
-                f"Use {point.path}:out.",
-            )
-        computed, before = module.forward, module.__dict__.get("forward")
-
-        def instead(*args: Any, **kwargs: Any) -> Any:
-            output = computed(*args, **kwargs)
-            if _restarting.get() is not self:  # a plain run of another thread
-                return output
-            own = pick(output, member)
-            placed, back = as_places(own)
-            if placed.shape != x.shape:
-                raise ValueError(f"{point} gives {tuple(placed.shape)}, the restart {tuple(x.shape)}")
-            return put(output, back(x.to(own)), member)
-
-        with self.lock:
-            token = _restarting.set(self)
-            try:
-                module.forward = instead
-                yield
-            finally:
-                _restarting.reset(token)
-                if before is None:
-                    module.__dict__.pop("forward", None)
-                else:
-                    module.forward = before

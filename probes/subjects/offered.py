@@ -18,7 +18,7 @@ def offer(subject: Subject) -> str:
 class OfferedModules:
     """Opens what `offer` was given."""
 
-    def recognises(self, ref: str) -> bool:
+    def recognises(self, ref: str, *, offline: bool = True) -> bool:
         return ref.startswith(PREFIX)
 
     def open(self, ref: str, *, dtype: str, device: str, offline: bool) -> Subject:

@@ -22,7 +22,7 @@ class TextFiles:
     """Opens `bundled/smollm2-135m`, a folder in transformers' own layout, a `.gguf` file, or a hub id (which
     needs `offline=False`; nothing is fetched otherwise)."""
 
-    def recognises(self, ref: str) -> bool:
+    def recognises(self, ref: str, *, offline: bool = True) -> bool:
         """Everything no other kind claims: a hub id looks like any other name."""
         return True
 

@@ -1,7 +1,7 @@
 """What modules pass on: finding the activation among inputs and outputs, and putting a changed one back.
 
 Outside a module every activation is `batch pos d`: a plain `batch d` has one place per row, and the cells
-of a `batch channel height width` are its places, row by row.
+of a `batch channel height width` (or `batch channel frame height width`) are its places, row by row.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def as_places(x: Tensor) -> tuple[Tensor, Back]:
         return x, lambda new: new
     if x.ndim == 2:
         return x[:, None], lambda new: new[:, 0]
-    if x.ndim == 4:
+    if x.ndim in (4, 5):
         return x.flatten(2).transpose(1, 2), lambda new: new.transpose(1, 2).reshape(x.shape)
     raise WorkbenchError(
         "bad-layout",
@@ -36,7 +36,8 @@ def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor,
     """The activation among a module's inputs, and how to hand back changed inputs."""
     if args and isinstance(args[0], Tensor):
         return args[0], lambda new: ((new, *args[1:]), kwargs)
-    name = next((key for key, value in kwargs.items() if isinstance(value, Tensor)), None)
+    named = [key for key, value in kwargs.items() if isinstance(value, Tensor)]
+    name = "hidden_states" if "hidden_states" in named else next(iter(named), None)
     if name is None:
         raise WorkbenchError(
             "no-tensor-input",

@@ -10,8 +10,9 @@ from probes.registry import Registry
 class Opener(Protocol):
     """Opens subjects of one kind. Its module imports no torch, so that asking costs nothing."""
 
-    def recognises(self, ref: str) -> bool:
-        """Whether a reference is of this kind, told from the reference and the files it names."""
+    def recognises(self, ref: str, *, offline: bool = True) -> bool:
+        """Whether a reference is of this kind, told from the reference and the files it names. Only where
+        `offline` is false may a hub be asked."""
         ...
 
     def open(self, ref: str, *, dtype: str, device: str, offline: bool) -> Any:
@@ -25,6 +26,10 @@ SUBJECTS = Registry(
         "module": (
             "probes.subjects.offered:OfferedModules",
             "Any torch module that this process was given, as module/<name>.",
+        ),
+        "image_diffusion": (
+            "probes.subjects.open_diffusion:DiffusionFiles",
+            "A diffusers pipeline: bundled, a pipeline folder, or a hub id.",
         ),
         "text_autoregressive": (
             "probes.subjects.open_text:TextFiles",

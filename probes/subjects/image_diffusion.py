@@ -1,0 +1,267 @@
+"""Subject: any diffusers pipeline. It runs by its own code; nothing of a particular pipeline is repeated here.
+
+What differs between families is small and stands elsewhere: where to hook and what a call is about
+(`denoiser.py`), whose rows are whose (`guidance.py`), and where a run is (`noise_clock.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from probes.addresses import HookPoint
+from probes.errors import WorkbenchError
+from probes.hooks import Reader, Reads, hooked
+from probes.subjects.denoiser import denoiser_of, picture_member, suggested_points
+from probes.subjects.image_inputs import ImageInputs
+from probes.subjects.restarting import RestartsAnywhere
+from probes.subjects.subject import Call, EarlyStop, PointTable, Where
+from probes.subjects.trajectory import Checkpoint, Finished, Trajectory
+
+Progress = Callable[[int, int], None]
+
+_LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
+
+
+class Pictures(NamedTuple):
+    """`images` are `picture channel height width` (videos `picture frame channel height width`), float32 in
+    [0, 1]; `blocked` says which of them the pipeline's safety checker has blacked out."""
+
+    images: Tensor
+    blocked: tuple[bool, ...]
+    seeds: tuple[int, ...]
+
+
+class Sampled(NamedTuple):
+    """A run of the sampling loop: the latents it ended with (`picture ...`, with their graph where gradients
+    are on), the checkpoints that were asked for by step, and the pictures where they were."""
+
+    latents: Tensor
+    checkpoints: dict[int, Checkpoint]
+    images: Tensor | None
+
+
+class ImageDiffusion(Reads, RestartsAnywhere):
+    """A frozen diffusers pipeline: make pictures, read and edit what its denoiser computes, restart it midway."""
+
+    kind = "image_diffusion"
+
+    def __init__(self, pipeline: Any, *, name: str, revision: str = "") -> None:
+        for part in pipeline.components.values():
+            if isinstance(part, nn.Module):
+                part.eval().requires_grad_(False)
+        pipeline.set_progress_bar_config(disable=True)
+        self.pipeline: Any = pipeline
+        self.name, self.revision = name, revision
+        self.root = denoiser_of(pipeline)
+        self.points = PointTable(self.root, suggested_points(self.root), picture_member)
+        self.lock = _LOCKS.setdefault(self.root, threading.RLock())
+        self._trajectory: Trajectory | None = None
+
+    # -- the adapter: what a call says about its places ----------------------------------------------
+
+    def where(self, call: Call) -> Where:
+        """Noise, step, branches, pictures and canvas, from the run in progress."""
+        run = self._trajectory
+        if run is None or run.moment is None:
+            raise WorkbenchError(
+                "outside-trajectory",
+                "The denoiser was called outside a run of its pipeline",
+                "nothing says at which noise it is and whose rows it was given",
+                "Use the subject's generate, run or sampled.",
+            )
+        return Where(
+            call=call.index,
+            branches=run.branches,
+            noise=run.moment.noise,
+            step=run.moment.step,
+            items=run.items,
+            canvas=run.canvas,
+        )
+
+    # -- running -------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def generate(
+        self,
+        inputs: ImageInputs,
+        *,
+        seeds: Sequence[int] | None = None,
+        progress: Progress | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> Pictures:
+        """One picture per seed, each a function of its inputs and its seed alone.
+
+        `progress(done, total)` is called after every step; where `stop()` says so the run ends before the next
+        call of the denoiser, by `Stopped`. Raises `WorkbenchError` for inputs the pipeline does not take, rows
+        whose branch is unknown, and numbers that are not finite.
+        """
+        chosen = _seeds(inputs, seeds)
+        with self._running(Trajectory(self.pipeline, self.root, chosen, stop=stop, progress=progress)) as run:
+            made = self.pipeline(**self._arguments(inputs, run), output_type="np")
+        images = _as_pictures(getattr(made, "images", None), getattr(made, "frames", None))
+        if not bool(torch.isfinite(images).all()):
+            raise WorkbenchError(
+                "not-finite",
+                "The decoded pictures are not finite",
+                "the last latents are, so it is the decoder that overflows",
+                "Load the pipeline in float32 or bfloat16.",
+            )
+        blocked = getattr(made, "nsfw_content_detected", None) or [False] * len(chosen)
+        return Pictures(images, tuple(map(bool, blocked)), chosen)
+
+    def run(self, inputs: ImageInputs, padding: Tensor | None = None) -> None:
+        """One whole trajectory for what hooks see; nothing is decoded where the pipeline can leave it out."""
+        with torch.no_grad():
+            self.sampled(inputs)
+
+    def activations(
+        self,
+        inputs: ImageInputs,
+        read: Mapping[HookPoint, Reader],
+        padding: Tensor | None = None,
+    ) -> dict[HookPoint, Any]:
+        """Per point the list of what its reader returned, one value per call of the denoiser."""
+        with hooked(self, read) as tape:
+            self.run(inputs)
+        return {point: tape[point] for point in read}
+
+    def sampled(
+        self,
+        inputs: ImageInputs,
+        *,
+        seeds: Sequence[int] | None = None,
+        start: Checkpoint | None = None,
+        until: int | None = None,
+        keep: Collection[int] = (),
+        decode: bool = False,
+        progress: Progress | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> Sampled:
+        """The pipeline's own sampling loop, differentiable where gradients are on.
+
+        `start` is a checkpoint of an earlier run (see `keep`: the steps before which to take one): the run goes
+        on from there, bit for bit as the earlier one did, and `until` ends it after so many whole steps. Edits
+        for single rows are those of the session around it. With `decode` the pictures come too, `picture
+        channel height width`.
+        """
+        chosen = _seeds(inputs, seeds) if start is None else (0,) * len(start.latents)
+        run = Trajectory(
+            self.pipeline, self.root, chosen, start=start, keep=keep, until=until, stop=stop, progress=progress
+        )
+        call = getattr(type(self.pipeline).__call__, "__wrapped__", type(self.pipeline).__call__)
+        kind = "pt" if decode else "latent"
+        made: Any = None
+        with self._running(run), contextlib.suppress(Finished, EarlyStop):
+            made = call(self.pipeline, **self._arguments(inputs, run), output_type=kind)
+        images = None
+        if decode and made is not None:
+            images = made.images if hasattr(made, "images") else made.frames
+        if run.latents is None:
+            return Sampled(torch.empty(0), run.checkpoints, images)
+        return Sampled(run.latents, run.checkpoints, images)
+
+    @contextlib.contextmanager
+    def _running(self, run: Trajectory) -> Iterator[Trajectory]:
+        """One run at a time, with draws that follow from its seeds where a pipeline draws without being told."""
+        with self.lock, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.generators[0].initial_seed())
+            before, self._trajectory = self._trajectory, run
+            try:
+                with run.running():
+                    yield run
+            except (ValueError, TypeError) as error:
+                if run.moment is not None:  # from inside a call: not what the pipeline was given
+                    raise
+                why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise WorkbenchError(
+                    "bad-inputs", f"{self.name} refuses the inputs", why, "Change them and try again."
+                ) from error
+            finally:
+                self._trajectory = before
+
+    def _arguments(self, inputs: ImageInputs, run: Trajectory) -> dict[str, Any]:
+        """The inputs as this pipeline takes them. Raises `WorkbenchError` for what it does not take."""
+        taken = inspect.signature(type(self.pipeline).__call__).parameters
+        count = run.pictures
+        given: dict[str, Any] = {name: _spread(name, value, count) for name, value in inputs.extra.items()}
+        if inputs.prompts:
+            given["prompt"] = _one_each(inputs.prompts, count)
+        if inputs.negative:
+            given["negative_prompt"] = [inputs.negative] * count
+        given |= {
+            name: value
+            for name, value in (
+                ("guidance_scale", inputs.guidance),
+                ("height", inputs.height),
+                ("width", inputs.width),
+            )
+            if value is not None
+        }
+        strange = [name for name in given if name not in taken]
+        if strange:
+            raise WorkbenchError(
+                "not-taken",
+                f"{self.name} does not take {', '.join(strange)}",
+                f"its pipeline takes {', '.join(name for name in taken if name != 'self')}",
+                "Leave it out.",
+            )
+        own = {"num_inference_steps": inputs.steps, "generator": run.generators}
+        if "prompt" not in taken:
+            own["batch_size"] = count
+        return given | {name: value for name, value in own.items() if name in taken}
+
+
+def _seeds(inputs: ImageInputs, seeds: Sequence[int] | None) -> tuple[int, ...]:
+    """One seed per picture; a single one is taken for all of them."""
+    chosen = tuple(inputs.seeds if seeds is None else seeds)
+    rows = max([len(inputs.prompts), *(_rows_of(name, value) for name, value in inputs.extra.items())])
+    if len(chosen) == 1:
+        return chosen * max(rows, 1)
+    if rows > 1 and rows != len(chosen):
+        raise WorkbenchError(
+            "uneven-rows",
+            "Seeds and pictures do not match",
+            f"there are {len(chosen)} seeds for {rows}",
+            "Give one each.",
+        )
+    return chosen
+
+
+def _per_picture(name: str) -> bool:
+    return name == "class_labels" or "embeds" in name or name.endswith("attention_mask")
+
+
+def _rows_of(name: str, value: Any) -> int:
+    return len(value) if _per_picture(name) and hasattr(value, "__len__") else 1
+
+
+def _spread(name: str, value: Any, count: int) -> Any:
+    """A condition given once, for every picture."""
+    if count == 1 or _rows_of(name, value) != 1 or not _per_picture(name):
+        return value
+    if isinstance(value, Tensor):
+        return value.repeat(count, *[1] * (value.ndim - 1))
+    return list(value) * count if hasattr(value, "__len__") else [value] * count
+
+
+def _one_each(values: Sequence[str], count: int) -> list[str]:
+    if len(values) not in (1, count):
+        raise WorkbenchError(
+            "uneven-rows", "Prompts and pictures do not match", f"{len(values)} prompts for {count}", "Give one each."
+        )
+    return list(values) if len(values) == count else list(values) * count
+
+
+def _as_pictures(images: Any, frames: Any) -> Tensor:
+    """`picture channel height width` (or with frames before channels) from the pipeline's channels-last arrays."""
+    made = torch.from_numpy(np.asarray(images if images is not None else frames)).float()
+    return made.movedim(-1, -3).contiguous()
