@@ -22,6 +22,7 @@ from probes.errors import WorkbenchError
 from probes.hooks import Reader, Reads, hooked
 from probes.subjects.denoiser import denoiser_of, picture_member, suggested_points
 from probes.subjects.image_inputs import ImageInputs
+from probes.subjects.pipeline_checks import module_tree, refuse_cached, refuse_exchanged, refuse_fused
 from probes.subjects.restarting import RestartsAnywhere
 from probes.subjects.subject import Call, EarlyStop, PointTable, Where
 from probes.subjects.trajectory import Checkpoint, Finished, Trajectory
@@ -65,6 +66,33 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         self.points = PointTable(self.root, suggested_points(self.root), picture_member)
         self.lock = _LOCKS.setdefault(self.root, threading.RLock())
         self._trajectory: Trajectory | None = None
+
+    # -- addresses ---------------------------------------------------------------------------------
+
+    def known_points(self) -> tuple[HookPoint, ...]:
+        """The hook points suggested for this family, in the order of the computation. Raises `WorkbenchError`
+        with the denoiser's module tree where none is known."""
+        if not self.points.suggested:
+            raise WorkbenchError(
+                "no-known-points",
+                f"No hook points are known for {type(self.root).__name__}",
+                f"its modules are {module_tree(self.root)}",
+                "Name one yourself, such as its blocks with :update.",
+            )
+        return self.points.suggested
+
+    def fraction_of(self, point: HookPoint) -> float:
+        """Where a point lies in the order of the computation, from 0 to 1: that of the known point it is at or
+        inside of; 1 for any other."""
+        known = [other.path for other in self.points.suggested]
+        inside = (at for at, path in enumerate(known) if f"{point.path}.".startswith(f"{path}."))
+        return next(((at + 0.5) / len(known) for at in inside), 1.0)
+
+    def preflight(self, points: Sequence[HookPoint]) -> None:
+        """Refuses a denoiser that was compiled or exchanged, a block cache, and fused projections."""
+        refuse_exchanged(self.pipeline, self.root, denoiser_of(self.pipeline))
+        refuse_cached(self.root)
+        refuse_fused(self.root, points)
 
     # -- the adapter: what a call says about its places ----------------------------------------------
 
