@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 if TYPE_CHECKING:
+    from probes.subjects.image_diffusion import ImageDiffusion
     from probes.subjects.text_autoregressive import TextAutoregressive
 
 VOCABULARY = 128
@@ -149,3 +150,30 @@ def subject(request: pytest.FixtureRequest) -> TextAutoregressive:
     if request.param == "smollm2":
         return request.getfixturevalue("smollm2")
     return TextAutoregressive(tiny_model(request.param), None, name=request.param)
+
+
+PIPELINES = ("sd", "sdxl", "sd3", "flux", "pixart", "dit", "wan")
+
+
+@pytest.fixture(scope="session")
+def pipeline_subjects() -> Callable[[str], ImageDiffusion]:
+    """One small subject per family of diffusers pipelines, each built when it is first asked for."""
+    from functools import cache
+
+    from tests.fixtures.pipelines import FAMILIES, subject_of
+
+    return cache(lambda name: subject_of(FAMILIES[name].build, name))
+
+
+@pytest.fixture(params=PIPELINES)
+def pipeline_family(request: pytest.FixtureRequest, pipeline_subjects: Any) -> tuple[ImageDiffusion, Any]:
+    """(subject, what is known of it) of each family of pipelines in turn."""
+    from tests.fixtures.pipelines import FAMILIES
+
+    return pipeline_subjects(request.param), FAMILIES[request.param]
+
+
+@pytest.fixture
+def tiny_pictures(pipeline_subjects: Any) -> ImageDiffusion:
+    """A small random pipeline that reads prompts, for tests that need no particular family."""
+    return pipeline_subjects("sd")

@@ -147,7 +147,7 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         return Pictures(images, tuple(map(bool, blocked)), chosen)
 
     def run(self, inputs: ImageInputs, padding: Tensor | None = None) -> None:
-        """One whole trajectory for what hooks see; nothing is decoded where the pipeline can leave it out."""
+        """One whole trajectory for what hooks see; nothing is decoded."""
         with torch.no_grad():
             self.sampled(inputs)
 
@@ -183,19 +183,22 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         """
         chosen = _seeds(inputs, seeds) if start is None else (0,) * len(start.latents)
         run = Trajectory(
-            self.pipeline, self.root, chosen, start=start, keep=keep, until=until, stop=stop, progress=progress
+            self.pipeline,
+            self.root,
+            chosen,
+            start=start,
+            keep=keep,
+            until=until,
+            decode=decode,
+            stop=stop,
+            progress=progress,
         )
         call = getattr(type(self.pipeline).__call__, "__wrapped__", type(self.pipeline).__call__)
-        kind = "pt" if decode else "latent"
         made: Any = None
         with self._running(run), contextlib.suppress(Finished, EarlyStop):
-            made = call(self.pipeline, **self._arguments(inputs, run), output_type=kind)
-        images = None
-        if decode and made is not None:
-            images = made.images if hasattr(made, "images") else made.frames
-        if run.latents is None:
-            return Sampled(torch.empty(0), run.checkpoints, images)
-        return Sampled(run.latents, run.checkpoints, images)
+            made = call(self.pipeline, **self._arguments(inputs, run), output_type="pt")
+        images = None if made is None else getattr(made, "images", getattr(made, "frames", None))
+        return Sampled(torch.empty(0) if run.latents is None else run.latents, run.checkpoints, images)
 
     @contextlib.contextmanager
     def _running(self, run: Trajectory) -> Iterator[Trajectory]:

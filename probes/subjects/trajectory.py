@@ -60,6 +60,7 @@ class Trajectory:
         start: Checkpoint | None = None,
         keep: Collection[int] = (),
         until: int | None = None,
+        decode: bool = True,
         stop: Callable[[], bool] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -70,13 +71,10 @@ class Trajectory:
         self.moment: Moment | None = None
         self.branches: tuple[str, ...] = ()
         self.canvas: tuple[int, int, int] | None = None
-        self._start, self._keep, self._until = start, frozenset(keep), until
+        self._start, self._keep, self._until, self._decode = start, frozenset(keep), until, decode
         self._stop, self._progress = stop, progress
         self._clock = Clock()
         self._context: str | None = None
-        if start is not None:
-            for generator, state in zip(self.generators, start.generators, strict=True):
-                generator.set_state(state)
 
     @property
     def items(self) -> tuple[int, ...]:
@@ -175,14 +173,18 @@ class Trajectory:
         stepped = original(*given.args, **given.kwargs)
         made = stepped[0] if isinstance(stepped, tuple) else stepped.prev_sample
         self.latents = made[: self.pictures]
-        order = int(getattr(self.scheduler, "order", 1))
-        last = moment.position + 1 == len(self.scheduler.timesteps)
-        if last or (moment.position + 1) % order == 0:
-            if self._progress is not None:
-                self._progress(moment.step + 1, whole_steps(self.scheduler))
-            if self._until is not None and moment.step + 1 >= self._until:
-                raise Finished
+        self._report(moment)
         return stepped
+
+    def _report(self, moment: Moment) -> None:
+        """Says that a whole step is done, where it is, and ends the run after the last one asked for."""
+        last = moment.position + 1 == len(self.scheduler.timesteps)
+        if not last and (moment.position + 1) % int(getattr(self.scheduler, "order", 1)):
+            return
+        if self._progress is not None:
+            self._progress(moment.step + 1, whole_steps(self.scheduler))
+        if (last and not self._decode) or (self._until is not None and moment.step + 1 >= self._until):
+            raise Finished
 
     def _checkpoint(self, moment: Moment, sample: Tensor) -> Checkpoint:
         own = {name: value for name, value in vars(self.scheduler).items() if name not in _WRAPPED}
@@ -190,8 +192,10 @@ class Trajectory:
         return Checkpoint(moment, sample[: self.pictures].detach().clone(), _detached(own), states)
 
     def _restore(self, start: Checkpoint) -> None:
-        """The scheduler as it was, once the pipeline has set up everything else."""
+        """Scheduler and generators as they were, once the pipeline has set up (and drawn) everything else."""
         vars(self.scheduler).update(copy.deepcopy(start.scheduler))
+        for generator, state in zip(self.generators, start.generators, strict=True):
+            generator.set_state(state)
 
 
 def _tiled(latents: Tensor, rows: int) -> Tensor:
