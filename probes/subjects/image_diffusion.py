@@ -209,13 +209,10 @@ class ImageDiffusion(Reads, RestartsAnywhere):
             try:
                 with run.running():
                     yield run
-            except (ValueError, TypeError) as error:
+            except ValueError as error:
                 if run.moment is not None:  # from inside a call: not what the pipeline was given
                     raise
-                why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise WorkbenchError(
-                    "bad-inputs", f"{self.name} refuses the inputs", why, "Change them and try again."
-                ) from error
+                raise _refused_inputs(self.name, error) from error
             finally:
                 self._trajectory = before
 
@@ -248,7 +245,17 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         own = {"num_inference_steps": inputs.steps, "generator": run.generators}
         if "prompt" not in taken:
             own["batch_size"] = count
-        return given | {name: value for name, value in own.items() if name in taken}
+        given |= {name: value for name, value in own.items() if name in taken}
+        try:
+            inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, **given)
+        except TypeError as error:
+            raise _refused_inputs(self.name, error) from error
+        return given
+
+
+def _refused_inputs(name: str, error: Exception) -> WorkbenchError:
+    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return WorkbenchError("bad-inputs", f"{name} refuses the inputs", why, "Change them and try again.")
 
 
 def _seeds(inputs: ImageInputs, seeds: Sequence[int] | None) -> tuple[int, ...]:

@@ -33,8 +33,9 @@ class DiffusionFiles:
             return (PIPELINES / ref.removeprefix("bundled/") / INDEX).is_file()
         folder = Path(ref).expanduser()
         if folder.is_dir():
-            inside = (folder / INDEX).is_file() or any((folder / part).is_dir() for part in PARTS)
-            return inside and not (folder / "config.json").is_file()
+            if (folder / "config.json").is_file():
+                return _is_part(folder)
+            return (folder / INDEX).is_file() or any((folder / part).is_dir() for part in PARTS)
         return _is_hub_id(ref) and (_cached(ref) is not None or (not offline and _on_hub(ref)))
 
     def open(self, ref: str, *, dtype: str, device: str, offline: bool) -> ImageDiffusion:
@@ -80,6 +81,14 @@ class DiffusionFiles:
 
 def _is_hub_id(ref: str) -> bool:
     return re.fullmatch(r"[\w-]+(?:\.[\w-]+)*/[\w-]+(?:\.[\w-]+)*", ref) is not None and not ref.startswith("module/")
+
+
+def _is_part(folder: Path) -> bool:
+    """Whether a folder is a single part of a pipeline, as diffusers saves one."""
+    try:
+        return "_diffusers_version" in read_json(folder / "config.json", limit=2**20)
+    except WorkbenchError:
+        return False
 
 
 def _cached(ref: str) -> str | None:

@@ -41,7 +41,7 @@ def refuse_fused(root: nn.Module, points: Sequence[HookPoint]) -> None:
     """Fused projections are computed as one; the single ones are still there and never run."""
     for point in points:
         parent, _, name = point.path.rpartition(".")
-        if name in _PROJECTIONS and getattr(_at(root, parent), "fused_projections", False):
+        if name in _PROJECTIONS and _is_fused(dict(root.named_modules()).get(parent)):
             raise WorkbenchError(
                 "fused-projections",
                 f"{point} does not run by itself",
@@ -50,8 +50,11 @@ def refuse_fused(root: nn.Module, points: Sequence[HookPoint]) -> None:
             )
 
 
-def _at(root: nn.Module, path: str) -> nn.Module | None:
-    return dict(root.named_modules()).get(path)
+def _is_fused(attention: Any) -> bool:
+    """Older attention classes keep their flag when they are unfused, but take their old processor back."""
+    if not getattr(attention, "fused_projections", False):
+        return False
+    return hasattr(attention, "unfuse_projections") or "Fused" in type(attention.processor).__name__
 
 
 def module_tree(root: nn.Module, depth: int = 2, most: int = 24) -> str:

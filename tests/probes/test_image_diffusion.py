@@ -391,6 +391,11 @@ def test_inputs_a_pipeline_does_not_take_are_refused_in_a_sentence(
     assert hooks_left(tiny_pictures) == 0 and not left_behind(tiny_pictures)
 
 
+def test_an_argument_a_pipeline_must_have_is_asked_for(pipeline_subjects: Any) -> None:
+    with pytest.raises(WorkbenchError, match="class_labels"):
+        pipeline_subjects("dit").generate(ImageInputs(steps=1))
+
+
 def test_a_call_outside_a_run_is_refused(tiny_pictures: ImageDiffusion) -> None:
     point = tiny_pictures.known_points()[0]
     with pytest.raises(WorkbenchError, match="outside a run"), hooked(tiny_pictures, {point: keep}):
