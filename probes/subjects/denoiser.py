@@ -28,12 +28,13 @@ _TIMES = ("timestep", "timesteps", "t")
 _UNET_PARTS = ("down_blocks", "mid_block", "up_blocks")
 
 
-def denoiser_of(pipeline: Any) -> nn.Module:
-    """The module a pipeline calls at every step. Raises `WorkbenchError` where it has none."""
-    for name in ("unet", "transformer", "prior", "decoder"):
-        found = getattr(pipeline, name, None)
-        if isinstance(found, nn.Module):
-            return found
+def denoisers_of(pipeline: Any) -> tuple[nn.Module, ...]:
+    """The modules a pipeline calls at its steps; the first is the one to study, a second takes over from it at low
+    noise. Raises `WorkbenchError` where there is none."""
+    parts = (getattr(pipeline, name, None) for name in ("unet", "transformer", "prior", "decoder", "transformer_2"))
+    found = tuple(part for part in parts if isinstance(part, nn.Module))
+    if found:
+        return found
     raise WorkbenchError(
         "no-denoiser",
         f"{type(pipeline).__name__} has no denoiser",

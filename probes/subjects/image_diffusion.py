@@ -7,7 +7,6 @@ What differs between families is small and stands elsewhere: where to hook and w
 from __future__ import annotations
 
 import contextlib
-import inspect
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,8 +19,9 @@ from torch import Tensor, nn
 from probes.addresses import HookPoint
 from probes.errors import WorkbenchError
 from probes.hooks import Reader, Reads, hooked
-from probes.subjects.denoiser import denoiser_of, picture_member, suggested_points
+from probes.subjects.denoiser import denoisers_of, picture_member, suggested_points
 from probes.subjects.image_inputs import ImageInputs
+from probes.subjects.pipeline_arguments import arguments_for, refused_inputs, seeds_of
 from probes.subjects.pipeline_checks import module_tree, refuse_cached, refuse_exchanged, refuse_fused
 from probes.subjects.restarting import RestartsAnywhere
 from probes.subjects.subject import Call, EarlyStop, PointTable, Where
@@ -62,7 +62,7 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         pipeline.set_progress_bar_config(disable=True)
         self.pipeline: Any = pipeline
         self.name, self.revision = name, revision
-        self.root = denoiser_of(pipeline)
+        self.root = denoisers_of(pipeline)[0]
         self.points = PointTable(self.root, suggested_points(self.root), picture_member)
         self.lock = _LOCKS.setdefault(self.root, threading.RLock())
         self._trajectory: Trajectory | None = None
@@ -90,7 +90,7 @@ class ImageDiffusion(Reads, RestartsAnywhere):
 
     def preflight(self, points: Sequence[HookPoint]) -> None:
         """Refuses a denoiser that was compiled or exchanged, a block cache, and fused projections."""
-        refuse_exchanged(self.pipeline, self.root, denoiser_of(self.pipeline))
+        refuse_exchanged(self.pipeline, self.root, denoisers_of(self.pipeline)[0])
         refuse_cached(self.root)
         refuse_fused(self.root, points)
 
@@ -132,9 +132,11 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         call of the denoiser, by `Stopped`. Raises `WorkbenchError` for inputs the pipeline does not take, rows
         whose branch is unknown, and numbers that are not finite.
         """
-        chosen = _seeds(inputs, seeds)
-        with self._running(Trajectory(self.pipeline, self.root, chosen, stop=stop, progress=progress)) as run:
-            made = self.pipeline(**self._arguments(inputs, run), output_type="np")
+        chosen = seeds_of(inputs, seeds)
+        with self._running(Trajectory(self.pipeline, chosen, stop=stop, progress=progress)) as run:
+            made = self.pipeline(
+                **arguments_for(self.pipeline, inputs, run.generators, name=self.name), output_type="np"
+            )
         images = _as_pictures(getattr(made, "images", None), getattr(made, "frames", None))
         if not bool(torch.isfinite(images).all()):
             raise WorkbenchError(
@@ -181,10 +183,9 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         for single rows are those of the session around it. With `decode` the pictures come too, `picture
         channel height width`.
         """
-        chosen = _seeds(inputs, seeds) if start is None else (0,) * len(start.latents)
+        chosen = seeds_of(inputs, seeds) if start is None else (0,) * len(start.latents)
         run = Trajectory(
             self.pipeline,
-            self.root,
             chosen,
             start=start,
             keep=keep,
@@ -196,14 +197,24 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         call = getattr(type(self.pipeline).__call__, "__wrapped__", type(self.pipeline).__call__)
         made: Any = None
         with self._running(run), contextlib.suppress(Finished, EarlyStop):
-            made = call(self.pipeline, **self._arguments(inputs, run), output_type="pt")
+            made = call(
+                self.pipeline, **arguments_for(self.pipeline, inputs, run.generators, name=self.name), output_type="pt"
+            )
         images = None if made is None else getattr(made, "images", getattr(made, "frames", None))
         return Sampled(torch.empty(0) if run.latents is None else run.latents, run.checkpoints, images)
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.pipeline.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.root.parameters()).dtype
 
     @contextlib.contextmanager
     def _running(self, run: Trajectory) -> Iterator[Trajectory]:
         """One run at a time, with draws that follow from its seeds where a pipeline draws without being told."""
-        with self.lock, torch.random.fork_rng(devices=[]):
+        with self.lock, torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(run.generators[0].initial_seed())
             before, self._trajectory = self._trajectory, run
             try:
@@ -212,91 +223,9 @@ class ImageDiffusion(Reads, RestartsAnywhere):
             except ValueError as error:
                 if run.moment is not None:  # from inside a call: not what the pipeline was given
                     raise
-                raise _refused_inputs(self.name, error) from error
+                raise refused_inputs(self.name, error) from error
             finally:
                 self._trajectory = before
-
-    def _arguments(self, inputs: ImageInputs, run: Trajectory) -> dict[str, Any]:
-        """The inputs as this pipeline takes them. Raises `WorkbenchError` for what it does not take."""
-        taken = inspect.signature(type(self.pipeline).__call__).parameters
-        count = run.pictures
-        given: dict[str, Any] = {name: _spread(name, value, count) for name, value in inputs.extra.items()}
-        if inputs.prompts:
-            given["prompt"] = _one_each(inputs.prompts, count)
-        if inputs.negative:
-            given["negative_prompt"] = [inputs.negative] * count
-        given |= {
-            name: value
-            for name, value in (
-                ("guidance_scale", inputs.guidance),
-                ("height", inputs.height),
-                ("width", inputs.width),
-            )
-            if value is not None
-        }
-        strange = [name for name in given if name not in taken]
-        if strange:
-            raise WorkbenchError(
-                "not-taken",
-                f"{self.name} does not take {', '.join(strange)}",
-                f"its pipeline takes {', '.join(name for name in taken if name != 'self')}",
-                "Leave it out.",
-            )
-        own = {"num_inference_steps": inputs.steps, "generator": run.generators}
-        if "prompt" not in taken:
-            own["batch_size"] = count
-        given |= {name: value for name, value in own.items() if name in taken}
-        try:
-            inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, **given)
-        except TypeError as error:
-            raise _refused_inputs(self.name, error) from error
-        return given
-
-
-def _refused_inputs(name: str, error: Exception) -> WorkbenchError:
-    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return WorkbenchError("bad-inputs", f"{name} refuses the inputs", why, "Change them and try again.")
-
-
-def _seeds(inputs: ImageInputs, seeds: Sequence[int] | None) -> tuple[int, ...]:
-    """One seed per picture; a single one is taken for all of them."""
-    chosen = tuple(inputs.seeds if seeds is None else seeds)
-    rows = max([len(inputs.prompts), *(_rows_of(name, value) for name, value in inputs.extra.items())])
-    if len(chosen) == 1:
-        return chosen * max(rows, 1)
-    if rows > 1 and rows != len(chosen):
-        raise WorkbenchError(
-            "uneven-rows",
-            "Seeds and pictures do not match",
-            f"there are {len(chosen)} seeds for {rows}",
-            "Give one each.",
-        )
-    return chosen
-
-
-def _per_picture(name: str) -> bool:
-    return name == "class_labels" or "embeds" in name or name.endswith("attention_mask")
-
-
-def _rows_of(name: str, value: Any) -> int:
-    return len(value) if _per_picture(name) and hasattr(value, "__len__") else 1
-
-
-def _spread(name: str, value: Any, count: int) -> Any:
-    """A condition given once, for every picture."""
-    if count == 1 or _rows_of(name, value) != 1 or not _per_picture(name):
-        return value
-    if isinstance(value, Tensor):
-        return value.repeat(count, *[1] * (value.ndim - 1))
-    return list(value) * count if hasattr(value, "__len__") else [value] * count
-
-
-def _one_each(values: Sequence[str], count: int) -> list[str]:
-    if len(values) not in (1, count):
-        raise WorkbenchError(
-            "uneven-rows", "Prompts and pictures do not match", f"{len(values)} prompts for {count}", "Give one each."
-        )
-    return list(values) if len(values) == count else list(values) * count
 
 
 def _as_pictures(images: Any, frames: Any) -> Tensor:

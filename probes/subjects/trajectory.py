@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from probes.errors import Stopped, WorkbenchError
-from probes.subjects.denoiser import arguments_of, canvas_of, sample_name, timestep_in
+from probes.subjects.denoiser import arguments_of, canvas_of, denoisers_of, sample_name, timestep_in
 from probes.subjects.guidance import branches_of
 from probes.subjects.noise_clock import Clock, Moment, whole_steps
 
@@ -54,7 +54,6 @@ class Trajectory:
     def __init__(
         self,
         pipeline: Any,
-        root: nn.Module,
         seeds: Sequence[int],
         *,
         start: Checkpoint | None = None,
@@ -64,7 +63,7 @@ class Trajectory:
         stop: Callable[[], bool] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.pipeline, self.root, self.pictures = pipeline, root, len(seeds)
+        self.pipeline, self.denoisers, self.pictures = pipeline, denoisers_of(pipeline), len(seeds)
         self.generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds]
         self.checkpoints: dict[int, Checkpoint] = {}
         self.latents: Tensor | None = None
@@ -89,19 +88,20 @@ class Trajectory:
         for name in _WRAPPED:
             original = getattr(self.scheduler, name)
             setattr(self.scheduler, name, functools.wraps(original)(functools.partial(getattr(self, name), original)))
-        handles = [
-            self.root.register_forward_pre_hook(self._before_call, with_kwargs=True, prepend=True),
-            self.root.register_forward_hook(self._after_call, with_kwargs=True),
-        ]
-        named = getattr(self.root, "cache_context", None)
+        handles = []
         try:
+            for module in self.denoisers:
+                handles.append(module.register_forward_pre_hook(self._before_call, with_kwargs=True, prepend=True))
+                handles.append(module.register_forward_hook(self._after_call, with_kwargs=True))
+                named: Any = getattr(module, "cache_context", None)
+                if named is not None:
+                    vars(module)["cache_context"] = functools.partial(self._named, named)
             self.pipeline.scheduler = self.scheduler
-            if named is not None:
-                vars(self.root)["cache_context"] = functools.partial(self._named, named)
             yield
         finally:
             self.pipeline.scheduler = before
-            vars(self.root).pop("cache_context", None)
+            for module in self.denoisers:
+                vars(module).pop("cache_context", None)
             for handle in handles:
                 handle.remove()
 
@@ -120,19 +120,19 @@ class Trajectory:
     def _before_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._stop is not None and self._stop():
             raise Stopped
-        given = arguments_of(self.root, args, kwargs)
+        given = arguments_of(module, args, kwargs)
         if self._start is not None:
             self._restore(self._start)
         self.moment = self._clock.read(self.scheduler, timestep_in(given))
-        sample = given[sample_name(self.root)]
+        name = sample_name(module)
+        sample = given[name]
         self.branches = branches_of(self.pipeline, len(sample), self.pictures, self._context)
-        self.canvas = canvas_of(self.root, given)
+        self.canvas = canvas_of(module, given)
         if self._start is None:
             return None
         scaled = self._start.latents
         if hasattr(self.scheduler, "scale_model_input"):
             scaled = self.scheduler.scale_model_input(scaled, self.scheduler.timesteps[self.moment.position])
-        name = sample_name(self.root)
         given_again = _first_channels(sample, _tiled(scaled, len(sample)))
         return (args, {**kwargs, name: given_again}) if name in kwargs else ((given_again, *args[1:]), kwargs)
 
@@ -140,7 +140,7 @@ class Trajectory:
         made = output if isinstance(output, Tensor) else output[0]
         if isinstance(made, Tensor) and not bool(torch.isfinite(made).all()):
             assert self.moment is not None
-            site = _first_broken(self.root, args, kwargs)
+            site = _first_broken(module, args, kwargs)
             raise WorkbenchError(
                 "not-finite",
                 "The denoiser gave numbers that are not finite",
@@ -166,8 +166,7 @@ class Trajectory:
             given.arguments["sample"], self._start = sample, None
         if "generator" in inspect.signature(original).parameters and given.arguments.get("generator") is None:
             given.arguments["generator"] = self.generators * (len(sample) // self.pictures)
-        moment = self.moment
-        assert moment is not None
+        moment = self._clock.read(self.scheduler, float(given.arguments["timestep"]))
         if moment.step in self._keep and moment.step not in self.checkpoints:
             self.checkpoints[moment.step] = self._checkpoint(moment, sample)
         stepped = original(*given.args, **given.kwargs)

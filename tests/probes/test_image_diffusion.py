@@ -14,11 +14,20 @@ from torch import Tensor
 from probes.errors import Stopped, WorkbenchError
 from probes.hooks import Edit, HookPoint, Selector, Where, hooked, keep
 from probes.masks import Mask
+from probes.subjects.denoiser import MEMBERS, denoisers_of
 from probes.subjects.guidance import branches_of
 from probes.subjects.image_diffusion import ImageDiffusion
 from probes.subjects.image_inputs import ImageInputs
 from probes.subjects.passing import as_places
-from tests.fixtures.pipelines import FAMILIES, Family, instruct_pix2pix, prompted, stable_diffusion, subject_of
+from tests.fixtures.pipelines import (
+    FAMILIES,
+    Family,
+    instruct_pix2pix,
+    prompted,
+    stable_diffusion,
+    subject_of,
+    wan_of_two,
+)
 
 BOTH = Selector(branch="both")
 
@@ -193,6 +202,19 @@ def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(pipeline_family: tuple[Imag
     assert hooks_left(subject) == 0 and not left_behind(subject)
 
 
+def test_a_denoiser_that_hands_over_to_another_is_seen_as_long_as_it_runs() -> None:
+    subject, inputs = subject_of(wan_of_two), FAMILIES["wan"].inputs()
+    point = subject.known_points()[0]
+    calls = subject.activations(inputs, {point: told})[point]
+    assert [where.step for where in calls] == [0, 0, 1, 1]
+    with torch.no_grad():
+        whole = subject.sampled(inputs, keep=(1, 3))
+        for start in whole.checkpoints.values():
+            assert torch.equal(subject.sampled(inputs, start=start).latents, whole.latents)
+    assert sorted(whole.checkpoints) == [1, 3]
+    assert not any(vars(module).get("cache_context") for module in denoisers_of(subject.pipeline))
+
+
 # -- guidance ------------------------------------------------------------------------------------------
 
 
@@ -249,6 +271,17 @@ def test_a_picture_follows_from_its_own_seed_whoever_is_beside_it(
     assert torch.equal(one[0], other[0]) and not torch.equal(one[1], other[1])
     swapped = subject.generate(inputs, seeds=(2, 1)).images
     assert not torch.equal(swapped[0], one[0])
+
+
+def test_a_condition_given_once_is_for_every_picture(pipeline_subjects: Any) -> None:
+    subject = pipeline_subjects("dit")
+    once, each = (
+        subject.generate(ImageInputs(steps=2, guidance=5.0, seeds=(1, 2), extra={"class_labels": labels})).images
+        for labels in ([3], [3, 3])
+    )
+    assert torch.equal(once, each)
+    with pytest.raises(WorkbenchError, match="3 seeds for 2"):
+        subject.generate(ImageInputs(seeds=(1, 2, 3), extra={"class_labels": [3, 4]}))
 
 
 def test_one_prompt_with_several_seeds_is_one_picture_each(tiny_pictures: ImageDiffusion) -> None:
@@ -336,8 +369,6 @@ def test_the_output_that_is_the_picture_is_found_module_by_module(pipeline_subje
 
 def test_diffusers_registry_and_our_table_agree() -> None:
     helpers = pytest.importorskip("diffusers.hooks._helpers")
-    from probes.subjects.denoiser import MEMBERS
-
     helpers.TransformerBlockRegistry._register()
     known = {
         kind.__name__: row.return_hidden_states_index

@@ -245,6 +245,16 @@ def test_whole_blocks_may_be_hooked_while_projections_are_fused() -> None:
         assert not torch.equal(subject.generate(inputs).images, plain)
 
 
+def test_projections_of_two_streams_are_refused_while_they_are_fused() -> None:
+    subject, inputs = subject_of(FAMILIES["flux"].build), FAMILIES["flux"].inputs()
+    point = HookPoint(path="transformer_blocks.0.attn.add_k_proj")
+    subject.root.fuse_qkv_projections()
+    with pytest.raises(WorkbenchError, match="fused into one"), hooked(subject, {point: keep}):
+        subject.run(inputs)
+    subject.root.unfuse_qkv_projections()
+    assert len(subject.activations(inputs, {point: keep})[point]) == 4
+
+
 def test_a_block_cache_is_refused_until_it_is_disabled() -> None:
     from diffusers import FirstBlockCacheConfig
 
