@@ -7,6 +7,7 @@ import binascii
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -95,12 +96,18 @@ class Mask(Frozen):
 
     def weights(self, grid: tuple[int, int]) -> Tensor:
         """`h w` in [0, 1] for a grid of (rows, columns): each cell's mean weight over the area it covers."""
-        import torch
+        return _resampled(self, grid).clone()
 
-        flat = torch.frombuffer(bytearray(self.levels()), dtype=torch.uint8)
-        own = flat.reshape(self.height, self.width).double() / FULL
-        rows, columns = grid
-        return (_shares(rows, self.height) @ own @ _shares(columns, self.width).T).clamp(0, 1).float()
+
+@lru_cache(maxsize=64)
+def _resampled(mask: Mask, grid: tuple[int, int]) -> Tensor:
+    """Kept, because every edit of every step asks again."""
+    import torch
+
+    flat = torch.frombuffer(bytearray(mask.levels()), dtype=torch.uint8)
+    own = flat.reshape(mask.height, mask.width).double() / FULL
+    rows, columns = grid
+    return (_shares(rows, mask.height) @ own @ _shares(columns, mask.width).T).clamp(0, 1).float()
 
 
 def _shares(cells: int, source: int) -> Tensor:

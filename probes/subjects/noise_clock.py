@@ -27,7 +27,7 @@ class Clock:
 
     def read(self, scheduler: Any, t: float | None) -> Moment:
         """The moment of a call that was given timestep `t` (in the scheduler's unit or as a share)."""
-        timesteps = [float(value) for value in scheduler.timesteps]
+        timesteps = scheduler.timesteps.tolist()
         found = getattr(scheduler, "step_index", None)
         if found is None:
             found = self._nearest(scheduler, timesteps, t)
@@ -51,14 +51,14 @@ class Clock:
 def whole_steps(scheduler: Any) -> int:
     """How many whole steps the schedule has."""
     order = int(getattr(scheduler, "order", 1))
-    timesteps = [float(value) for value in scheduler.timesteps]
+    timesteps = scheduler.timesteps.tolist()
     return -(-len(timesteps) // order) if order > 1 else len(set(timesteps))
 
 
 def noise_at(scheduler: Any, position: int) -> float:
     """Noise left at a position: t/T; where timesteps are no training steps, the share of its log sigmas."""
     if _counts_in_sigmas(scheduler):
-        sigmas = [math.log(float(sigma)) for sigma in scheduler.sigmas if float(sigma) > 0]
+        sigmas = [math.log(sigma) for sigma in scheduler.sigmas.tolist() if sigma > 0]
         span = max(sigmas) - min(sigmas)
         return (sigmas[min(position, len(sigmas) - 1)] - min(sigmas)) / span if span else 1.0
     return min(1.0, max(0.0, float(scheduler.timesteps[position]) / _training_steps(scheduler)))

@@ -166,7 +166,7 @@ class Trajectory:
             given.arguments["sample"], self._start = sample, None
         if "generator" in inspect.signature(original).parameters and given.arguments.get("generator") is None:
             given.arguments["generator"] = self.generators * (len(sample) // self.pictures)
-        moment = self._clock.read(self.scheduler, float(given.arguments["timestep"]))
+        moment = self._clock.read(self.scheduler, timestep_in(given.arguments))
         if moment.step in self._keep and moment.step not in self.checkpoints:
             self.checkpoints[moment.step] = self._checkpoint(moment, sample)
         stepped = original(*given.args, **given.kwargs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from torch import Tensor
 from probes.errors import Stopped, WorkbenchError
 from probes.hooks import Edit, HookPoint, Selector, Where, hooked, keep
 from probes.masks import Mask
-from probes.subjects.denoiser import MEMBERS, denoisers_of
+from probes.subjects.denoiser import MEMBERS, canvas_of, denoisers_of
 from probes.subjects.guidance import branches_of
 from probes.subjects.image_diffusion import ImageDiffusion
 from probes.subjects.image_inputs import ImageInputs
@@ -26,6 +27,7 @@ from tests.fixtures.pipelines import (
     prompted,
     stable_diffusion,
     subject_of,
+    unconditional,
     wan_of_two,
 )
 
@@ -259,6 +261,51 @@ def test_rows_that_cannot_be_told_apart_are_refused(tiny_pictures: ImageDiffusio
             branches_of(tiny_pictures.pipeline, rows, 2, None)
 
 
+def test_a_pipeline_without_words_or_guidance_or_attention() -> None:
+    subject = subject_of(unconditional)
+    point, inputs = subject.known_points()[0], ImageInputs(steps=3, seeds=(1, 2))
+    assert first_calls(subject, inputs) == [("cond", "cond")] * 3
+    plain = subject.generate(inputs).images
+    assert plain.shape == (2, 3, 8, 8)
+    assert torch.equal(subject.generate(inputs, seeds=(1, 5)).images[0], plain[0])
+    with hooked(subject, write=[Edit(point, Selector(cells=Mask.box(0, 0, 0.5, 1), rows=(1,)), push)]) as tape:
+        steered = subject.generate(inputs).images
+    assert tape.edited_places[point] == 3 * 32
+    assert torch.equal(steered[0], plain[0]) and not torch.equal(steered[1], plain[1])
+
+
+# -- what a call is about ------------------------------------------------------------------------------
+
+
+class Call(torch.nn.Module):
+    """A denoiser of which only the call is looked at."""
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, hidden_states: Tensor, timestep: Tensor) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "given", "canvas"),
+    [
+        ({}, (2, 4, 6, 10), {}, (1, 6, 10)),
+        ({"in_channels": 4, "patch_size": (1, 2, 2)}, (2, 4, 3, 6, 10), {}, (3, 6, 10)),
+        ({"in_channels": 4, "patch_size": 2, "patch_size_t": 2}, (2, 3, 4, 6, 10), {}, (2, 6, 10)),  # frames first
+        ({}, (2, 60, 8), {"img_shapes": [[(1, 6, 10)]] * 2}, (1, 6, 10)),
+        ({}, (2, 120, 8), {"img_shapes": [[(1, 6, 10), (1, 6, 10)]] * 2}, (2, 6, 10)),  # a picture beside it
+        ({}, (2, 75, 8), {"img_shapes": [[(1, 6, 10), (1, 3, 5)]] * 2}, None),
+        ({}, (2, 180, 8), {"num_frames": 3, "height": 6, "width": 10}, (3, 6, 10)),
+        ({}, (2, 180, 8), {}, None),
+    ],
+)
+def test_what_a_call_is_about_is_read_off_its_arguments(
+    config: dict[str, Any], shape: tuple[int, ...], given: dict[str, Any], canvas: tuple[int, int, int] | None
+) -> None:
+    assert canvas_of(Call(**config), {"hidden_states": torch.zeros(shape), **given}) == canvas
+
+
 # -- seeds and threads ---------------------------------------------------------------------------------
 
 
@@ -338,6 +385,11 @@ def test_the_loop_is_differentiable_through_edits_and_steps(name: str, pipeline_
         difference = (out(torch.tensor(0.05)) - out(torch.tensor(-0.05))) / 0.1
     assert abs(float(slope)) > 1e-3
     torch.testing.assert_close(slope, difference, rtol=0.02, atol=1e-3)
+    latents = start.latents.clone().requires_grad_()
+    (by_cell,) = torch.autograd.grad(
+        subject.sampled(inputs, start=replace(start, latents=latents)).latents.sum(), latents
+    )
+    assert by_cell.shape == latents.shape and bool((by_cell != 0).flatten(1).any(1).all())
 
 
 def test_checkpoints_give_any_rows_any_number_of_times(tiny_pictures: ImageDiffusion) -> None:
