@@ -26,3 +26,8 @@ class WorkbenchError(Exception):
 
 class Stopped(Exception):
     """Raised inside a job that was asked to stop, where returning early would be clumsy."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, short enough to be the reason in one of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probes.errors import first_line
 from probes.formats.files import Source, plain, refused, within
 from probes.tensors import refuse_nonfinite
 
@@ -124,5 +125,4 @@ def _why(error: Exception) -> str:
     named = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
     if named:
         return f"it wants to run code ({named[1]})"
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return f"torch could not read it ({first[:160]})"
+    return f"torch could not read it ({first_line(error)[:160]})"

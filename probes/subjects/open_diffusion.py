@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probes.artefacts import BUNDLED
-from probes.errors import WorkbenchError
+from probes.errors import WorkbenchError, first_line
 from probes.files import read_json
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class DiffusionFiles:
     def open(self, ref: str, *, dtype: str, device: str, offline: bool) -> ImageDiffusion:
         """`dtype` auto is float32 on a processor, bfloat16 elsewhere."""
         folder = self._folder(ref, offline)
-        classes = _checked_index(folder, ref)
+        _check_index(folder, ref)
         import torch
         from diffusers import DiffusionPipeline
 
@@ -50,7 +50,7 @@ class DiffusionFiles:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         chosen = ("float32" if device == "cpu" else "bfloat16") if dtype == "auto" else dtype
-        variant = _variant(folder, classes)
+        variant = _variant(folder)
         _ensure_memory(folder, ref, device, chosen, variant)
         try:
             pipeline = DiffusionPipeline.from_pretrained(
@@ -65,7 +65,7 @@ class DiffusionFiles:
             raise WorkbenchError(
                 "no-pipeline",
                 f"{ref} could not be loaded as a pipeline",
-                (str(error).strip().splitlines() or [type(error).__name__])[0][:300],
+                first_line(error),
                 "Save it again with save_pretrained(safe_serialization=True).",
             ) from error
         return ImageDiffusion(pipeline.to(device), name=ref)
@@ -86,7 +86,7 @@ def _is_hub_id(ref: str) -> bool:
 def _is_part(folder: Path) -> bool:
     """Whether a folder is a single part of a pipeline, as diffusers saves one."""
     try:
-        return "_diffusers_version" in read_json(folder / "config.json", limit=2**20)
+        return "_diffusers_version" in _object(folder / "config.json")
     except WorkbenchError:
         return False
 
@@ -116,7 +116,7 @@ def _fetched(ref: str, offline: bool) -> Path:
 
     try:
         index = hf_hub_download(ref, INDEX, local_files_only=offline)
-        _checked_index(Path(index).parent, ref)
+        _check_index(Path(index).parent, ref)
         return Path(
             DiffusionPipeline.download(ref, local_files_only=offline, use_safetensors=True, trust_remote_code=False)
         )
@@ -124,14 +124,13 @@ def _fetched(ref: str, offline: bool) -> Path:
         raise WorkbenchError(
             "no-subject",
             f"{ref} could not be fetched",
-            (str(error).strip().splitlines() or [type(error).__name__])[0][:300],
+            first_line(error),
             "Check the name and the connection, or name a local folder.",
         ) from error
 
 
-def _checked_index(folder: Path, ref: str) -> dict[str, list[str]]:
-    """Part to (library, class), from the pipeline's index. Raises `WorkbenchError` for a folder without one and
-    for a pipeline that brings its own code."""
+def _check_index(folder: Path, ref: str) -> None:
+    """Raises `WorkbenchError` for a folder without a pipeline's index and for a pipeline that brings its own code."""
     if not (folder / INDEX).is_file():
         raise WorkbenchError(
             "no-pipeline",
@@ -139,23 +138,22 @@ def _checked_index(folder: Path, ref: str) -> dict[str, list[str]]:
             f"{INDEX} is missing",
             "Name the folder that save_pretrained of the whole pipeline wrote.",
         )
-    index: Any = read_json(folder / INDEX, limit=2**20)
-    if not isinstance(index, dict):
-        raise WorkbenchError("no-pipeline", f"{ref} is no pipeline folder", f"{INDEX} is no object", "Save it again.")
+    index = _object(folder / INDEX)
     import diffusers
     import diffusers.pipelines
 
     name = index.get("_class_name")
-    parts = {part: value for part, value in index.items() if isinstance(value, list) and not part.startswith("_")}
+    known = {"diffusers", "transformers"}
+    libraries = {part: value[0] for part, value in index.items() if _names_a_class(value) and part != "_class_name"}
     foreign = [
-        f"{part} from {value[0]}"
-        for part, value in parts.items()
-        if value[0] is not None
-        and value[0] not in {"diffusers", "transformers"}
-        and not hasattr(diffusers.pipelines, str(value[0]))
+        f"{part} from {library}"
+        for part, library in libraries.items()
+        if library not in known and not hasattr(diffusers.pipelines, library)
     ]
     if not isinstance(name, str) or not hasattr(diffusers, name):
         foreign.insert(0, f"the pipeline class {name!r}")
+    mapped = (path for path in folder.glob("*/*config.json") if "auto_map" in _object(path))
+    foreign += [f"auto_map in {path.relative_to(folder).as_posix()}" for path in sorted(mapped)]
     if foreign or any(folder.glob("*/*.py")) or any(folder.glob("*.py")):
         raise WorkbenchError(
             "remote-code",
@@ -163,14 +161,26 @@ def _checked_index(folder: Path, ref: str) -> dict[str, list[str]]:
             f"it brings {', '.join(foreign) or 'Python files'}",
             "Use a pipeline whose classes are part of diffusers and transformers.",
         )
-    return {part: value for part, value in parts.items() if value[0] is not None}
+
+
+def _names_a_class(value: Any) -> bool:
+    """Whether an entry of an index is a part: (library, class). Parts left out have neither."""
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(name, str) for name in value)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """A JSON file that must hold an object."""
+    found: Any = read_json(path, limit=2**20)
+    if not isinstance(found, dict):
+        raise WorkbenchError("no-pipeline", f"{path} is not usable", "it holds no JSON object", "Save it again.")
+    return found
 
 
 def _weights(folder: Path, name: re.Pattern[str]) -> list[Path]:
     return [path for path in sorted(folder.glob("*/*.safetensors")) if name.fullmatch(path.name)]
 
 
-def _variant(folder: Path, classes: dict[str, list[str]]) -> str | None:
+def _variant(folder: Path) -> str | None:
     """`fp16` for a folder that holds its weights in that variant only."""
     return "fp16" if _weights(folder, _VARIANT) and not _weights(folder, _PLAIN) else None
 

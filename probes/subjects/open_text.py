@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probes.artefacts import home
-from probes.errors import WorkbenchError
+from probes.errors import WorkbenchError, first_line
 
 if TYPE_CHECKING:
     from probes.subjects.text_autoregressive import TextAutoregressive
@@ -48,14 +48,14 @@ def _load(ref: str, dtype: str, device: str, offline: bool) -> TextAutoregressiv
         raise WorkbenchError(
             "no-tokenizer",
             f"{ref} has no usable tokenizer",
-            _first_line(error),
+            first_line(error),
             "Put tokenizer.json and tokenizer_config.json beside the weights.",
         ) from error
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, **local)
     except (OSError, ValueError, KeyError) as error:
         raise WorkbenchError(
-            "no-model", f"{ref} could not be loaded as a causal language model", _first_line(error), _REMEDY
+            "no-model", f"{ref} could not be loaded as a causal language model", first_line(error), _REMEDY
         ) from error
     return TextAutoregressive(model.to(device), tokenizer, name=ref)
 
@@ -138,7 +138,7 @@ def _converted(gguf: Path, name: str) -> Path:
             raise WorkbenchError(
                 "bad-gguf",
                 f"{gguf.name} could not be converted",
-                _first_line(error),
+                first_line(error),
                 "Use another GGUF file.",
             ) from error
         made = Path(scratch) / "model"
@@ -160,7 +160,7 @@ def _refuse_remote_code(folder: Path, ref: str) -> None:
     try:
         declared: Any = json.loads(config.read_text())
     except ValueError as error:
-        raise WorkbenchError("no-model", f"{ref}/config.json is unreadable", _first_line(error), _REMEDY) from error
+        raise WorkbenchError("no-model", f"{ref}/config.json is unreadable", first_line(error), _REMEDY) from error
     if "auto_map" in declared:
         raise WorkbenchError(
             "remote-code",
@@ -168,7 +168,3 @@ def _refuse_remote_code(folder: Path, ref: str) -> None:
             "its config.json has auto_map",
             "Use a model whose class is part of transformers.",
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

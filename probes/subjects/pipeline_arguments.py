@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from probes.errors import WorkbenchError
+from probes.errors import WorkbenchError, first_line
 from probes.subjects.image_inputs import ImageInputs
 
 
@@ -48,8 +48,7 @@ def arguments_for(
 
 def refused_inputs(name: str, error: Exception) -> WorkbenchError:
     """A pipeline's own words about what it was given, as the one error type."""
-    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return WorkbenchError("bad-inputs", f"{name} refuses the inputs", why, "Change them and try again.")
+    return WorkbenchError("bad-inputs", f"{name} refuses the inputs", first_line(error), "Change them and try again.")
 
 
 def seeds_of(inputs: ImageInputs, seeds: Sequence[int] | None) -> tuple[int, ...]:

@@ -59,6 +59,11 @@ def test_a_saved_pipeline_makes_the_same_pictures(saved: Path, tiny_pictures: Im
     assert next(half.root.parameters()).dtype == torch.bfloat16
 
 
+def test_lists_in_an_index_that_name_no_class_are_no_parts(copied: Path) -> None:
+    change_index(copied, safety_checker=[None, None], layers=[9, 18], empty=[])
+    assert opened(copied).name == str(copied)
+
+
 def test_bundled_pipelines_are_found_by_name(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_diffusion, "PIPELINES", saved.parent)
     assert opened("bundled/tiny").name == "bundled/tiny"
@@ -90,6 +95,9 @@ def spoiled(folder: Path, name: str) -> None:
             change_index(folder, unet=["my_unet", "Mine"])
         case "code beside a part":
             (folder / "unet" / "my_unet.py").write_text("raise SystemExit('run')")
+        case "a part maps its own class":
+            config = folder / "text_encoder" / "config.json"
+            config.write_text(json.dumps(json.loads(config.read_text()) | {"auto_map": {"AutoModel": "mine.Model"}}))
         case "pickled weights":
             (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
             torch.save({}, folder / "unet" / "diffusion_pytorch_model.bin")
@@ -110,6 +118,7 @@ def spoiled(folder: Path, name: str) -> None:
         ("unknown pipeline class", "remote-code"),
         ("part from elsewhere", "remote-code"),
         ("code beside a part", "remote-code"),
+        ("a part maps its own class", "remote-code"),
         ("pickled weights", "no-pipeline"),
         ("cut weights", ""),
         ("a part is missing", "no-pipeline"),
