@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-pictures
+.PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-terrain assets-toy assets-pictures
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -78,6 +78,12 @@ assets-corpora: $(VENV)/.installed ## Build the bundled corpora again (needs npm
 
 assets-text: $(VENV)/.installed ## Build the bundled text probe and graph again (hours)
 	$(BIN)/python assets/text/build.py $(ARGS)
+
+assets-terrain: $(VENV)/.installed-peers ## Convert the bundled terrain model again
+	$(BIN)/python assets/terrain/build.py
+
+assets-toy: $(VENV)/.installed ## Train the bundled toy of coloured shapes again (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python assets/toy/build.py $(ARGS)
 
 assets-pictures: $(VENV)/.installed-dev ## Take the README's picture again (needs Chromium)
 	$(BIN)/python assets/pictures/build.py $(ARGS)
