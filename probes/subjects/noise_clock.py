@@ -65,7 +65,8 @@ def noise_at(scheduler: Any, position: int) -> float:
 
 
 def _counts_in_sigmas(scheduler: Any) -> bool:
-    return hasattr(scheduler, "precondition_noise") or scheduler.config.get("timestep_type") == "continuous"
+    beyond = float(scheduler.timesteps[0]) > _training_steps(scheduler)  # consistency models: 250 ln(sigma)
+    return beyond or hasattr(scheduler, "precondition_noise") or scheduler.config.get("timestep_type") == "continuous"
 
 
 def _training_steps(scheduler: Any) -> int:

@@ -12,6 +12,9 @@ from torch import Tensor
 from probes.errors import WorkbenchError, first_line
 from probes.subjects.image_inputs import ImageInputs
 
+# The size that was asked for and not the nearest of a list, the prompt as it was written.
+PLAIN: dict[str, Any] = {"use_resolution_binning": False, "clean_caption": False}
+
 
 def arguments_for(
     pipeline: Any, inputs: ImageInputs, generators: Sequence[torch.Generator], *, name: str
@@ -38,7 +41,7 @@ def arguments_for(
     own: dict[str, Any] = {"num_inference_steps": inputs.steps, "generator": list(generators)}
     if "prompt" not in taken:
         own["batch_size"] = count
-    given |= {key: value for key, value in own.items() if key in taken}
+    given = {key: value for key, value in (PLAIN | given | own).items() if key in taken}
     try:
         signature.bind(pipeline, **given)
     except TypeError as error:
