@@ -85,8 +85,11 @@ class LatentTable:
 class LatentSpace(Protocol):
     """Anything with named latents that can be read and written."""
 
-    point: HookPoint | None
-    table: LatentTable
+    @property
+    def point(self) -> HookPoint | None: ...
+
+    @property
+    def table(self) -> LatentTable: ...
 
     def encode(self, x: Tensor, latents: Sequence[int] | None = None) -> Codes:
         """Codes of rows `... d_model`; with `latents`, of those only (same values, fewer products)."""

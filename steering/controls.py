@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from probes.errors import WorkbenchError
 from probes.hierarchy.probe import Level
 from probes.hooks import Edit, Where, hooked
+from probes.latents import LatentTable
 from probes.subjects.text_autoregressive import TextAutoregressive
 from probes.training.randomness import generator
 from steering.edits import level_mask
@@ -40,13 +41,19 @@ class ControlRun:
 def random_lever(lever: Lever, level: Level, seed: int) -> Lever:
     """The same operation, strength and places on random latents of a similar frequency, with weights that
     give each the same norm of change for one typical activation."""
-    typical, frequency = level.space.table.typical, level.space.table.frequency
+    return lever.model_copy(update={"weights": matched_weights(level.space.table, lever.weights, seed)})
+
+
+def matched_weights(table: LatentTable, weights: Mapping[int, float], seed: int) -> dict[int, float]:
+    """For each weighted latent another one of a similar frequency, drawn by the seed, whose weight gives the
+    same size of change for one typical activation. Raises `WorkbenchError` where no latent is left."""
+    typical, frequency = table.typical, table.frequency
     living = (typical > 0).nonzero().flatten()
-    weights: dict[int, float] = {}
-    for latent, weight in lever.weights.items():
+    found: dict[int, float] = {}
+    for latent, weight in weights.items():
         near = (frequency[living].clamp_min(1e-9) / frequency[latent].clamp_min(1e-9)).log().abs()
-        pool = living[near.argsort()[: min(200, len(living))]]
-        pool = pool[[int(i) not in lever.weights and int(i) not in weights for i in pool]]
+        pool = living[near.argsort()[: min(200, max(64, len(living) // 20))]]
+        pool = pool[[int(i) not in weights and int(i) not in found for i in pool]]
         if len(pool) == 0:
             raise WorkbenchError(
                 "no-control",
@@ -55,8 +62,8 @@ def random_lever(lever: Lever, level: Level, seed: int) -> Lever:
                 "Skip controls.",
             )
         chosen = int(pool[torch.randint(len(pool), (), generator=generator(seed, "control", latent))])
-        weights[chosen] = weight * float(typical[latent] / typical[chosen])
-    return lever.model_copy(update={"weights": weights})
+        found[chosen] = weight * float(typical[latent] / typical[chosen])
+    return found
 
 
 def difference_of_means(subject: TextAutoregressive, level: Level, contexts: Contexts) -> Tensor:
