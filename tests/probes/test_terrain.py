@@ -78,16 +78,15 @@ def test_several_steps_have_a_falling_noise_from_one() -> None:
 
 
 @cache
-def difference(path: str, seeds: tuple[int, ...]) -> Tensor:
-    """Mean activation at the hardest minus at the easiest, `d`, from pictures nobody is going to steer."""
+def differences(seeds: tuple[int, ...]) -> dict[str, Tensor]:
+    """Per site the mean activation at the hardest minus at the easiest, `d`, over pictures that nobody steers."""
 
-    def mean(difficulty: float) -> Tensor:
-        given = inputs([difficulty] * len(seeds), seeds)
-        point = HookPoint(path=path)
-        found: Tensor = terrain().activations(given, {point: lambda x, where: x.float().mean(dim=(0, 1))})[point][0]
-        return found
+    def means(difficulty: float) -> list[Tensor]:
+        readers = {HookPoint(path=path): lambda x, where: x.float().mean(dim=(0, 1)) for path in (*LIVE, *DEAD)}
+        found = terrain().activations(inputs([difficulty] * len(seeds), seeds), readers)
+        return [found[point][0] for point in readers]
 
-    return mean(1.0) - mean(0.0)
+    return {path: high - low for path, high, low in zip((*LIVE, *DEAD), means(1.0), means(0.0), strict=True)}
 
 
 def lever(path: str, vector: Tensor, strength: float) -> Edit:
@@ -116,7 +115,7 @@ def random_directions(vector: Tensor, count: int) -> list[Tensor]:
 def check_levers(seeds: tuple[int, ...], others: tuple[int, ...], controls: int) -> None:
     plain = float(slopes(0.5, seeds).mean())
     for path in LIVE:
-        vector = difference(path, others)
+        vector = differences(others)[path]
         chosen = reach(plain, *both_ways(path, vector, seeds))
         random = []
         for direction in random_directions(vector, controls):
@@ -125,7 +124,7 @@ def check_levers(seeds: tuple[int, ...], others: tuple[int, ...], controls: int)
         assert chosen > 0.15 * plain, (path, chosen, plain)
         assert chosen > 1.5 * max(random), (path, chosen, random)
     for path in DEAD:
-        down, up = both_ways(path, difference(path, others), seeds)
+        down, up = both_ways(path, differences(others)[path], seeds)
         assert max(abs(down - plain), abs(up - plain)) < 0.1 * plain, (path, down, up, plain)
 
 
@@ -141,4 +140,4 @@ def test_the_lever_beats_several_random_directions_over_more_pictures() -> None:
 def test_a_lever_of_strength_zero_changes_no_bit() -> None:
     plain = slopes(0.5, (0,))
     for path in (LIVE[1], DEAD[1]):
-        assert np.array_equal(slopes(0.5, (0,), (lever(path, difference(path, (10, 11)), 0.0),)), plain)
+        assert np.array_equal(slopes(0.5, (0,), (lever(path, differences((10, 11))[path], 0.0),)), plain)

@@ -38,7 +38,7 @@ from steering.picture_bench import PictureBench, elsewhere, latent_change, maske
 from tests.fixtures.toy import BLOCKS, dictionary, rows_of
 
 CHOOSING, TUNING, SCORING = 50_000, 60_000, 70_000
-CONFIG = ColourSwapConfig()
+CONFIG = ColourSwapConfig(strengths=(0.0, 1.0, 2.0, 4.0))
 FEW: tuple[Pair, ...] = ((0, 1), (2, 0))
 
 
