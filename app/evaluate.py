@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from app.suites.colours import ColoursConfig, colour_rows
 from app.suites.dictionary_config import DictionariesConfig
 from app.suites.dictionary_table import dictionary_table
 from app.suites.main_job import MainJobConfig, main_job
@@ -27,7 +28,7 @@ from probes.runs import Run
 class EvaluateConfig(Frozen):
     """Measure a suite and write its rows."""
 
-    suite: Literal["main-job", "dictionaries", "worlds", "speed"] = Field(
+    suite: Literal["main-job", "dictionaries", "worlds", "colours", "speed"] = Field(
         default="main-job", description="Which suite."
     )
     graph: str = Field(default="bundled/text", description="Concept graph that the main job's suite is about.")
@@ -39,11 +40,13 @@ class EvaluateConfig(Frozen):
         default=DictionariesConfig(), description="Which dictionaries are trained, and what is measured of them."
     )
     worlds: WorldsConfig = Field(default=WorldsConfig(), description="Which worlds and architectures are measured.")
+    colours: ColoursConfig = Field(default=ColoursConfig(), description="What is measured of levers on pictures.")
     speed: SpeedConfig = Field(default=SpeedConfig(), description="What the speed suite races.")
 
 
 presets: dict[str, dict[str, Any]] = {
     "tiny": {
+        "colours": {"pairs": 1, "strengths": [0.0, 1.0, 2.0], "training_steps": 300, "apart": False},
         "worlds": {"worlds": ["mixture", "tree"], "seeds": 2, "rows": 4096, "steps": 200, "rates": [3e-3]},
         "dictionaries": {
             "tokens": 40_000, "n_latents": 256, "k": 16, "steps": 120, "batch": 512, "dead_after": 10_000,
@@ -51,6 +54,7 @@ presets: dict[str, dict[str, Any]] = {
         },
     },
     "small": {
+        "colours": {"pairs": 2},
         "worlds": {"seeds": 3, "rows": 12_000, "steps": 600},
         "dictionaries": {
             "tokens": 160_000, "document_chunks": 8, "n_latents": 1152, "steps": 400, "batch": 1024,
@@ -64,6 +68,7 @@ SUITES: dict[str, Callable[[EvaluateConfig, Run], Iterator[Row]]] = {
     "speed": lambda config, run: speed(config.speed, run),
     "dictionaries": lambda config, run: dictionary_table(config.dictionaries, run),
     "worlds": lambda config, run: world_rows(config.worlds, run),
+    "colours": lambda config, run: colour_rows(config.colours, run),
 }
 
 

@@ -88,7 +88,8 @@ def within(arm: Arm, noise: tuple[float, float], branch: str | None = None) -> A
 
 
 def elsewhere(arm: Arm, points: Mapping[HookPoint, HookPoint]) -> Arm:
-    """The same changes at other hook points: the control for having found the right level."""
+    """The same changes at other hook points. What a residual stream carries does there about as much: such a
+    change is no finding about its own level."""
 
     def edits(strength: float) -> list[Edit]:
         made = arm.edits(strength) if arm.edits else []
