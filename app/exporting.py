@@ -106,7 +106,7 @@ def _change(probe: Probe, level: Level, config: ExportConfig) -> Change:
             "Name a store of the same subject with --store.",
         ) from error
     point = level.record.point.point
-    x, usable = shard_rows(store, store.shards("held_out")[0], point, level.rows)
+    x, usable = shard_rows(store, store.shards("held_out")[0], point, level.rows, level.where)
     judging = x[usable].float()
     if config.rule != "auto":
         return change_of(level.space, config.rule, judging)

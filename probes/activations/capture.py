@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from probes.activations.corpora import Document, read_corpus
 from probes.activations.sampling import SamplingConfig, sample_documents, sampled_share, write_documents
-from probes.activations.shards import captured, save_shard
+from probes.activations.shards import Planned, captured, finish_store, write_shards
 from probes.activations.store import (
     SINK_MULTIPLE,
     DocumentInfo,
@@ -23,10 +24,10 @@ from probes.activations.store import (
     StoreIndex,
     is_special,
 )
-from probes.artefacts import artefact_path, write_manifest
+from probes.artefacts import artefact_path
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
-from probes.files import atomic_write, ensure_space, publish
+from probes.files import ensure_space
 from probes.hooks import HookPoint, keep
 from probes.runs import Run
 from probes.subjects.loading import load_subject
@@ -186,18 +187,19 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
     run.begin(steps=plan.tokens, message=f"{plan.tokens:,} tokens, {plan.bytes / 2**20:,.0f} MiB")
     store_dtype = subject.dtype if subject.dtype == torch.bfloat16 else torch.float16
     infos = _measure_norms(subject, reading, config, plan.chunks["train"][:NORM_CHUNKS])
-    shards, done = [], 0
-    for split, number, part in _shard_plan(plan):
-        file = f"{split}-{number:05d}.safetensors"
-        count = sum(len(chunk.tokens) for chunk in part)
-        if not (folder / file).is_file():
-            if run.stop_requested():
-                return None
-            tensors = _capture_shard(subject, points, part, config, store_dtype)
-            save_shard(tensors, folder / file)
-        shards.append(ShardInfo(split=split, file=file, chunks=len(part), tokens=count))
-        done += count
-        run.log(done, tokens=done)
+    planned = (
+        Planned(
+            split,
+            number,
+            len(part),
+            sum(len(chunk.tokens) for chunk in part),
+            partial(_capture_shard, subject, points, part, config, store_dtype),
+        )
+        for split, number, part in _shard_plan(plan)
+    )
+    shards = write_shards(planned, folder, run)
+    if shards is None:
+        return None
     index = StoreIndex(
         subject=config.subject,
         corpus=config.corpus,
@@ -208,12 +210,8 @@ def work(config: CaptureConfig, run: Run) -> Path | None:
         documents=tuple(plan.documents),
         masked={str(info.point): _masked(folder, shards, n, info) for n, info in enumerate(infos)},
     )
-    atomic_write(folder / "index.json", index.model_dump_json(indent=1))
     figures = {"tokens": plan.tokens, "bytes": plan.bytes, "documents": len(plan.documents)}
-    command = run.record().command
-    write_manifest(folder, kind="store", name=config.name, figures=figures, command=command, run=run.slug)
-    publish(folder, target)
-    return target
+    return finish_store(folder, target, index, name=config.name, figures=figures, run=run)
 
 
 def _ids_of(document: Document, subject: TextAutoregressive) -> list[int]:

@@ -1,40 +1,53 @@
 """Rows of a store: what a dictionary encodes, one at a time, and their mixing into batches.
 
-A row is a token, or a span: the mean over a window of tokens. Masked tokens (padding, special,
-outliers) are no rows and take no part in a span's mean.
+A row is a token, a cell of an image, or a span: the mean over a window of tokens. Masked tokens (padding,
+special, outliers) are no rows and take no part in a span's mean. A selector's noise interval chooses frames.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from probes.activations.mixing import RollingOrder
-from probes.activations.store import ActivationStore
-from probes.addresses import HookPoint
+from probes.activations.store import EVERYWHERE, ActivationStore
+from probes.addresses import HookPoint, Selector
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
 from probes.training.randomness import permutation
 
 
 class RowKind(Frozen):
-    """Token rows (span 1), or means over windows of `span` tokens counted from the chunk's start."""
+    """Token or cell rows (span 1), or means over windows of `span` tokens counted from the chunk's start."""
 
     span: int = Field(default=1, description="Tokens per row; 1 is one row per token.", ge=1, le=4096)
+    of: Literal["token", "cell"] = Field(default="token", description="What a place is: a token, or a cell of a grid.")
+
+    @model_validator(mode="after")
+    def _cells_alone(self) -> RowKind:
+        if self.of == "cell" and self.span != 1:
+            raise ValueError("a cell is a row by itself: there is no span of cells")
+        return self
 
     def __str__(self) -> str:
-        return "token" if self.span == 1 else f"span({self.span})"
+        return self.of if self.span == 1 else f"span({self.span})"
 
     @classmethod
     def parse(cls, text: str) -> RowKind:
         match = re.fullmatch(r"span\((\d+)\)", text)
-        if text != "token" and match is None:
-            raise WorkbenchError("bad-row", f"{text!r} is no kind of row", "unknown", "Use token or span(16).")
-        return cls(span=int(match[1]) if match else 1)
+        if text not in ("token", "cell") and match is None:
+            raise WorkbenchError("bad-row", f"{text!r} is no kind of row", "unknown", "Use token, cell or span(16).")
+        return cls(span=int(match[1])) if match else cls(of="cell" if text == "cell" else "token")
+
+    @classmethod
+    def in_store(cls, store: ActivationStore, span: int) -> RowKind:
+        """The rows of a store: its cells where it is of images, else tokens or spans of them."""
+        return cls(of="cell") if store.index.fed_with == "images" else cls(span=span)
 
     def windows(self, length: int) -> int:
         """How many rows a chunk of `length` tokens gives; a shorter last window is a row too."""
@@ -90,9 +103,11 @@ def _pad_to(x: Tensor, span: int) -> Tensor:
     return torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], dim=1)
 
 
-def shard_rows(store: ActivationStore, shard: int, point: HookPoint, kind: RowKind) -> tuple[Tensor, Tensor]:
-    """All rows of one shard: (`chunk row d`, `chunk row` bool usable). Token rows keep the store's type."""
-    x, usable = store.activations(shard, point), store.usable(shard, point)
+def shard_rows(
+    store: ActivationStore, shard: int, point: HookPoint, kind: RowKind, where: Selector = EVERYWHERE
+) -> tuple[Tensor, Tensor]:
+    """All rows of one shard: (`chunk row d`, `chunk row` bool usable). Token and cell rows keep the store's type."""
+    x, usable = store.activations(shard, point), store.usable(shard, point, where)
     return (x, usable) if kind.span == 1 else pool_mean(x, usable, kind.span)
 
 
@@ -112,9 +127,11 @@ class MixedRows:
         *,
         batch: int,
         seed: int,
+        where: Selector = EVERYWHERE,
         buffer_bytes: int = 4 * 2**30,
     ) -> None:
         self.store, self.point, self.kind, self.batch, self.seed = store, point, kind, batch, seed
+        self.where = where
         self.shards = store.fitting_shards()
         self.counts = {shard: self._count(shard) for shard in self.shards}
         self.n_rows = sum(self.counts.values())
@@ -123,7 +140,7 @@ class MixedRows:
                 "too-few-rows",
                 f"The store has {self.n_rows} rows of kind {kind} at {point}",
                 f"a batch takes {batch}",
-                "Capture more text, or lower the batch.",
+                "Capture more, or lower the batch.",
             )
         width = store.info(point).d_model * (2 if kind.span == 1 else 4)
         self._held: _Whole | _Rolling
@@ -133,12 +150,12 @@ class MixedRows:
             self._held = _Rolling(self, max(1, buffer_bytes // width // 2))
 
     def _count(self, shard: int) -> int:
-        usable = self.store.usable(shard, self.point)
+        usable = self.store.usable(shard, self.point, self.where)
         return int((usable if self.kind.span == 1 else _windows_usable(usable, self.kind.span)).sum())
 
     def rows_of(self, shard: int) -> Tensor:
         """The usable rows of one shard, `row d`, in the order of the store."""
-        x, usable = shard_rows(self.store, shard, self.point, self.kind)
+        x, usable = shard_rows(self.store, shard, self.point, self.kind, self.where)
         return x[usable]
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
@@ -243,11 +260,13 @@ def _windows_usable(usable: Tensor, span: int) -> Tensor:
     return padded.reshape(padded.shape[0], -1, span).float().sum(dim=2) >= span / 2
 
 
-def calibration_rows(store: ActivationStore, point: HookPoint, kind: RowKind, rows: int) -> Tensor:
+def calibration_rows(
+    store: ActivationStore, point: HookPoint, kind: RowKind, rows: int, where: Selector = EVERYWHERE
+) -> Tensor:
     """Up to `rows` usable rows, `row d` float32, that no dictionary was trained on."""
     parts: list[Tensor] = []
     for shard in store.calibration_shards():
-        x, usable = shard_rows(store, shard, point, kind)
+        x, usable = shard_rows(store, shard, point, kind, where)
         parts.append(x[usable].float())
     held = torch.cat(parts)
     return held[permutation(len(held), 0, "calibration")[:rows]]

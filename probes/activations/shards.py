@@ -1,19 +1,59 @@
-"""Writing the shards of a store: activations of a batch of inputs at chosen hook points, of any subject."""
+"""Writing a store: shards one by one, each kept for a resumed run; activations of any subject; the index last."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from probes.activations.store import ShardInfo, Split, StoreIndex
 from probes.addresses import HookPoint
+from probes.artefacts import write_manifest
 from probes.errors import WorkbenchError
+from probes.files import atomic_write, publish
 from probes.hooks import hooked, keep
+from probes.runs import Run
 from probes.subjects.subject import Subject
+
+
+class Planned(NamedTuple):
+    """A shard that is to be written: its name, its size, and what makes its tensors."""
+
+    split: Split
+    number: int
+    chunks: int
+    tokens: int
+    make: Callable[[], dict[str, Tensor]]
+
+
+def write_shards(planned: Iterable[Planned], folder: Path, run: Run) -> list[ShardInfo] | None:
+    """Write what is not there yet, in order; None when asked to stop between two shards."""
+    written, done = [], 0
+    for one in planned:
+        file = f"{one.split}-{one.number:05d}.safetensors"
+        if not (folder / file).is_file():
+            if run.stop_requested():
+                return None
+            save_shard(one.make(), folder / file)
+        written.append(ShardInfo(split=one.split, file=file, chunks=one.chunks, tokens=one.tokens))
+        done += one.tokens
+        run.log(done, tokens=done)
+    return written
+
+
+def finish_store(
+    folder: Path, target: Path, index: StoreIndex, *, name: str, figures: Mapping[str, Any], run: Run
+) -> Path:
+    """Write the index and the manifest beside the shards, and put the whole where stores are found."""
+    atomic_write(folder / "index.json", index.model_dump_json(indent=1))
+    write_manifest(folder, kind="store", name=name, figures=figures, command=run.record().command, run=run.slug)
+    publish(folder, target)
+    return target
 
 
 def captured(
@@ -37,7 +77,7 @@ def captured(
         with torch.no_grad(), hooked(subject, dict.fromkeys(points, keep), stop=True) as tape:
             subject.run(inputs[part], padding)
         for rows, point in zip(held, points, strict=True):
-            rows.append(_stored(tape.last(point), padding, point, dtype))
+            rows.append(stored(tape.last(point), padding, point, dtype))
     tensors: dict[str, Tensor] = {}
     for number, rows in enumerate(held):
         x = torch.cat(rows)
@@ -45,7 +85,7 @@ def captured(
     return tensors
 
 
-def _stored(x: Tensor, padding: Tensor | None, point: HookPoint, dtype: torch.dtype) -> Tensor:
+def stored(x: Tensor, padding: Tensor | None, point: HookPoint, dtype: torch.dtype) -> Tensor:
     """The activation in the store's number type, zero at padding; non-finite values are refused."""
     if padding is not None:
         x = x.masked_fill(padding[..., None], 0)

@@ -4,6 +4,11 @@ A store is a directory of `<split>-<number>.safetensors` shards and `index.json`
 `valid` (chunk pos), `document` and `start` (chunk), and per hook point `x.<n>` (chunk pos d_model) and
 `norm.<n>` (chunk pos). A chunk never crosses a document; a document never crosses the split. A subject
 that is not fed with tokens has `inputs` (chunk ...) in their place; a chunk is then one item.
+
+In a store of images a chunk is a *frame*, one step of one image: its places are sampled cells of the grid.
+It has `image`, `step`, `noise` and `seed` (chunk), and per hook point `cell.<n>` (chunk pos), row by row in
+the point's grid; once per image, in the order they appear, `picture` (image 3 height width, bytes). A
+document is a prompt.
 """
 
 from __future__ import annotations
@@ -18,13 +23,14 @@ from pydantic import Field
 from safetensors import safe_open
 from torch import Tensor
 
-from probes.addresses import HookPoint
+from probes.addresses import HookPoint, Selector, parse_address
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
 
 Split = Literal["train", "held_out"]
 OUTLIER_MULTIPLE = 10.0
 SINK_MULTIPLE = 3.0
+EVERYWHERE = Selector()
 
 
 class PointInfo(Frozen):
@@ -41,6 +47,11 @@ class PointInfo(Frozen):
     masks_outliers: bool = Field(
         default=True,
         description="Whether norms far above the median are masked, as in a language model; not in a module.",
+    )
+
+    grid: tuple[int, int] | None = Field(default=None, description="Rows and columns of cells, at a point of an image.")
+    drift: tuple[tuple[float, float], ...] = Field(
+        default=(), description="Noise and median norm at each captured step, where there is a trajectory."
     )
 
     @property
@@ -77,9 +88,13 @@ class StoreIndex(Frozen):
     points: tuple[PointInfo, ...]
     shards: tuple[ShardInfo, ...]
     documents: tuple[DocumentInfo, ...]
-    fed_with: Literal["tokens", "inputs"] = Field(
-        default="tokens", description="What a shard keeps of what the subject was fed with."
+    fed_with: Literal["tokens", "inputs", "images"] = Field(
+        default="tokens", description="What a shard keeps of what the subject was fed with; images: of what it made."
     )
+    bands: tuple[tuple[float, float], ...] = Field(
+        default=(), description="Noise intervals the frames were taken from, the least noise first."
+    )
+    made_by: dict[str, Any] = Field(default={}, description="What images were made with, beside prompt and seed.")
     masked: dict[str, dict[str, float]] = Field(default={}, description="Per point: what outlier masking removed.")
 
 
@@ -127,6 +142,38 @@ class ActivationStore:
                 "Choose one of these depths, or capture again.",
             )
         return near.point
+
+    def place_at(self, depth: float, address: str = "") -> tuple[HookPoint, Selector]:
+        """Where a level reads: what an address such as `layers.5:out` or `mid_block:update@noise=0.3-0.6` says;
+        without one, the captured point at that depth. In a store of images depth is noise: it names the band it
+        lies in, at the first point. Raises `WorkbenchError` for what was not captured.
+        """
+        if address:
+            point, where = parse_address(address)
+            self.point_number(point)
+            self._refuse_empty(where, address)
+            return point, where
+        if not self.index.bands:
+            return self.point_at(depth), EVERYWHERE
+        band = next((band for band in self.index.bands if band[0] <= depth <= band[1]), None)
+        if band is None:
+            raise WorkbenchError(
+                "no-such-level",
+                f"The store {self.path.name} has no frames at noise {depth:g}",
+                f"it was captured at {', '.join(f'{low:g}-{high:g}' for low, high in self.index.bands)}",
+                "Choose a depth inside one of these, or capture again.",
+            )
+        return self.index.points[0].point, Selector(noise=band)
+
+    def _refuse_empty(self, where: Selector, address: str) -> None:
+        noises = sorted({noise for noise, _ in self.index.points[0].drift})
+        if where.noise != EVERYWHERE.noise and not any(where.noise[0] <= one <= where.noise[1] for one in noises):
+            raise WorkbenchError(
+                "no-such-band",
+                f"The store {self.path.name} has nothing at {address}",
+                f"its frames lie at noise {', '.join(f'{one:.3g}' for one in noises)}" if noises else "it has no noise",
+                "Choose an interval that holds one of these, or capture again.",
+            )
 
     def info(self, point: HookPoint) -> PointInfo:
         return self.index.points[self.point_number(point)]
@@ -176,13 +223,22 @@ class ActivationStore:
         """What the subject was fed with: token ids `chunk pos`, or a module's own inputs `chunk ...`."""
         return self.tokens(shard) if self.index.fed_with == "tokens" else self.read(shard, "inputs")[0]
 
-    def usable(self, shard: int, point: HookPoint) -> Tensor:
-        """`chunk pos` bool: neither padding, nor special, nor an outlier or sink position at this point."""
+    def usable(self, shard: int, point: HookPoint, where: Selector = EVERYWHERE) -> Tensor:
+        """`chunk pos` bool: neither padding, nor special, nor an outlier or sink position at this point, and
+        inside the selector's noise interval."""
         number = self.point_number(point)
+        if self.index.fed_with == "images":
+            norm, noise = self.read(shard, f"norm.{number}", "noise")
+            inside = (noise >= where.noise[0]) & (noise <= where.noise[1])
+            return inside[:, None].expand(norm.shape).clone()
         usable, norm = self.read(shard, "valid", f"norm.{number}")
         if self.index.special_ids:
             usable = usable & ~is_special(self.tokens(shard), self.index.special_ids)
         return usable & ~self.index.points[number].outliers(norm, torch.arange(norm.shape[1]))
+
+    def cells(self, shard: int, point: HookPoint) -> Tensor:
+        """`chunk pos`, int64: which cell of the point's grid each place is, row by row."""
+        return self.read(shard, f"cell.{self.point_number(point)}")[0].long()
 
     def documents_of(self, shard: int) -> tuple[Tensor, Tensor]:
         """Per chunk: the document's number in the index, and the chunk's first token within it."""

@@ -22,14 +22,14 @@ CALIBRATION_ROWS = 32_768
 
 def measured_level(store: ActivationStore, name: str, config: LevelConfig, state: dict[str, Tensor]) -> Level:
     """Fold, round, calibrate on rows kept from training, measure statistics and held-out figures."""
-    point = store.point_at(config.depth)
+    point, where = store.place_at(config.depth, config.at)
     module = new_autoencoder(config, state["w_dec"].shape[1])
     module.load_state_dict(state)
-    kind = RowKind(span=config.span)
-    sample = calibration_rows(store, point, kind, CALIBRATION_ROWS)
+    kind = RowKind.in_store(store, config.span)
+    sample = calibration_rows(store, point, kind, CALIBRATION_ROWS, where)
     space = finished(module, config, sample, point, name)
     k = config.k if module.competes else max(float(space.encode(sample).l0().float().mean()), 1e-6)
-    record = LevelRecord(name=name, point=store.info(point), rows=kind, n_latents=space.n_latents, k=k)
+    record = LevelRecord(name=name, point=store.info(point), rows=kind, where=where, n_latents=space.n_latents, k=k)
     level = with_statistics(store, record, space)
     level = replace(level, statistics={**level.statistics, **training_history(state)})
     return replace(level, record=record.model_copy(update={"figures": held_out_figures(store, level)}))
@@ -46,11 +46,11 @@ def with_statistics(store: ActivationStore, record: LevelRecord, space: Dictiona
 def compared(level: Level, other: Level) -> Level:
     """With each latent's best decoder cosine in the same level of another seed, and their mean as a figure.
     Raises `WorkbenchError` when the other level lies elsewhere."""
-    if other.record.point.point != level.record.point.point:
+    if other.address != level.address:
         raise WorkbenchError(
             "other-place",
             f"The level {level.name} has no counterpart in the other probe",
-            f"it lies at {level.record.point.point}, the other one at {other.record.point.point}",
+            f"it lies at {level.address}, the other one at {other.address}",
             "Name a probe trained on the same store with another seed.",
         )
     agreement = nearest_rows(level.space.w_dec, other.space.w_dec)[0]

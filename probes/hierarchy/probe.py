@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from probes.activations.rows import RowKind
-from probes.activations.store import PointInfo
+from probes.activations.store import EVERYWHERE, PointInfo
 from probes.addresses import HookPoint, Selector
 from probes.artefacts import MANIFEST, Parent, resolve, write_manifest
 from probes.autoencoders.dictionary import Dictionary
@@ -23,7 +23,6 @@ from probes.hierarchy.selection_map import SelectionMap
 from probes.latents import LatentTable
 from probes.tensors import load_tensors, save_tensors
 
-EVERYWHERE = Selector()
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 HISTOGRAM_BINS = 16
 # What is kept of every latent, and how much of each; what was not measured is zero.
@@ -41,6 +40,7 @@ class LevelRecord(Frozen):
     name: str = Field(description="Name of the level.", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     point: PointInfo = Field(description="Hook point with its norms.")
     rows: RowKind = Field(description="What is encoded at a time.")
+    where: Selector = Field(default=EVERYWHERE, description="Which part of a run, such as a noise interval.")
     n_latents: int = Field(description="Width of the dictionary.", ge=1)
     k: float = Field(description="Active latents per row, calibrated to or else measured.", gt=0)
     writes: HookPoint | None = Field(default=None, description="Where its decoder writes, when not where it reads.")
@@ -65,7 +65,6 @@ class Level:
     record: LevelRecord
     space: Dictionary
     statistics: Mapping[str, Tensor]
-    where: Selector = EVERYWHERE
 
     @property
     def name(self) -> str:
@@ -74,6 +73,15 @@ class Level:
     @property
     def rows(self) -> RowKind:
         return self.record.rows
+
+    @property
+    def where(self) -> Selector:
+        return self.record.where
+
+    @property
+    def address(self) -> str:
+        """Hook point and selector as one string."""
+        return f"{self.record.point.point}@{self.where}".removesuffix("@")
 
 
 @dataclass(frozen=True)

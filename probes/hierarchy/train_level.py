@@ -23,8 +23,24 @@ else:  # a level has the rows of one place: nothing to predict, and no second si
 class Place(Frozen):
     """Where a level reads, and what a row is."""
 
-    depth: float = Field(default=0.5, description="Hook point, as a fraction of the subject's depth.", ge=0, le=1)
-    span: int = Field(default=1, description="Tokens per row; 1 is one row per token.", ge=1, le=1024)
+    at: str = Field(
+        default="",
+        description="Hook point, with a noise interval where there is one, such as "
+        "up_blocks.1.attentions.1:update@noise=0.3-0.6. Empty: by depth.",
+        max_length=200,
+    )
+    depth: float = Field(
+        default=0.5,
+        description="Hook point, as a fraction of the subject's depth; for images a noise, whose band is read.",
+        ge=0,
+        le=1,
+    )
+    span: int = Field(
+        default=1,
+        description="Tokens per row; 1 is one row per token. Cells are always rows by themselves.",
+        ge=1,
+        le=1024,
+    )
 
 
 class LevelConfig(DictionaryConfig, Place):
@@ -35,8 +51,9 @@ class LevelConfig(DictionaryConfig, Place):
 
 def rows_for(store: ActivationStore, config: LevelConfig, seed: int) -> MixedRows:
     """The mixed training rows of a level."""
-    point = store.point_at(config.depth)
-    return MixedRows(store, point, RowKind(span=config.span), batch=config.optimiser.batch, seed=seed)
+    point, where = store.place_at(config.depth, config.at)
+    kind = RowKind.in_store(store, config.span)
+    return MixedRows(store, point, kind, batch=config.optimiser.batch, seed=seed, where=where)
 
 
 def level_objective(rows: MixedRows, config: LevelConfig, seed: int) -> Objective:

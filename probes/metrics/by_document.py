@@ -92,7 +92,7 @@ def _held_out_rows(store: ActivationStore, level: Level, max_rows: int) -> tuple
     left = dict.fromkeys(range(len(store.index.documents)), max(max_rows // max(documents, 1), 1))
     parts, owners = [], []
     for shard in store.shards("held_out"):
-        x, usable = shard_rows(store, shard, level.record.point.point, level.rows)
+        x, usable = shard_rows(store, shard, level.record.point.point, level.rows, level.where)
         owner = store.documents_of(shard)[0]
         for number in owner.unique().tolist():
             own = usable & (owner == number)[:, None]

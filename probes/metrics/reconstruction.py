@@ -84,10 +84,10 @@ def _rows_of(store: ActivationStore, shard: int, level: Level) -> tuple[Tensor, 
     """(what is read `chunk row d_in`, what is to be rebuilt `chunk row d_out`, usable `chunk row`)."""
     point = level.record.point.point
     writes: HookPoint = level.space.writes or point
-    x, usable = shard_rows(store, shard, point, level.rows)
+    x, usable = shard_rows(store, shard, point, level.rows, level.where)
     if writes == point:
         return x, x, usable
-    target, also = shard_rows(store, shard, writes, level.rows)
+    target, also = shard_rows(store, shard, writes, level.rows, level.where)
     return x, target, usable & also
 
 

@@ -43,8 +43,8 @@ def test_running_mean_from_the_middle_of_a_text() -> None:
 def test_max_pooling_and_window_counts() -> None:
     assert pool_max(torch.tensor([[1.0, 3.0, 2.0]]), 2).tolist() == [[3.0, 2.0]]
     assert RowKind.parse("span(16)").windows(33) == 3
-    assert str(RowKind.parse("token")) == "token"
-    with pytest.raises(WorkbenchError, match="token or span"):
+    assert [str(RowKind.parse(text)) for text in ("token", "cell", "span(4)")] == ["token", "cell", "span(4)"]
+    with pytest.raises(WorkbenchError, match="token, cell or span"):
         RowKind.parse("word")
 
 
