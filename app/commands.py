@@ -112,10 +112,16 @@ def _add_job_flags(command: argparse.ArgumentParser, kind: str, given: Sequence[
     command.set_defaults(run_command=_job, kind=kind)
 
 
-def _add_choice(command: argparse.ArgumentParser, row: jobs.JobKind, given: Sequence[str]) -> dict[str, str]:
-    """The flag that names a row of the job's registry, and what was given for it, before the rest is read."""
-    table, flag = row.choices(), f"--{row.chosen_by}"
-    sentences = " ".join(f"{name}: {entry.sentence}" for name, entry in table.items())
+def _add_choice(command: argparse.ArgumentParser, row: jobs.JobKind, given: Sequence[str]) -> dict[str, Any]:
+    """The flag that decides the row of the job's registry, and what was given for it, before the rest is read."""
+    flag = f"--{row.chosen_by}"
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument(flag, dest="chosen")
+    name = first.parse_known_args(list(given))[0].chosen
+    if row.choose:  # a flag of the config itself, as is whether a hub may be asked what it means
+        return {row.chosen_by: name, "offline": "--no-offline" not in given} if name else {}
+    table = row.choices()
+    sentences = " ".join(f"{known}: {entry.sentence}" for known, entry in table.items())
     command.add_argument(
         flag,
         choices=list(table),
@@ -123,9 +129,6 @@ def _add_choice(command: argparse.ArgumentParser, row: jobs.JobKind, given: Sequ
         dest=f"config:{row.chosen_by}",
         help=f"{sentences} Default: {table.first}.".replace("%", "%%"),
     )
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument(flag, dest="chosen")
-    name = first.parse_known_args(list(given))[0].chosen
     return {row.chosen_by: name} if name in table else {}
 
 
@@ -140,8 +143,8 @@ def _serve(args: argparse.Namespace) -> int:
 def _job(args: argparse.Namespace) -> int:
     row = jobs.job(args.kind)
     given = _given(args, row)
-    flagged = vars(args).get(f"config:{row.chosen_by}")
-    config_class = row.config_class({row.chosen_by: flagged} if flagged else given)
+    flagged = {name: vars(args)[f"config:{name}"] for name in (row.chosen_by, "offline") if f"config:{name}" in args}
+    config_class = row.config_class(given | flagged)
     values = merged(given, collect(args, config_class))
     config = jobs.config_for(args.kind, values, getattr(args, "preset", None))
     if args.detach:

@@ -98,7 +98,9 @@ def labelled(graph: ConceptGraph, path: Path) -> tuple[ConceptGraph, dict[str, s
     if not replaced:
         return graph, {}
     renamed = [labels.get(key, old) for key, old in zip(graph.nodes["id"], graph.nodes["label"], strict=True)]
-    return ConceptGraph(graph.meta, graph.nodes.replace(label=renamed), graph.edges, graph.examples), replaced
+    return ConceptGraph(
+        graph.meta, graph.nodes.replace(label=renamed), graph.edges, graph.examples, graph.pictures
+    ), replaced
 
 
 def labels_path(graph: Path) -> Path:

@@ -40,7 +40,8 @@ class JobKind:
 
     Where a registry's rows each bring their own (`chosen_by` is the field that names the row), `config` is
     the registry, `work` stays empty, and `values` given to the methods say which row is meant: the first,
-    where they do not.
+    where they do not. Where that field means something else first, `choose` is the function from the values
+    to the row's name.
     """
 
     config: str
@@ -48,6 +49,7 @@ class JobKind:
     sentence: str
     positional: str | None = None
     chosen_by: str = ""
+    choose: str = ""
 
     def choices(self) -> Registry:
         """The registry whose rows this job chooses among. Only where `chosen_by` names a field."""
@@ -66,18 +68,20 @@ class JobKind:
     def presets(self, values: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
         """The named starting points that stand beside the config, as plain values."""
         if self.chosen_by:
-            return {name: dict(row) for name, row in self._chosen(values).presets.items()}
+            return {name: dict(row) for name, row in getattr(self._chosen(values), "presets", {}).items()}
         found = getattr(import_module(self.config.partition(":")[0]), "presets", {})
         rows = (found() if callable(found) else found).items()
         return {name: row.model_dump() if isinstance(row, BaseModel) else dict(row) for name, row in rows}
 
     def works_with_several(self, values: Mapping[str, Any]) -> bool:
         """Whether the chosen row divides its work among processes."""
-        return bool(self._chosen(values).several)
+        return bool(getattr(self._chosen(values), "several", False))
 
     def _chosen(self, values: Mapping[str, Any] | None) -> Any:
-        table = self.choices()
-        return table.load(str((values or {}).get(self.chosen_by, table.first)))
+        table, given = self.choices(), values or {}
+        if given.get(self.chosen_by) is None:
+            return table.load(table.first)
+        return table.load(_load(self.choose)(given) if self.choose else str(given[self.chosen_by]))
 
 
 def _load(target: str) -> Any:
@@ -87,9 +91,11 @@ def _load(target: str) -> Any:
 
 JOBS: dict[str, JobKind] = {
     "capture": JobKind(
-        "probes.activations.capture:CaptureConfig",
-        "probes.activations.capture:work",
-        "Run a subject over a corpus and keep its activations.",
+        "probes.activations.registry:CAPTURES",
+        "",
+        "Run a subject over a corpus, or over prompts, and keep its activations.",
+        chosen_by="subject",
+        choose="probes.activations.registry:capture_of",
     ),
     "train": JobKind(
         "probes.backends.registry:BACKENDS",
@@ -160,7 +166,7 @@ def config_for(kind: str, values: Mapping[str, Any], preset: str | None = None) 
 
 def command_line(kind: str, config: BaseModel, name: str = "", processes: int = 1) -> str:
     """The shortest command that runs the same job, with as many processes."""
-    field = job(kind).chosen_by
+    field = "" if job(kind).choose else job(kind).chosen_by
     chosen = [f"--{field}", row] if field and (row := getattr(config, field)) != job(kind).choices().first else []
     named = ["--name", name] if name and name != getattr(config, "name", None) else []
     launcher = ["python"] if processes == 1 else ["torchrun", "--nproc-per-node", str(processes)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CARD_EXAMPLES = 3
 CARD_EDGES = 5
-MARKS = {"composed": "●", "carried": "◐", "unsupported": "○", "untested": "·"}
+MARKS = {"composed": "●", "carried": "◐", "generated": "●", "unsupported": "○", "untested": "·"}
 EDGES_NOTE = (
     "Effect: change of the upper code, in its standard deviations, when the lower concept is removed; negative "
     "means that the lower one supports the upper one. The dot is the effect, the line its 95 % interval over "

@@ -55,7 +55,7 @@ def _summary(graph: ConceptGraph) -> Section:
         Fact("confirmed", f"{int(graph.confirmed.sum()):,}", "by intervention"),
         *(
             Fact(kind, f"{verdicts.count(kind):,}", f"{MARKS[kind]} of the confirmed")
-            for kind in ("composed", "carried")
+            for kind in (("composed", "carried") if meta.direction == "composes" else ("generated",))
         ),
     ]
     counts = {level.name: graph.nodes["level"].count(level.name) for level in meta.levels}

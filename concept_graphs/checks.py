@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from concept_graphs.schema import GraphMeta
-from concept_graphs.tables import Edge, EdgeTable, Example, NodeTable
+from concept_graphs.tables import Edge, EdgeTable, Example, NodeTable, Picture
 from probes.errors import WorkbenchError
 
 
 def check(
-    meta: GraphMeta, nodes: NodeTable, edges: EdgeTable, examples: Mapping[str, Sequence[Example]], what: str
+    meta: GraphMeta,
+    nodes: NodeTable,
+    edges: EdgeTable,
+    examples: Mapping[str, Sequence[Example]],
+    pictures: Mapping[str, Sequence[Picture]],
+    what: str,
 ) -> None:
     """Refuse tables that contradict each other, in one sentence that names the first offender."""
     levels = {level.name: i for i, level in enumerate(meta.levels)}
@@ -18,6 +23,7 @@ def check(
         *_first(_bad_nodes(meta, levels, nodes)),
         *_first(_bad_edges(levels, nodes, edges)),
         *_first(_bad_examples(nodes, examples)),
+        *_first(_bad_pictures(nodes, pictures)),
     ):
         raise WorkbenchError("bad-graph", f"{what} is not usable", why, "Correct the file, or extract the graph again.")
 
@@ -88,3 +94,13 @@ def _bad_examples(nodes: NodeTable, examples: Mapping[str, Sequence[Example]]) -
         for example in rows:
             if len(example.values) != len(example.tokens) or example.peak >= len(example.tokens):
                 yield f"an example of {key} has tokens, values and a peak that do not belong together"
+
+
+def _bad_pictures(nodes: NodeTable, pictures: Mapping[str, Sequence[Picture]]) -> Iterator[str]:
+    known = set(nodes["id"])
+    for key, rows in pictures.items():
+        if key not in known:
+            yield f"pictures are given for the unknown concept {key}"
+        for picture in rows:
+            if len(picture.values) != picture.grid[0] * picture.grid[1] or picture.peak >= len(picture.values):
+                yield f"a picture of {key} has a grid, values and a peak that do not belong together"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from concept_graphs.companions import companions_of
 from concept_graphs.contexts import Firings, Text, firings, strongest, token_values, window
-from concept_graphs.labels import Label, detection_scores, folded, label_text, make_labels
+from concept_graphs.labels import Detection, Label, detection_scores, folded, label_text, make_labels
 from concept_graphs.output_tokens import output_tokens
 from concept_graphs.seeds import best_matches
+from concept_graphs.study import Described
 from concept_graphs.tables import Example, Node
 from probes.activations.rows import pool_mean
 from probes.activations.store import ActivationStore, Split
@@ -20,13 +21,6 @@ from probes.hierarchy.probe import Level, Probe
 from probes.subjects.text_autoregressive import TextAutoregressive
 
 MARGIN = 16
-
-
-class Described(NamedTuple):
-    """Nodes in the order of the latents asked for, and their examples by concept id."""
-
-    nodes: list[Node]
-    examples: dict[str, list[Example]]
 
 
 def describe(
@@ -50,7 +44,7 @@ def describe(
     scored_text = folded(held_text, subject.facts.piece)
     detections = detection_scores(labels, held, scored_text, rows, level.rows)
     promoted, suppressed = output_tokens(subject, level.space.w_dec[list(latents)])
-    agreement = _agreement(level, others, latents)
+    agreement = agreement_of(level, others, latents)
     together = companions_of(store, level, latents, count=companions)
     nodes, examples = [], {}
     shown, shown_text = (found, text) if examples_from == "train" else (held, held_text)
@@ -58,32 +52,20 @@ def describe(
     for at, latent in enumerate(latents):
         name, detection = f"{level.name}/{latent}", detections[at]
         nodes.append(
-            Node(
-                id=name,
-                level=level.name,
-                index=latent,
+            node_of(
+                level,
+                latent,
+                detection,
+                together[at],
                 label=label_text(labels[at], subject.facts.piece),
                 label_tokens=_tokens(labels[at], subject),
-                detection=detection.auroc if detection else None,
-                detection_low=detection.low if detection else None,
-                detection_high=detection.high if detection else None,
-                detection_n=detection.n if detection else 0,
-                frequency=float(level.statistics["frequency"][latent]),
-                typical=float(level.statistics["typical"][latent]),
-                spread=float(level.statistics["spread"][latent]),
-                spread_floor=float(level.statistics["spread_floor"][latent]),
                 seed_agreement=agreement[at],
                 promoted=[(token, round(value, 4)) for token, value in promoted[at]],
                 suppressed=[(token, round(value, 4)) for token, value in suppressed[at]],
-                companions=[
-                    (f"{level.name}/{other}", round(weight, 4))
-                    for other, weight in together[at].items()
-                    if other != latent
-                ],
             )
         )
         examples[name] = [_example(subject, store, level, shown, shown_text, int(i), latent) for i in best[at]]
-    return Described(nodes, {name: rows for name, rows in examples.items() if rows})
+    return Described(nodes, {name: rows for name, rows in examples.items() if rows}, {})
 
 
 def _tokens(label: Label, subject: TextAutoregressive) -> list[str]:
@@ -93,7 +75,28 @@ def _tokens(label: Label, subject: TextAutoregressive) -> list[str]:
     ]
 
 
-def _agreement(level: Level, others: Sequence[Probe], latents: Sequence[int]) -> list[float | None]:
+def node_of(level: Level, latent: int, detection: Detection | None, together: Mapping[int, float], **said: Any) -> Node:
+    """A latent as a node: what its level measured of it, its companions, and what else is `said` of it."""
+    return Node(
+        id=f"{level.name}/{latent}",
+        level=level.name,
+        index=latent,
+        detection=detection.auroc if detection else None,
+        detection_low=detection.low if detection else None,
+        detection_high=detection.high if detection else None,
+        detection_n=detection.n if detection else 0,
+        frequency=float(level.statistics["frequency"][latent]),
+        typical=float(level.statistics["typical"][latent]),
+        spread=float(level.statistics["spread"][latent]),
+        spread_floor=float(level.statistics["spread_floor"][latent]),
+        companions=[
+            (f"{level.name}/{other}", round(weight, 4)) for other, weight in together.items() if other != latent
+        ],
+        **said,
+    )
+
+
+def agreement_of(level: Level, others: Sequence[Probe], latents: Sequence[int]) -> list[float | None]:
     """Mean over other seeds of the best decoder cosine; None without other seeds."""
     if not others:
         return [None] * len(latents)

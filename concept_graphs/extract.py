@@ -10,32 +10,29 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from concept_graphs.describe import Described, describe
 from concept_graphs.edges.gates import with_bootstrap
 from concept_graphs.edges.proposal import Proposal, Proposed, spread_out
 from concept_graphs.edges.registry import PROPOSALS
 from concept_graphs.effects import EdgeEvidence, edge_evidence
-from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, ablate_sources
+from concept_graphs.evidence import EvidenceConfig, SourceEffects
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.schema import GraphMeta, LevelRow
 from concept_graphs.seeds import SeedAgreement, seed_agreement
 from concept_graphs.spread import spread_order
-from concept_graphs.tables import Edge, EdgeTable, Node, NodeTable
+from concept_graphs.study import STUDIES, Study
+from concept_graphs.tables import CONFIRMED, Edge, EdgeTable, Node, NodeTable
 from probes.activations.store import ActivationStore
 from probes.artefacts import artefact_path, parent_of, resolve
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
 from probes.files import commit_directory
-from probes.hierarchy.codes import PairedCodes, paired
+from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import MapConfig
 from probes.hierarchy.probe import Level, Probe, open_probe
 from probes.hierarchy.selection_map import SelectionMap
 from probes.metrics.intervals import bootstrap
-from probes.metrics.loss_recovered import loss_recovered
 from probes.provenance import now
 from probes.runs import Run
-from probes.subjects.loading import load_subject
-from probes.subjects.text_autoregressive import TextAutoregressive
 
 
 class GraphConfig(Frozen):
@@ -58,7 +55,7 @@ class GraphConfig(Frozen):
     )
     r2_floor: float = Field(
         default=0.05,
-        description="Targets predicted worse than this on held-out text get no edges.",
+        description="Targets predicted worse than this on held-out data get no edges.",
         ge=0,
         lt=1,
     )
@@ -111,19 +108,19 @@ def work(config: GraphConfig, run: Run) -> Path | None:
     if run.made(target):
         return target
     run.update(message="loading the subject")
-    subject = load_subject(
-        subject_name, of=TextAutoregressive, dtype=config.dtype, device=config.device, offline=config.offline
+    study: Study = STUDIES.load(store.index.fed_with)(
+        subject_name, store, dtype=config.dtype, device=config.device, offline=config.offline
     )
     others = [open_probe(ref) for ref in config.seed_probes]
     pairs: list[PairEvidence] = []
     above: frozenset[int] = frozenset()
     for low, high in reversed(list(probe.pairs())):
-        tested = _tested_pair(subject, store, probe, others, low, high, above, config, run)
+        tested = _tested_pair(study, store, probe, others, low, high, above, config, run)
         if tested is None:
             return None
         pairs.insert(0, tested)
         above = frozenset(int(source) for source in tested.proposed.source)
-    graph = _assemble(subject, store, probe, others, pairs, config, run)
+    graph = _assemble(study, probe, others, pairs, config, run)
     with commit_directory(target) as folder:
         graph.laid_out().save(
             folder,
@@ -138,7 +135,7 @@ def work(config: GraphConfig, run: Run) -> Path | None:
 
 
 def _tested_pair(
-    subject: TextAutoregressive,
+    study: Study,
     store: ActivationStore,
     probe: Probe,
     others: Sequence[Probe],
@@ -150,7 +147,7 @@ def _tested_pair(
 ) -> PairEvidence | None:
     """Propose and test the edges of one pair; `above` holds the sources of the pair above it."""
     pair = f"{low.name}-{high.name}"
-    _refuse_elsewhere(subject, low, high)
+    study.check(low, high)
     run.update(message=f"{pair}: proposing edges")
     codes = paired(store, "train", low, high, max_rows=config.rows)
     found = probe.map_between(low.name, high.name)
@@ -167,33 +164,23 @@ def _tested_pair(
             "no-edges",
             f"No edge was proposed for {pair}",
             "no target is predictable",
-            "Train longer or on more text.",
+            "Train longer or on more data.",
         )
     if config.bootstrap_fits:
         run.update(message=f"{pair}: refitting {config.bootstrap_fits} bootstrap samples")
         settings = MapConfig(rows=config.rows)
         proposed = with_bootstrap(proposed, codes, settings, fits=config.bootstrap_fits, seed=config.seed)
-    effects = _effects(subject, store, low, high, proposed, config, run)
+    ends = [(low, proposed.source), (high, proposed.target)]
+    (first, ablated), (then, measured) = ends if study.direction == "composes" else reversed(ends)
+    targets = sorted({int(t) for t in measured})
+    effects = _effects(study, (low, high), (first, then), sorted({int(s) for s in ablated}), targets, config, run)
     if effects is None:
         return None
-    targets = sorted({int(t) for t in proposed.target})
-    evidence = edge_evidence(effects, proposed.source.tolist(), proposed.target.tolist(), targets, _deviation(codes))
+    deviation = study.deviation(then, codes)
+    evidence = study.judged(edge_evidence(effects, ablated.tolist(), measured.tolist(), targets, deviation))
     r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
     agreement = seed_agreement(probe, others, low, high, proposed) if others else None
     return PairEvidence(low, high, proposed, r2, evidence, agreement)
-
-
-def _refuse_elsewhere(subject: TextAutoregressive, *levels: Level) -> None:
-    """An edge is tested by what removing a code does to the stream, so both levels must read and write it."""
-    for level in levels:
-        subject.block_of(level.record.point.point)
-        if level.record.writes is not None:
-            raise WorkbenchError(
-                "writes-elsewhere",
-                f"Edges of level {level.name} cannot be tested",
-                f"it reads at {level.record.point.point} and writes at {level.record.writes}",
-                "Make a graph of this level alone, from a probe that has no other.",
-            )
 
 
 def _proposal(name: str, found: SelectionMap | None) -> Proposal:
@@ -202,35 +189,25 @@ def _proposal(name: str, found: SelectionMap | None) -> Proposal:
     return next(maker for maker in makers.values() if found is not None or not maker.needs_map)
 
 
-def _deviation(codes: PairedCodes) -> np.ndarray:
-    """s.d. of each upper latent over all rows, the unit effects are given in."""
-    mean = np.asarray(codes.high.mean(axis=0)).ravel()
-    square = np.asarray(codes.high.multiply(codes.high).mean(axis=0)).ravel()
-    return np.sqrt(np.maximum(square - mean**2, 0))
-
-
 def _effects(
-    subject: TextAutoregressive,
-    store: ActivationStore,
-    low: Level,
-    high: Level,
-    proposed: Proposed,
+    study: Study,
+    levels: tuple[Level, Level],
+    order: tuple[Level, Level],
+    sources: Sequence[int],
+    targets: Sequence[int],
     config: GraphConfig,
     run: Run,
 ) -> dict[int, SourceEffects] | None:
-    """Effects per source; what an earlier session of the run tested is read back. None when stopped."""
-    pair = f"{low.name}-{high.name}"
-    held_out = HeldOut(store, low, high)
-    sources = sorted({int(s) for s in proposed.source})
-    targets = sorted({int(t) for t in proposed.target})
+    """Effects per ablated latent of the level computed first in `order`; what an earlier session of the run tested
+    is read back. None when stopped."""
+    pair = "-".join(level.name for level in levels)
     folder = run.path / "evidence" / pair
     folder.mkdir(parents=True, exist_ok=True)
     done = {s: SourceEffects.load(folder / f"{s}.npz") for s in sources if (folder / f"{s}.npz").is_file()}
     left = [s for s in sources if s not in done]
     run.begin(steps=len(left), message=f"{pair}: ablating {len(left)} sources in the subject")
-    for tested in ablate_sources(
-        subject,
-        held_out,
+    for tested in study.ablate(
+        *order,
         left,
         targets,
         config.evidence,
@@ -243,8 +220,7 @@ def _effects(
 
 
 def _assemble(
-    subject: TextAutoregressive,
-    store: ActivationStore,
+    study: Study,
     probe: Probe,
     others: Sequence[Probe],
     pairs: Sequence[PairEvidence],
@@ -253,14 +229,18 @@ def _assemble(
 ) -> ConceptGraph:
     nodes: list[Node] = []
     examples: dict[str, Any] = {}
+    pictures: dict[str, Any] = {}
+    costs: dict[str, float] = {}
     for level in probe.levels:
         latents = sorted(_latents_of(level.name, pairs)) if pairs else _most_active(level, config.concepts)
         run.update(message=f"describing {len(latents)} concepts of level {level.name}")
-        found: Described = describe(subject, store, level, latents, others, count=config.examples)
+        found = study.describe(level, latents, others, count=config.examples)
         nodes += found.nodes
         examples |= found.examples
+        pictures |= found.pictures
+        run.update(message=f"what level {level.name} costs the subject")
+        costs |= {f"{level.name}.{name}": value for name, value in study.costs(level, config.loss_chunks).items()}
     order, warnings = spread_order(probe)
-    losses = _losses(subject, store, probe, config, run)
     edges = [edge for pair in pairs for edge in _edges(pair)]
     meta = GraphMeta(
         name=artefact_path("graph", config.name).name,
@@ -268,8 +248,9 @@ def _assemble(
         subject=probe.record.subject,
         probe=config.probe,
         store=config.store or probe.record.store,
+        direction=study.direction,
         created=now(),
-        figures={**order, **losses, **_counts(pairs), **_detections(nodes)},
+        figures={**order, **costs, **_counts(pairs), **_detections(nodes)},
         levels=[
             LevelRow(
                 name=level.name,
@@ -277,6 +258,7 @@ def _assemble(
                 row=str(level.rows),
                 n_latents=level.record.n_latents,
                 fraction=level.record.point.fraction,
+                noise=level.where.noise if study.direction == "generates" else None,
             )
             for level in probe.levels
         ],
@@ -284,20 +266,7 @@ def _assemble(
         nulls={f"{pair.low.name}-{pair.high.name}": _finite(pair.evidence.null) for pair in pairs},
         settings=config.model_dump(mode="json"),
     )
-    return ConceptGraph(meta, NodeTable.from_rows(nodes), EdgeTable.from_rows(edges), examples)
-
-
-def _losses(
-    subject: TextAutoregressive, store: ActivationStore, probe: Probe, config: GraphConfig, run: Run
-) -> dict[str, float]:
-    """What each dictionary of token rows costs the subject, on held-out chunks."""
-    found: dict[str, float] = {}
-    for level in probe.levels:
-        if level.rows.span == 1 and config.loss_chunks and level.record.writes is None:
-            run.update(message=f"cross-entropy with level {level.name}")
-            figures = loss_recovered(subject, store, level, chunks=config.loss_chunks)
-            found |= {f"{level.name}.{name}": value for name, value in figures.items()}
-    return found
+    return ConceptGraph(meta, NodeTable.from_rows(nodes), EdgeTable.from_rows(edges), examples, pictures)
 
 
 def _detections(nodes: Sequence[Node]) -> dict[str, Any]:
@@ -360,14 +329,13 @@ def _counts(pairs: Sequence[PairEvidence]) -> dict[str, Any]:
     for pair in pairs:
         verdict, name = pair.evidence.columns["verdict"], f"{pair.low.name}-{pair.high.name}"
         beyond = np.abs(pair.evidence.columns["effect"]) > pair.evidence.columns["null995"]
-        confirmed = np.isin(verdict, ["composed", "carried"])
+        confirmed = np.isin(verdict, list(CONFIRMED))
         figures |= {
             f"{name}.proposed": len(pair.proposed),
             f"{name}.tested": int((verdict != "untested").sum()),
             f"{name}.confirmed": int(confirmed.sum()),
             f"{name}.beyond_null995": int((confirmed & beyond).sum()),
-            f"{name}.composed": int((verdict == "composed").sum()),
-            f"{name}.carried": int((verdict == "carried").sum()),
+            **{f"{name}.{kind}": int((verdict == kind).sum()) for kind in sorted(CONFIRMED) if kind in verdict},
         }
     return figures
 

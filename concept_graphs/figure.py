@@ -8,6 +8,7 @@ import numpy as np
 
 from concept_graphs.layout import place, storeys
 from concept_graphs.placing import Anchor, placed_labels
+from concept_graphs.tables import CONFIRMED
 from concept_graphs.text import esc_plotly, number, with_interval
 from concept_graphs.view import Shown, ViewSpec, select
 
@@ -79,7 +80,7 @@ def _edge_traces(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray
     groups: dict[tuple[int, str, str], list[int]] = {}
     for b, row in zip(bins, shown.edges, strict=True):
         verdict = graph.edges["verdict"][row]
-        confirmed = verdict in ("composed", "carried")
+        confirmed = verdict in CONFIRMED
         sense = _sense(graph.edges["effect"][row]) if confirmed else ""
         groups.setdefault((int(b) if confirmed else -1, verdict, sense), []).append(int(row))
     curved = kind == "scatter" and len(shown.edges) <= CURVE_LIMIT
@@ -119,7 +120,7 @@ def _line_style(b: int, verdict: str, sense: str) -> dict[str, Any]:
     """Hue by sign, dash by verdict, width and opacity by |effect| bin (-1: not confirmed)."""
     colour = {"supports": SUPPORTS, "inhibits": INHIBITS}.get(sense, UNDECIDED)
     width, alpha = (BIN_WIDTHS[b], BIN_ALPHAS[b]) if b >= 0 else (0.8, 0.35)
-    dash = {"composed": "solid", "carried": "dash"}.get(verdict, "dot")
+    dash = {"composed": "solid", "generated": "solid", "carried": "dash"}.get(verdict, "dot")
     return {"color": f"rgba({colour},{alpha})", "width": width, "dash": dash}
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from concept_graphs.checks import check
 from concept_graphs.schema import ExamplesFile, GraphFile, GraphMeta, LevelRow
-from concept_graphs.tables import CONFIRMED, Edge, EdgeTable, Example, Node, NodeTable
+from concept_graphs.tables import CONFIRMED, Edge, EdgeTable, Example, Node, NodeTable, Picture
 from probes.configs import validated
 from probes.errors import WorkbenchError
 from probes.files import atomic_write, read_json, to_json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from probes.artefacts import Parent
 
-__all__ = ["ConceptGraph", "Edge", "EdgeTable", "Example", "GraphMeta", "LevelRow", "Node", "NodeTable"]
+__all__ = ["ConceptGraph", "Edge", "EdgeTable", "Example", "GraphMeta", "LevelRow", "Node", "NodeTable", "Picture"]
 
 GRAPH_FILE = "graph.json"
 EXAMPLES_FILE = "examples.json"
@@ -42,13 +42,15 @@ class ConceptGraph:
         nodes: NodeTable,
         edges: EdgeTable,
         examples: Mapping[str, Sequence[Example]] | None = None,
+        pictures: Mapping[str, Sequence[Picture]] | None = None,
         *,
         what: str = "The concept graph",
     ) -> None:
         """Raises WorkbenchError when ids repeat, are unknown, or an edge does not join adjacent levels."""
-        check(meta, nodes, edges, examples or {}, what)
+        check(meta, nodes, edges, examples or {}, pictures or {}, what)
         self.meta, self.nodes, self.edges = meta, nodes, edges
         self.examples: dict[str, list[Example]] = {k: list(v) for k, v in (examples or {}).items()}
+        self.pictures: dict[str, list[Picture]] = {k: list(v) for k, v in (pictures or {}).items()}
         self._levels = {level.name: i for i, level in enumerate(meta.levels)}
         self._index = {key: i for i, key in enumerate(nodes["id"])}
         self._edge_index = {pair: i for i, pair in enumerate(zip(edges["source"], edges["target"], strict=True))}
@@ -63,6 +65,7 @@ class ConceptGraph:
             and self.nodes == other.nodes
             and self.edges == other.edges
             and self.examples == other.examples
+            and self.pictures == other.pictures
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -150,7 +153,8 @@ class ConceptGraph:
         from concept_graphs.layout import place
 
         x, y = place(self)
-        return ConceptGraph(self.meta, self.nodes.replace(x=x.round(5), y=y.round(5)), self.edges, self.examples)
+        nodes = self.nodes.replace(x=x.round(5), y=y.round(5))
+        return ConceptGraph(self.meta, nodes, self.edges, self.examples, self.pictures)
 
     def as_json(self) -> dict[str, Any]:
         """The content of graph.json."""
@@ -176,7 +180,8 @@ class ConceptGraph:
         from probes.artefacts import write_manifest
 
         folder = Path(directory)
-        examples = {key: [e.model_dump(mode="json") for e in rows] for key, rows in self.examples.items()}
+        shown: dict[str, Sequence[Example | Picture]] = {**self.pictures, **self.examples}
+        examples = {key: [e.model_dump(mode="json") for e in rows] for key, rows in shown.items()}
         atomic_write(folder / EXAMPLES_FILE, to_json(examples, indent=None))
         atomic_write(folder / GRAPH_FILE, to_json(self.as_json(), indent=None))
         write_manifest(
@@ -210,12 +215,18 @@ class ConceptGraph:
         frame = validated(GraphFile, data, what=what)
         examples_path = folder / EXAMPLES_FILE
         examples: dict[str, list[Example]] = {}
+        pictures: dict[str, list[Picture]] = {}
         if examples_path.exists():
             content = read_json(examples_path, limit=MAX_BYTES)
-            examples = validated(ExamplesFile, content, what=f"{what} (examples)").root
+            for key, rows in validated(ExamplesFile, content, what=f"{what} (examples)").root.items():
+                texts = [row for row in rows if isinstance(row, Example)]
+                if texts or not rows:
+                    examples[key] = texts
+                else:
+                    pictures[key] = [row for row in rows if isinstance(row, Picture)]
         nodes = NodeTable(_given(frame.nodes), what=f"{what} (nodes)")
         edges = EdgeTable(_given(frame.edges), what=f"{what} (edges)")
-        return cls(frame.meta, nodes, edges, examples, what=what)
+        return cls(frame.meta, nodes, edges, examples, pictures, what=what)
 
     @classmethod
     def open(cls, ref: str) -> ConceptGraph:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, RootModel
 
-from concept_graphs.tables import ConceptId, EdgeTable, Example, LevelName, NodeTable
+from concept_graphs.tables import ConceptId, EdgeTable, Example, LevelName, NodeTable, Picture
 from probes.configs import Frozen
 
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
@@ -23,6 +23,9 @@ class LevelRow(Frozen):
     n_latents: int = Field(ge=1, description="Number of latents in the level's latent space.")
     fraction: float | None = Field(
         None, ge=0, le=1, description="Depth of the hook point in the subject: 0 is the input, 1 the output."
+    )
+    noise: tuple[float, float] | None = Field(
+        None, description="Noise interval the level reads in, where the subject has a trajectory."
     )
 
 
@@ -57,8 +60,8 @@ class GraphFile(Frozen):
     edges: EdgeTable.Columns  # type: ignore[valid-type]
 
 
-class ExamplesFile(RootModel[dict[ConceptId, list[Example]]]):
-    """The file examples.json: concept id to its examples, the strongest first."""
+class ExamplesFile(RootModel[dict[ConceptId, list[Example] | list[Picture]]]):
+    """The file examples.json: concept id to its examples, texts or pictures, the strongest first."""
 
 
 def json_schema() -> dict[str, Any]:

@@ -30,10 +30,14 @@ def spread_order(probe: Probe) -> tuple[dict[str, Any], list[str]]:
         if not supported:
             warnings.append(
                 f"Spread does not support {above.name} as a higher level than {below.name}: a latent fills "
-                f"{high.value:.2f} [{high.low:.2f}, {high.high:.2f}] of its rows per chunk at {above.name}, "
+                f"{high.value:.2f} [{high.low:.2f}, {high.high:.2f}] {_unit(above)} at {above.name}, "
                 f"{low.value:.2f} [{low.low:.2f}, {low.high:.2f}] at {below.name}."
             )
     return figures, warnings
+
+
+def _unit(level: Level) -> str:
+    return "cells of an image at one step" if level.rows.of == "cell" else "of its rows per chunk"
 
 
 def spread_ratio(level: Level) -> np.ndarray:

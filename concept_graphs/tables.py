@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field, create_model
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
 
-Verdict = Literal["composed", "carried", "unsupported", "untested"]
-CONFIRMED: frozenset[str] = frozenset({"composed", "carried"})
+Verdict = Literal["composed", "carried", "generated", "unsupported", "untested"]
+CONFIRMED: frozenset[str] = frozenset({"composed", "carried", "generated"})
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -50,6 +50,9 @@ class Node(Frozen):
     )
     promoted: list[ScoredToken] = Field(default_factory=list, description="Tokens the latent makes likelier.")
     suppressed: list[ScoredToken] = Field(default_factory=list, description="Tokens it makes less likely.")
+    profile: list[tuple[Share, float]] = Field(
+        default_factory=list, description="Noise, and the mean activation there; only where there is a trajectory."
+    )
     companions: list[WeighedConcept] = Field(
         default_factory=list,
         description="Latents of the level that rise where this one is on, with their share of its rise.",
@@ -68,7 +71,11 @@ class Edge(Frozen):
     target_r2: float | None = Field(None, le=1, description="Held-out R2 of the target's selection map.")
     frequency: Share | None = Field(None, description="Share of bootstrap fits that keep the edge.")
     effect: float | None = Field(
-        None, description="Change of the target code, in its standard deviations, when the source is ablated."
+        None,
+        description=(
+            "Change of the target code, in its standard deviations, when the source is ablated; where the graph's "
+            "direction is generates, of the source code when the target is."
+        ),
     )
     effect_low: float | None = Field(None, description="Lower end of the 95 % interval of the effect.")
     effect_high: float | None = Field(None, description="Upper end of the 95 % interval of the effect.")
@@ -87,20 +94,30 @@ class Edge(Frozen):
     held: float | None = Field(None, description="Effect left when the direct residual path is held.")
     held_low: float | None = Field(None, description="Lower end of the 95 % interval of held.")
     held_high: float | None = Field(None, description="Upper end of the 95 % interval of held.")
+    state: float | None = Field(
+        None,
+        description=(
+            "Effect when the sampler state alone carries it: what was changed in the upper band stays in the "
+            "latents, and every later step is given the noise prediction of the run without the change."
+        ),
+    )
+    state_low: float | None = Field(None, description="Lower end of the 95 % interval of state.")
+    state_high: float | None = Field(None, description="Upper end of the 95 % interval of state.")
     seed_support: Share | None = Field(
         None, description="Share of dictionary seeds whose matched pair is also proposed; null if unknown."
     )
     verdict: Verdict = Field(
         "untested",
         description=(
-            "composed or carried: the interval excludes zero and |effect| exceeds null95; carried: the "
-            "direct residual path explains it alone; unsupported: tested without success."
+            "composed, carried or generated: the interval excludes zero and |effect| exceeds null95; carried: the "
+            "direct residual path explains it alone; generated: tested from high to low along a trajectory, where "
+            "everything passes through the sampler state; unsupported: tested without success."
         ),
     )
 
     @property
     def confirmed(self) -> bool:
-        """True when interventions support the edge (composed or carried)."""
+        """True when interventions support the edge (composed, carried or generated)."""
         return self.verdict in CONFIRMED
 
 
@@ -112,6 +129,27 @@ class Example(Frozen):
     tokens: list[str] = Field(min_length=1, description="Token pieces as the tokenizer gives them.")
     values: list[float] = Field(description="Code of the concept at each token.")
     peak: Count = Field(description="Index of the token with the largest code.")
+
+
+class Picture(Frozen):
+    """One step of one image in which a concept is active, over the whole grid of its hook point."""
+
+    document: str = Field(description="Name of the prompt in the activation store.")
+    prompt: str = Field(max_length=1000, description="What the image was asked to show.")
+    seed: Count = Field(description="Seed of the image.")
+    step: Count = Field(description="Step of the trajectory.")
+    noise: Share = Field(description="Noise at that step; 1 is pure noise.")
+    grid: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+        description="Rows and columns of the hook point's grid."
+    )
+    values: list[float] = Field(min_length=1, description="Code of the concept at each cell, row by row.")
+    peak: Count = Field(description="Index of the cell with the largest code.")
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+        description="Height and width of the small picture, in pixels."
+    )
+    png: str = Field(
+        pattern=r"^[A-Za-z0-9+/]+=*$", max_length=2_000_000, description="The finished image, small: PNG in base64."
+    )
 
 
 R = TypeVar("R", bound=BaseModel)

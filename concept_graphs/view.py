@@ -50,7 +50,7 @@ class ViewSpec(Frozen):
 
     def verdicts(self) -> frozenset[str]:
         """The verdicts whose edges may be drawn."""
-        wanted = {"composed": self.show_composed, "carried": self.show_carried}
+        wanted = {"composed": self.show_composed, "carried": self.show_carried, "generated": True}
         if not self.only_confirmed:
             wanted |= {"unsupported": self.show_unsupported, "untested": self.show_untested}
         return frozenset(name for name, on in wanted.items() if on)

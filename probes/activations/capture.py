@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from probes.activations.corpora import Document, read_corpus
+from probes.activations.registry import Capture
 from probes.activations.sampling import SamplingConfig, sample_documents, sampled_share, write_documents
 from probes.activations.shards import Planned, captured, finish_store, write_shards
 from probes.activations.store import (
@@ -357,3 +358,6 @@ def _masked(folder: Path, shards: Sequence[ShardInfo], number: int, info: PointI
         "masked_second_position": second,
         "masked_elsewhere": elsewhere,
     }
+
+
+CAPTURE = Capture(CaptureConfig, work)

@@ -82,13 +82,21 @@ presets: dict[str, dict[str, Any]] = {
         "maps": {"rows": 60_000, "minimum_rows": 40},
     },
     "full": {},
+    # Three noise bands of one hook point of an image pipeline, each as wide as the others.
+    "images": {
+        "low": _small(depth=0.17, n_latents=1024, k=16, steps=800, batch=1024),
+        "middle": _small(depth=0.5, n_latents=1024, k=16, steps=800, batch=1024),
+        "high": _small(depth=0.83, span=1, n_latents=1024, k=16, steps=800, batch=1024),
+        "maps": {"rows": 100_000, "minimum_rows": 40},
+    },
 }
 
 card = Card(
     title="Causal minimality",
     paper="Hierarchical selection models under minimality constraints (method 6)",
     from_the_paper="levels with a selection between neighbours; sparsity as the minimality constraint",
-    our_reconstruction="levels as layers and spans of a language model; hard-concrete gates; two stages",
+    our_reconstruction="levels as layers and spans of a language model, and noise bands as intervals of an image's "
+    "trajectory; hard-concrete gates; two stages",
     task="reconstruct activations; predict higher codes from lower ones",
     constraint="k active latents per row; few edges between levels",
 )

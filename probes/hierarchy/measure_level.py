@@ -12,7 +12,7 @@ from probes.autoencoders.dictionary import Dictionary
 from probes.autoencoders.fitting import finished, new_autoencoder
 from probes.errors import WorkbenchError
 from probes.hierarchy.probe import Level, LevelRecord
-from probes.hierarchy.statistics import latent_statistics, training_history
+from probes.hierarchy.statistics import latent_statistics, noise_profile, training_history
 from probes.hierarchy.train_level import LevelConfig
 from probes.metrics.reconstruction import held_out_figures
 from probes.metrics.seed_agreement import nearest_rows
@@ -39,6 +39,8 @@ def with_statistics(store: ActivationStore, record: LevelRecord, space: Dictiona
     """The level of a dictionary, its latents' statistics and typical sizes measured on training text."""
     level = Level(record, space, {})
     statistics = latent_statistics(store, "train", level)
+    if store.index.bands:
+        statistics["profile"] = noise_profile(store, "train", level)
     table = replace(space.table, typical=statistics["typical"], frequency=statistics["frequency"])
     return replace(level, space=space.with_table(table), statistics=statistics)
 

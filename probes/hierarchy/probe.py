@@ -25,6 +25,7 @@ from probes.tensors import load_tensors, save_tensors
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 HISTOGRAM_BINS = 16
+NOISE_BINS = 20
 # What is kept of every latent, and how much of each; what was not measured is zero.
 STATISTICS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("typical", "frequency", "mean_active", "largest", "spread", "spread_floor"), ()),
@@ -32,6 +33,9 @@ STATISTICS: dict[str, tuple[int, ...]] = {
     "histogram": (HISTOGRAM_BINS,),
     **dict.fromkeys(("silent", "revived", "seed_agreement"), ()),
 }
+# Kept where there is a trajectory: the mean activation at noise of each of equal bins from 0 to 1; −1 where
+# no frame was seen.
+OF_TRAJECTORIES: dict[str, tuple[int, ...]] = {"profile": (NOISE_BINS,)}
 
 
 class LevelRecord(Frozen):
@@ -148,6 +152,7 @@ def save_probe(
 def save_level(level: Level, folder: Path) -> None:
     """Write a level's dictionary and statistics into a folder; its record is the caller's to keep."""
     statistics = {name: part.float() for name, part in _complete(level.statistics, level.space.n_latents)}
+    statistics |= {name: level.statistics[name].float() for name in OF_TRAJECTORIES if name in level.statistics}
     save_tensors(folder / f"level-{level.name}.safetensors", {**level.space.tensors(), **statistics})
 
 
@@ -171,7 +176,8 @@ def open_level(path: Path, record: LevelRecord) -> Level:
     names = tuple(f"{record.name}/{latent}" for latent in range(record.n_latents))
     statistics = dict(_complete(tensors, record.n_latents))
     table = LatentTable(names, statistics["typical"], statistics["frequency"])
-    weights = {name: part for name, part in tensors.items() if name not in STATISTICS}
+    statistics |= {name: tensors[name] for name in OF_TRAJECTORIES if name in tensors}
+    weights = {name: part for name, part in tensors.items() if name not in {**STATISTICS, **OF_TRAJECTORIES}}
     space = Dictionary.from_tensors(weights, table, record.point.point, record.writes)
     return Level(record, space, statistics)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from probes.activations.store import ActivationStore, Split
 from probes.hierarchy.codes import encoded
-from probes.hierarchy.probe import HISTOGRAM_BINS, QUANTILES, Level
+from probes.hierarchy.probe import HISTOGRAM_BINS, NOISE_BINS, QUANTILES, Level
 
 TYPICAL_QUANTILE = 0.95
 
@@ -52,6 +52,19 @@ def latent_statistics(
         "spread_floor": sums[2] / chunks,
     }
     return {name: torch.from_numpy(np.asarray(part, dtype=np.float32)) for name, part in found.items()}
+
+
+def noise_profile(store: ActivationStore, split: Split, level: Level, *, max_rows: int = 400_000) -> Tensor:
+    """`n_latents bin`: mean activation over the rows at noise of each of equal bins from 0 to 1, −1 where the
+    level has no rows."""
+    total, rows = torch.zeros(NOISE_BINS, level.space.n_latents), torch.zeros(NOISE_BINS)
+    for shard in encoded(store, split, level, max_rows=max_rows):
+        noise = store.read(shard.shard, "noise")[0]
+        place = (noise * NOISE_BINS).long().clamp(0, NOISE_BINS - 1)
+        rows.index_add_(0, place, shard.usable.sum(dim=1).float())
+        key = place[:, None, None] * level.space.n_latents + shard.codes.index
+        total.view(-1).index_add_(0, key.flatten(), shard.codes.value.flatten())
+    return torch.where(rows[:, None] > 0, total / rows[:, None].clamp_min(1), -1.0).T.contiguous()
 
 
 def training_history(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,6 +11,11 @@ from probes.subjects.subject import Subject
 S = TypeVar("S")
 
 
+def kind_of(ref: str, *, offline: bool = True) -> str:
+    """The first kind in the registry that recognises a reference; nothing is opened."""
+    return next(name for name in SUBJECTS if SUBJECTS.load(name)().recognises(ref, offline=offline))
+
+
 @overload
 def load_subject(ref: str, *, dtype: str = ..., device: str = ..., offline: bool = ...) -> Subject: ...
 @overload
@@ -25,7 +30,7 @@ def load_subject(
     `of` is the class the caller can work with. Raises `WorkbenchError` for a subject of another class, and
     for everything that can be wrong with it.
     """
-    kind = next(name for name in SUBJECTS if SUBJECTS.load(name)().recognises(ref, offline=offline))
+    kind = kind_of(ref, offline=offline)
     found: object = SUBJECTS.load(kind)().open(ref, dtype=dtype, device=device, offline=offline)
     if not isinstance(found, of):
         raise WorkbenchError(

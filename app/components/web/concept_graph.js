@@ -31,7 +31,7 @@ function overlay() {
     const x = [], y = [];
     for (const [source, target, verdict] of links) {
       const from = state.places.get(source), to = state.places.get(target);
-      if (!from || !to || ["composed", "carried"].includes(verdict) !== confirmed) continue;
+      if (!from || !to || ["composed", "carried", "generated"].includes(verdict) !== confirmed) continue;
       for (let step = 0; step <= 12; step += 1) {
         const t = step / 12, ease = t * t * (3 - 2 * t);
         x.push(from[0] + (to[0] - from[0]) * ease);

@@ -1,0 +1,73 @@
+"""A graph of a language model: early layers come first, so parts are ablated and the whole is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from concept_graphs.describe import describe
+from concept_graphs.effects import EdgeEvidence
+from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, ablate_sources
+from concept_graphs.study import Described, Direction
+from probes.activations.store import ActivationStore
+from probes.errors import WorkbenchError
+from probes.hierarchy.codes import PairedCodes
+from probes.hierarchy.probe import Level, Probe
+from probes.metrics.loss_recovered import loss_recovered
+from probes.subjects.loading import load_subject
+from probes.subjects.text_autoregressive import TextAutoregressive
+
+
+class TextStudy:
+    """See `Study`."""
+
+    direction: Direction = "composes"
+
+    def __init__(self, ref: str, store: ActivationStore, *, dtype: str, device: str, offline: bool) -> None:
+        self.store = store
+        self.subject = load_subject(ref, of=TextAutoregressive, dtype=dtype, device=device, offline=offline)
+
+    def check(self, *levels: Level) -> None:
+        """An edge is tested by what removing a code does to the stream: both levels must read and write it."""
+        for level in levels:
+            self.subject.block_of(level.record.point.point)
+            if level.record.writes is not None:
+                raise WorkbenchError(
+                    "writes-elsewhere",
+                    f"Edges of level {level.name} cannot be tested",
+                    f"it reads at {level.record.point.point} and writes at {level.record.writes}",
+                    "Make a graph of this level alone, from a probe that has no other.",
+                )
+
+    def ablate(
+        self,
+        first: Level,
+        then: Level,
+        sources: Sequence[int],
+        targets: Sequence[int],
+        config: EvidenceConfig,
+        *,
+        report: Callable[[int, int], None],
+        stop: Callable[[], bool],
+    ) -> Iterator[SourceEffects]:
+        held_out = HeldOut(self.store, first, then)
+        return ablate_sources(self.subject, held_out, sources, targets, config, report=report, stop=stop)
+
+    def deviation(self, then: Level, codes: PairedCodes) -> np.ndarray:
+        """Over all rows."""
+        mean = np.asarray(codes.high.mean(axis=0)).ravel()
+        square = np.asarray(codes.high.multiply(codes.high).mean(axis=0)).ravel()
+        return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)))
+
+    def judged(self, evidence: EdgeEvidence) -> EdgeEvidence:
+        return evidence
+
+    def describe(self, level: Level, latents: Sequence[int], others: Sequence[Probe], *, count: int) -> Described:
+        return describe(self.subject, self.store, level, latents, others, count=count)
+
+    def costs(self, level: Level, chunks: int) -> dict[str, float]:
+        """Cross-entropy, for token rows that are written where they are read."""
+        if level.rows.span != 1 or not chunks or level.record.writes is not None:
+            return {}
+        return loss_recovered(self.subject, self.store, level, chunks=chunks)
