@@ -126,7 +126,7 @@ def ablate_sources(
     places = choose_places((codes > 0).any(dim=1), sources, config)
     column = {source: at for at, source in enumerate(sources)}
     waiting = sorted(places)
-    groups = _grouped(waiting, {s: len(places[s]) for s in waiting}, config.rows)
+    groups = grouped(waiting, {s: len(places[s]) for s in waiting}, config.rows)
     done = 0
     for group in groups:
         if stop():
@@ -228,7 +228,7 @@ def _target_codes(
     return codes
 
 
-def _grouped(sources: Sequence[int], sizes: dict[int, int], rows: int) -> Iterator[list[int]]:
+def grouped(sources: Sequence[int], sizes: dict[int, int], rows: int) -> Iterator[list[int]]:
     """Consecutive sources whose chunks together fill a pass."""
     group: list[int] = []
     held = 0

@@ -43,11 +43,13 @@ class Pictures(NamedTuple):
 
 class Sampled(NamedTuple):
     """A run of the sampling loop: the latents it ended with (`picture ...`, with their graph where gradients
-    are on), the checkpoints that were asked for by step, and the pictures where they were."""
+    are on), the checkpoints that were asked for by step, the pictures where they were, and what the scheduler was
+    given at the steps that were to be recorded, by its position (`picture ...`, guidance applied)."""
 
     latents: Tensor
     checkpoints: dict[int, Checkpoint]
     images: Tensor | None
+    outputs: dict[int, Tensor]
 
 
 class ImageDiffusion(Reads, RestartsAnywhere):
@@ -175,13 +177,16 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         decode: bool = False,
         progress: Progress | None = None,
         stop: Callable[[], bool] | None = None,
+        record: Collection[int] = (),
+        outputs: Mapping[int, Tensor] | None = None,
     ) -> Sampled:
         """The pipeline's own sampling loop, differentiable where gradients are on.
 
         `start` is a checkpoint of an earlier run (see `keep`: the steps before which to take one): the run goes
         on from there, bit for bit as the earlier one did, and `until` ends it after so many whole steps. Edits
         for single rows are those of the session around it. With `decode` the pictures come too, `picture
-        channel height width`.
+        channel height width`. `record` names steps whose noise predictions are kept as `outputs`; `outputs` of
+        another run are what the scheduler is given in place of this run's own, whose hooks fire all the same.
         """
         chosen = seeds_of(inputs, seeds) if start is None else (0,) * len(start.latents)
         run = Trajectory(
@@ -193,6 +198,8 @@ class ImageDiffusion(Reads, RestartsAnywhere):
             decode=decode,
             stop=stop,
             progress=progress,
+            record=record,
+            outputs=outputs,
         )
         call = getattr(type(self.pipeline).__call__, "__wrapped__", type(self.pipeline).__call__)
         made: Any = None
@@ -201,7 +208,7 @@ class ImageDiffusion(Reads, RestartsAnywhere):
                 self.pipeline, **arguments_for(self.pipeline, inputs, run.generators, name=self.name), output_type="pt"
             )
         images = None if made is None else getattr(made, "images", getattr(made, "frames", None))
-        return Sampled(torch.empty(0) if run.latents is None else run.latents, run.checkpoints, images)
+        return Sampled(torch.empty(0) if run.latents is None else run.latents, run.checkpoints, images, run.outputs)
 
     @property
     def device(self) -> torch.device:

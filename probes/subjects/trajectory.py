@@ -10,7 +10,7 @@ import contextlib
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,11 @@ class Trajectory:
         decode: bool = True,
         stop: Callable[[], bool] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        record: Collection[int] = (),
+        outputs: Mapping[int, Tensor] | None = None,
     ) -> None:
+        self.outputs: dict[int, Tensor] = {}
+        self._record, self._instead = frozenset(record), outputs or {}
         self.pipeline, self.denoisers, self.pictures = pipeline, denoisers_of(pipeline), len(seeds)
         self.generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds]
         self.checkpoints: dict[int, Checkpoint] = {}
@@ -169,6 +173,11 @@ class Trajectory:
         moment = self._clock.read(self.scheduler, timestep_in(given.arguments))
         if moment.step in self._keep and moment.step not in self.checkpoints:
             self.checkpoints[moment.step] = self._checkpoint(moment, sample)
+        if moment.step in self._record:
+            self.outputs[moment.position] = given.arguments["model_output"][: self.pictures].detach().clone()
+        if moment.position in self._instead:
+            own = given.arguments["model_output"]
+            given.arguments["model_output"] = _tiled(self._instead[moment.position], len(own)).to(own)
         stepped = original(*given.args, **given.kwargs)
         made = stepped[0] if isinstance(stepped, tuple) else stepped.prev_sample
         self.latents = made[: self.pictures]

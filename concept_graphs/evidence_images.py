@@ -1,0 +1,254 @@
+"""Evidence for edges along a trajectory: ablate a latent of the band with more noise, and see what codes of the
+band with less noise do in the same image.
+
+High noise is computed first, so the edit goes there: at every step of the band, in the conditional branch, where
+the latent fires. A run restarts from the latents before the band's first step; one run of a source gives its
+effect on every target, and several sources share a batch. Codes are averaged over the cells of an image and the
+captured steps of the band.
+
+Everything between two steps passes through the sampler state, so there is no path beside the computation to be
+held. What is measured instead is what the state alone carries: the changed run goes on with the noise predictions
+of the unchanged one, and the lower band reads what is left of the change in the latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from concept_graphs.evidence import EvidenceConfig, SourceEffects, choose_places, grouped
+from probes.activations.store import ActivationStore
+from probes.hierarchy.codes import encode_shard
+from probes.hierarchy.probe import Level
+from probes.hooks import Edit, Where, hooked
+from probes.subjects.image_diffusion import ImageDiffusion
+from probes.subjects.image_inputs import ImageInputs
+from probes.subjects.trajectory import Checkpoint
+from probes.training.randomness import generator
+
+
+class HeldOutImages:
+    """The held-out images of a store, in its order: `prompts` and `seeds` to make each again."""
+
+    def __init__(self, store: ActivationStore) -> None:
+        self.store = store
+        self.prompts: list[str] = []
+        self.seeds: list[int] = []
+        for shard in store.shards("held_out"):
+            image, seed = store.read(shard, "image", "seed")
+            document, _ = store.documents_of(shard)
+            for at in _firsts(image):
+                self.prompts.append(str(store.index.documents[int(document[at])].labels["prompt"]))
+                self.seeds.append(int(seed[at]))
+
+    def fires(self, level: Level, latents: Sequence[int]) -> Tensor:
+        """`image latent` bool: in which images a latent is on in any cell and step of its band."""
+        parts = []
+        for shard in self.store.shards("held_out"):
+            image = self.store.read(shard, "image")[0].long()
+            on = (encode_shard(self.store, shard, level).codes.only(latents).value > 0).any(dim=1).long()
+            own = torch.unique_consecutive(image, return_inverse=True)[1]
+            parts.append(torch.zeros(int(own.max()) + 1, len(latents), dtype=torch.long).index_add_(0, own, on) > 0)
+        return torch.cat(parts)
+
+    def inputs(self, images: Sequence[int]) -> ImageInputs:
+        """These images again, as the store's were made."""
+        made = {name: value for name, value in self.store.index.made_by.items() if name in ImageInputs.model_fields}
+        seeds, prompts = tuple(self.seeds[i] for i in images), tuple(self.prompts[i] for i in images)
+        return ImageInputs(**made, prompts=prompts, seeds=seeds)
+
+
+def _firsts(image: Tensor) -> list[int]:
+    """Where each image's frames begin, in order."""
+    return [at for at in range(len(image)) if at == 0 or image[at] != image[at - 1]]
+
+
+class Bands(NamedTuple):
+    """Steps of a schedule: the first of the band that is edited, the first after it, and those that are read."""
+
+    start: int
+    after: int
+    read: frozenset[int]
+
+
+def bands_of(store: ActivationStore, first: Level, then: Level) -> Bands:
+    """From the noise of every step. `first` has more noise than `then`."""
+    noise: list[float] = store.index.made_by["noise"]
+    low, high = first.where.noise
+    edited = [step for step, level in enumerate(noise) if low <= level <= high]
+    captured = {round(level, 6) for level, _ in then.record.point.drift}
+    low, high = then.where.noise
+    read = {step for step, level in enumerate(noise) if low <= level <= high and round(level, 6) in captured}
+    return Bands(edited[0], edited[-1] + 1, frozenset(read - set(edited)))
+
+
+def ablate_in_images(
+    subject: ImageDiffusion,
+    images: HeldOutImages,
+    levels: tuple[Level, Level],
+    sources: Sequence[int],
+    targets: Sequence[int],
+    config: EvidenceConfig,
+    *,
+    report: Callable[[int, int], None] = lambda done, of: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[SourceEffects]:
+    """Ablate each latent of the first of `levels` where it fires and yield its effects on all targets of the other.
+
+    A place is an image. Sources that fire in too few are skipped. Stops early, between batches, when `stop` says
+    so.
+    """
+    places = choose_places(images.fires(levels[0], sources), sources, config)
+    waiting = sorted(places)
+    work = _Batches(subject, images, levels, targets, bands_of(images.store, *levels), config)
+    done = 0
+    for group in grouped(waiting, {s: len(places[s]) for s in waiting}, config.rows):
+        if stop():
+            return
+        owner = [source for source in group for _ in range(len(places[source]))]
+        yield from work.effects(owner, torch.cat([places[s] for s in group]).tolist())
+        done += len(group)
+        report(done, len(waiting))
+
+
+@dataclass
+class _Ablation:
+    """The edit of one batch: each row loses its own latent, and what is taken is remembered by call.
+
+    `taken`: the codes to take, `row place`, of a run before; without, those the activation has.
+    """
+
+    level: Level
+    owner: Tensor
+    rows: Tensor  # `row d`, what one unit of code writes
+    taken: Mapping[int, Tensor] | None = None
+    kept: dict[int, Tensor] = field(default_factory=dict)
+
+    def change(self, x: Tensor, where: Where) -> Tensor:
+        items = torch.tensor(where.items, device=x.device)
+        if self.taken is None:
+            wanted, column = self.owner.unique(return_inverse=True)
+            codes = self.level.space.encode(x.cpu(), wanted.tolist()).value
+            z = codes.gather(2, column[items.cpu()][:, None, None].expand(-1, codes.shape[1], 1))[..., 0]
+            self.kept[where.call] = z
+        else:
+            z = self.taken[where.call]
+        return (-z[..., None] * self.rows[items.cpu()][:, None]).to(x)
+
+
+@dataclass(frozen=True)
+class _Batches:
+    subject: ImageDiffusion
+    images: HeldOutImages
+    levels: tuple[Level, Level]
+    targets: Sequence[int]
+    bands: Bands
+    config: EvidenceConfig
+
+    def effects(self, owner: Sequence[int], images: Sequence[int]) -> Iterator[SourceEffects]:
+        """One batch: each row is an image with the latent that is ablated in it. `held` of what is yielded is the
+        effect that the sampler state alone carries."""
+        unique, back = np.unique(images, return_inverse=True)
+        inputs = self.images.inputs(list(unique))
+        base, checkpoint, outputs = self._base(inputs)
+        row_inputs = self.images.inputs(images)
+        start = checkpoint.rows(back.tolist())
+        outputs = {step: output[torch.from_numpy(back)] for step, output in outputs.items()}
+        before = base[torch.from_numpy(back)]
+        space, source = self.levels[0].space, torch.tensor(owner)
+        ablation = _Ablation(self.levels[0], source, space.w_dec[source])
+        changed = self._both(row_inputs, start, ablation, outputs, before)
+        drawn = []
+        for draw in range(self.config.nulls):
+            seeds = [generator(self.config.seed, f"null{draw}", latent) for latent in owner]
+            other = torch.stack([torch.randint(space.n_latents, (), generator=seed) for seed in seeds])
+            elsewhere = _Ablation(self.levels[0], source, space.w_dec[other], ablation.kept)
+            drawn.append(self._both(row_inputs, start, elsewhere, outputs, before))
+        for one in dict.fromkeys(owner):
+            mine = source == one
+            on = (before[mine] > 0).double()
+            null, null_state = (torch.stack([pair[at] for pair in drawn])[:, mine] for at in (0, 1))
+            yield SourceEffects(
+                one,
+                change=changed[0][mine].double().numpy(),
+                held=changed[1][mine].double().numpy(),
+                null=null.double().numpy(),
+                null_held=null_state.double().numpy(),
+                count=np.ones(before[mine].shape),
+                base_active=before[mine].double().numpy(),
+                change_active=(changed[0][mine].double() * on).numpy(),
+                count_active=on.numpy(),
+            )
+
+    def _base(self, inputs: ImageInputs) -> tuple[Tensor, Checkpoint, dict[int, Tensor]]:
+        """Target codes `image target`, where to restart, and the noise predictions from the band's end on."""
+        last = max(self.bands.read)
+        wanted = range(self.bands.after, last + 1)
+        codes, seen = self._read(inputs, keep=(self.bands.start,), until=last + 1, record=wanted)
+        return codes, seen[0][self.bands.start], seen[1]
+
+    def _both(
+        self,
+        inputs: ImageInputs,
+        start: Checkpoint,
+        ablation: _Ablation,
+        outputs: Mapping[int, Tensor],
+        before: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Change of the target codes `row target`: of the whole run, and where the state alone carries it."""
+        end = (self.bands.after,)
+        edit = Edit(self.levels[0].record.point.point, self.levels[0].where, ablation.change)
+        until = max(self.bands.read) + 1
+        full, seen = self._read(inputs, start=start, keep=end, until=until, edits=[edit])
+        carried, _ = self._read(inputs, start=seen[0][self.bands.after], until=until, outputs=outputs)
+        return full - before, carried - before
+
+    def _read(
+        self,
+        inputs: ImageInputs,
+        *,
+        start: Checkpoint | None = None,
+        keep: Sequence[int] = (),
+        until: int,
+        edits: Sequence[Edit] = (),
+        record: Sequence[int] = (),
+        outputs: Mapping[int, Tensor] | None = None,
+    ) -> tuple[Tensor, tuple[dict[int, Checkpoint], dict[int, Tensor]]]:
+        """Mean target codes `row target` over cells and read steps of one run, and what else it left."""
+        level = self.levels[1]
+        total = torch.zeros(len(inputs.seeds), len(self.targets))
+        calls = 0
+
+        def reader(x: Tensor, where: Where) -> None:
+            nonlocal calls
+            rows = [row for row, branch in enumerate(where.branches) if branch == "cond"]
+            if where.step not in self.bands.read or not rows:
+                return
+            codes = level.space.encode(x[rows].cpu(), self.targets).value.mean(dim=1)
+            total.index_add_(0, torch.tensor([where.items[row] for row in rows]), codes)
+            calls += 1
+
+        with torch.no_grad(), hooked(self.subject, {level.record.point.point: reader}, edits):
+            made = self.subject.sampled(inputs, start=start, keep=keep, until=until, record=record, outputs=outputs)
+        return total / max(calls, 1), (made.checkpoints, made.outputs)
+
+
+def image_deviation(store: ActivationStore, level: Level) -> np.ndarray:
+    """s.d. over training images of each latent's mean code in an image, `n_latents`: the unit of effects."""
+    sums, squares, count = np.zeros(level.space.n_latents), np.zeros(level.space.n_latents), 0
+    for shard in store.shards("train"):
+        found = encode_shard(store, shard, level)
+        own = torch.unique_consecutive(store.read(shard, "image")[0].long(), return_inverse=True)[1]
+        images = int(own.max()) + 1
+        key = own[:, None, None] * level.space.n_latents + found.codes.index
+        total = torch.zeros(images * level.space.n_latents, dtype=torch.float64)
+        total.index_add_(0, key.flatten(), found.codes.value.flatten().double())
+        places = torch.zeros(images, dtype=torch.float64).index_add_(0, own, found.usable.sum(dim=1).double())
+        mean = (total.reshape(images, -1) / places.clamp_min(1)[:, None]).numpy()
+        sums, squares, count = sums + mean.sum(axis=0), squares + (mean**2).sum(axis=0), count + images
+    return np.asarray(np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0)))

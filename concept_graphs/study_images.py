@@ -1,0 +1,76 @@
+"""A graph of an image pipeline: high noise is computed first, so the whole is ablated and its parts are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from concept_graphs.describe_images import describe_images
+from concept_graphs.effects import EdgeEvidence
+from concept_graphs.evidence import EvidenceConfig, SourceEffects
+from concept_graphs.evidence_images import HeldOutImages, ablate_in_images, image_deviation
+from concept_graphs.study import Described, Direction
+from probes.activations.store import ActivationStore
+from probes.errors import WorkbenchError
+from probes.hierarchy.codes import PairedCodes
+from probes.hierarchy.probe import Level, Probe
+from probes.subjects.image_diffusion import ImageDiffusion
+from probes.subjects.loading import load_subject
+
+
+class ImageStudy:
+    """See `Study`."""
+
+    direction: Direction = "generates"
+
+    def __init__(self, ref: str, store: ActivationStore, *, dtype: str, device: str, offline: bool) -> None:
+        self.store = store
+        self.subject = load_subject(ref, of=ImageDiffusion, dtype=dtype, device=device, offline=offline)
+        self.images = HeldOutImages(store)
+
+    def check(self, *levels: Level) -> None:
+        """The lower level must have less noise, so that what is done to the higher one comes before it."""
+        low, high = levels
+        if low.where.noise[1] > high.where.noise[1] or low.where.noise == high.where.noise:
+            raise WorkbenchError(
+                "wrong-order",
+                f"Edges between {low.name} and {high.name} cannot be tested",
+                f"{low.name} reads at {low.address}, {high.name} at {high.address}; "
+                "the higher level has to be computed first",
+                "Train again with the least noise at the lowest level.",
+            )
+
+    def ablate(
+        self,
+        first: Level,
+        then: Level,
+        sources: Sequence[int],
+        targets: Sequence[int],
+        config: EvidenceConfig,
+        *,
+        report: Callable[[int, int], None],
+        stop: Callable[[], bool],
+    ) -> Iterator[SourceEffects]:
+        return ablate_in_images(
+            self.subject, self.images, (first, then), sources, targets, config, report=report, stop=stop
+        )
+
+    def deviation(self, then: Level, codes: PairedCodes) -> np.ndarray:
+        """Over training images, of the code's mean over an image."""
+        return image_deviation(self.store, then)
+
+    def judged(self, evidence: EdgeEvidence) -> EdgeEvidence:
+        """Confirmed edges are generated ones; what text calls held is here what the sampler state carries."""
+        columns = {name.replace("held", "state"): column for name, column in evidence.columns.items()}
+        confirmed = np.isin(columns["verdict"], ["composed", "carried"])
+        columns["verdict"] = np.where(confirmed, "generated", columns["verdict"])
+        null = {name.replace("held", "state"): value for name, value in evidence.null.items()}
+        return EdgeEvidence(columns, null | {"unit": "mean code of an image"})
+
+    def describe(self, level: Level, latents: Sequence[int], others: Sequence[Probe], *, count: int) -> Described:
+        return describe_images(self.subject, self.store, level, latents, others, count=count)
+
+    def costs(self, level: Level, chunks: int) -> dict[str, float]:
+        """Not measured: what a reconstruction does to a finished image has no one number yet."""
+        return {}
