@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from concept_graphs.layout import place, storeys
+from concept_graphs import timeline
+from concept_graphs.layout import in_turn, storeys
 from concept_graphs.placing import Anchor, placed_labels
 from concept_graphs.tables import CONFIRMED
 from concept_graphs.text import esc_plotly, number, with_interval
@@ -57,9 +58,9 @@ def _visible_levels(graph: ConceptGraph, view: ViewSpec) -> list[int]:
 
 def _positions(graph: ConceptGraph, shown: Shown, view: ViewSpec) -> tuple[np.ndarray, np.ndarray]:
     """Places of all node rows (NaN where hidden): the stored order, packed so that the shown ones fill the width."""
-    stored = graph.nodes.array("x")
-    if np.isnan(stored).any():
-        stored, _ = place(graph)
+    if timeline.is_timeline(graph):
+        return timeline.positions(graph, shown.nodes, _visible_levels(graph, view))
+    stored = in_turn(graph)
     x = np.full(len(graph.nodes), np.nan)
     storey = {level: i for i, level in enumerate(_visible_levels(graph, view))}
     level = graph.level_index[shown.nodes]
@@ -107,12 +108,13 @@ def _edge_traces(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray
 
 
 def _lines(graph: ConceptGraph, rows: list[int], x: np.ndarray, y: np.ndarray, t: np.ndarray) -> dict[str, Any]:
-    """Points of S-shaped lines from source to target, `t` in [0, 1] along the way."""
+    """Points of S-shaped lines from source to target, `t` in [0, 1] along the way: up, or along the time axis."""
     source, target = (end[rows, None] for end in graph.ends)
-    bend = t * t * (3 - 2 * t)
+    ease = t * t * (3 - 2 * t)
+    across, up = (t, ease) if timeline.is_timeline(graph) else (ease, t)
     return {
-        "x": _joined(x[source] + (x[target] - x[source]) * bend),
-        "y": _joined(y[source] + (y[target] - y[source]) * t),
+        "x": _joined(x[source] + (x[target] - x[source]) * across),
+        "y": _joined(y[source] + (y[target] - y[source]) * up),
     }
 
 
@@ -207,14 +209,8 @@ def _labels(
 
 def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) -> dict[str, Any]:
     levels = _visible_levels(graph, view)
-    top = max(len(levels) - 1, 0)
-    wide = view.width >= WIDE
-    names, bands = [], []
-    for storey, k in enumerate(levels):
-        own = y[shown.nodes[graph.level_index[shown.nodes] == k]]
-        half = float(np.abs(own - storey).max(initial=0.0)) + 0.06
-        bands.append(_band(storey - half, storey + half))
-        names.append(_level_name(graph, k, storey, wide))
+    frame = timeline.frame(graph, levels) if timeline.is_timeline(graph) else _frame(graph, view, shown, y, levels)
+    below = 46 if timeline.is_timeline(graph) else 10
     return {
         "title": {
             "text": esc_plotly(shown.caption, 120), "font": {"size": 12},
@@ -223,24 +219,38 @@ def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) ->
         "font": {"color": INK, "size": 12, "family": "system-ui, -apple-system, Segoe UI, sans-serif"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 10 + _gutter(view), "r": 10, "t": 30, "b": 10},
+        "margin": {"l": 10 + _gutter(view), "r": 10, "t": 30, "b": below},
         "autosize": True,
-        "xaxis": {"visible": False, "range": [-0.01, 1.01], "zeroline": False},
-        "yaxis": {"visible": False, "range": [-0.24, top + 0.26], "zeroline": False},
+        **frame,
         "hovermode": "closest",
         "hoverlabel": {"align": "left", "font": {"size": 12}},
         "dragmode": "pan",
         "clickmode": "event",
         "showlegend": True,
         "legend": {
-            "orientation": "h", "x": 0, "xanchor": "left", "y": -0.01, "yanchor": "top",
+            "orientation": "h", "x": 0, "xanchor": "left", "y": -0.01 if below == 10 else -0.1, "yanchor": "top",
             "itemsizing": "constant", "traceorder": "reversed", "bgcolor": "rgba(0,0,0,0)",
         },
-        "shapes": bands,
-        "annotations": names,
         "uirevision": graph.meta.name,
         "meta": {"caption": shown.caption, "shown_nodes": len(shown.nodes), "shown_edges": len(shown.edges)},
     }  # fmt: skip
+
+
+def _frame(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray, levels: list[int]) -> dict[str, Any]:
+    """Axes, bands and names of a picture in storeys: parts of a plotly layout."""
+    wide = view.width >= WIDE
+    names, bands = [], []
+    for storey, k in enumerate(levels):
+        own = y[shown.nodes[graph.level_index[shown.nodes] == k]]
+        half = float(np.abs(own - storey).max(initial=0.0)) + 0.06
+        bands.append(_band(storey - half, storey + half))
+        names.append(_level_name(graph, k, storey, wide))
+    return {
+        "xaxis": {"visible": False, "range": [-0.01, 1.01], "zeroline": False},
+        "yaxis": {"visible": False, "range": [-0.24, max(len(levels) - 1, 0) + 0.26], "zeroline": False},
+        "shapes": bands,
+        "annotations": names,
+    }
 
 
 def _band(low: float, high: float) -> dict[str, Any]:
@@ -284,10 +294,13 @@ def _edge_hover(graph: ConceptGraph, edge: Edge) -> str:
     lines = [f"<b>{ends[0]} → {ends[1]}</b>", edge.verdict]
     if edge.effect is not None:
         effect = with_interval(edge.effect, edge.effect_low, edge.effect_high)
-        lines.append(f"effect of removal {effect} s.d., n = {edge.n}")
+        removed = "removing the higher concept changes the lower" if edge.state is not None else "effect of removal"
+        lines.append(f"{removed} {effect} s.d., n = {edge.n}")
         lines.append(f"null: 95 % below {number(edge.null95)}")
     if edge.held is not None:
         lines.append(f"path held {with_interval(edge.held, edge.held_low, edge.held_high)}")
+    if edge.state is not None:
+        lines.append(f"by the sampler state alone {with_interval(edge.state, edge.state_low, edge.state_high)}")
     return "<br>".join(lines)
 
 

@@ -25,6 +25,12 @@ def place(graph: ConceptGraph) -> tuple[np.ndarray, np.ndarray]:
     return layered(graph.level_index, source, target, pull / top + PROPOSAL_WEIGHT, len(graph.meta.levels))
 
 
+def in_turn(graph: ConceptGraph) -> np.ndarray:
+    """Place of every concept within its level, float64 [nodes]: as stored, else laid out now."""
+    stored = graph.nodes.array("x")
+    return place(graph)[0] if np.isnan(stored).any() else stored
+
+
 def layered(
     level: np.ndarray, source: np.ndarray, target: np.ndarray, weight: np.ndarray, n_levels: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -146,6 +146,8 @@ class TrainableAutoencoder(nn.Module):
         """Encode `batch["x"]` (raw rows, `batch d_in`), and remember it for what follows the step."""
         raw = batch["x"].to(self.w_enc.dtype)
         x = target = self.normalise.rows(raw)
+        if self.normalise.modulates:
+            target = self.normalise.rebuilt(raw)
         if "target" in self.reads:
             target = self.normalise.targets(batch["target"].to(self.w_enc.dtype), raw)
         own = self.ranks.rows

@@ -80,12 +80,14 @@ class Dictionary:
         *,
         half: bool = True,
         writes: HookPoint | None = None,
+        band: int | None = None,
     ) -> Dictionary:
-        """Fold the normalisation; round to half precision, so that what is calibrated is what is saved.
+        """Fold the normalisation (of one `band`, where it has several); round to half precision, so that what is
+        calibrated is what is saved.
 
         Thresholds stay in float32. Where latents compete the threshold is still to be found: see `calibrated`.
         """
-        folded = fold(trained)
+        folded = fold(trained, band)
         kept = torch.float16 if half else torch.float32
         w_enc, b_enc, w_dec, b_dec = (part.to(kept).float() for part in folded[:4])
         return cls(

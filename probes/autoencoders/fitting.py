@@ -16,6 +16,7 @@ from torch import Tensor
 from probes.addresses import HookPoint
 from probes.autoencoders.autoencoder import TrainableAutoencoder
 from probes.autoencoders.dictionary import Dictionary
+from probes.autoencoders.normalisation import Normalisation
 from probes.autoencoders.registry import AUTOENCODERS, NORMALISATIONS
 from probes.autoencoders.topk import TopKOptions
 from probes.configs import Frozen, Variant
@@ -49,12 +50,20 @@ class DictionaryConfig(Frozen):
 
 
 def new_autoencoder(
-    config: DictionaryConfig, d_model: int, *, seed: int = 0, d_out: int | None = None, sites: tuple[int, ...] = ()
+    config: DictionaryConfig,
+    d_model: int,
+    *,
+    seed: int = 0,
+    d_out: int | None = None,
+    sites: tuple[int, ...] = (),
+    normalise: Normalisation | None = None,
 ) -> TrainableAutoencoder:
     """An untrained autoencoder of the config's architecture and size.
 
     `d_out`: width of the target, for one that predicts another place; `sites`: widths of the blocks of a row, for
-    one that reads several. Raises `WorkbenchError` when k does not fit the width, or the widths do not fit.
+    one that reads several; `normalise`: instead of the config's.
+
+    Raises `WorkbenchError` when k does not fit the width, or the widths do not fit.
     """
     architecture: type[TrainableAutoencoder] = AUTOENCODERS.load(config.autoencoder.kind)
     _check_k(config, whole=architecture.most_active is not TrainableAutoencoder.most_active)
@@ -67,7 +76,8 @@ def new_autoencoder(
             f"and reads {'several sites' if architecture.several_sites else 'one site'}",
             "Choose another architecture, or give it the rows it needs.",
         )
-    normalise = NORMALISATIONS.load(config.normalise)(d_model, d_out or d_model, sites)
+    if normalise is None:
+        normalise = NORMALISATIONS.load(config.normalise)(d_model, d_out or d_model, sites)
     return architecture(
         d_model,
         config.n_latents,
@@ -97,12 +107,13 @@ def finished(
     prefix: str,
     *,
     writes: HookPoint | None = None,
+    band: int | None = None,
 ) -> Dictionary:
     """The dictionary of a trained autoencoder; where latents compete, at the threshold that gives k on the sample.
 
-    `sample`: `row d_in` raw rows that it was not trained on.
+    `sample`: `row d_in` raw rows that it was not trained on; `band`: whose dictionary, where it has several.
     """
-    found = Dictionary.from_training(trained, point, prefix, writes=writes)
+    found = Dictionary.from_training(trained, point, prefix, writes=writes, band=band)
     return found.calibrated(sample, config.k) if trained.competes else found
 
 

@@ -1,7 +1,7 @@
 """Folding a normalisation into the weights: the same codes and reconstructions, from raw activations.
 
 With input map x' = A (x − m), target map y' = B (y − n), and u_i the length that one unit of code i adds to a
-raw activation, ‖B⁻¹ w_i‖:
+raw activation, ‖B⁻¹ w_i‖ (where the input is centred by b_dec and the maps differ, b_enc' also makes up for that):
  w_enc' = u w_enc A       b_enc' = u b_enc (− u w_enc A m where the input is not centred by b_dec)
  w_dec' = B⁻¹ w_dec / u   b_dec' = B⁻¹ b_dec + n (− skip' m)       θ' = u θ    skip' = B⁻¹ skip A
 and, for gates, the same gain, and the magnitude's bias like b_enc. Codes become lengths in the stream: decoder
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from probes.autoencoders.autoencoder import TrainableAutoencoder
+from probes.autoencoders.banded import Banded
 from probes.autoencoders.normalisation import Affine
 
 
@@ -35,10 +36,14 @@ class Folded(NamedTuple):
 
 
 @torch.no_grad()
-def fold(trained: TrainableAutoencoder) -> Folded:
-    """The weights of a trained autoencoder without its normalisation; per-row standardisation stays a rule."""
-    inner, outer = trained.normalise.maps()
-    if "target" not in trained.reads:
+def fold(trained: TrainableAutoencoder, band: int | None = None) -> Folded:
+    """The weights of a trained autoencoder without its normalisation; per-row standardisation stays a rule.
+
+    `band`: which noise band's, where the normalisation has one for each.
+    """
+    normalise = trained.normalise
+    inner, outer = normalise.maps_at(band or 0) if isinstance(normalise, Banded) else normalise.maps()
+    if "target" not in trained.reads and not normalise.modulates:
         outer = inner
     w_enc, b_enc, w_dec, b_dec, theta = (
         part.detach().double()
@@ -54,6 +59,10 @@ def fold(trained: TrainableAutoencoder) -> Folded:
     b_dec = _undone(b_dec[None], outer)[0]
     if outer.mean is not None:
         b_dec = b_dec + outer.mean.double()
+    if normalise.modulates and trained.centre:
+        # The encoder subtracts b_dec from its own input, the dictionary b_dec' from the raw row.
+        offset = torch.zeros(()) if inner.mean is None else inner.mean.double()
+        moved = w_enc @ (offset - b_dec) + (trained.w_enc.double() @ trained.b_dec.double()) * unit
     skip, magnitudes = trained.skip_map(), trained.magnitudes()
     if skip is not None:
         skip = _applied(_undone(skip.detach().double().T, outer).T, inner)

@@ -35,6 +35,7 @@ class Normalisation(nn.Module):
     """
 
     row_norm: float | None = None
+    modulates: bool = False  # the encoder sees something else than what is to be rebuilt
 
     def __init__(self, d_in: int, d_out: int, sites: tuple[int, ...] = ()) -> None:
         super().__init__()
@@ -50,6 +51,10 @@ class Normalisation(nn.Module):
     @abstractmethod
     def rows(self, x: Tensor) -> Tensor:
         """`batch d_in` as the encoder sees them."""
+
+    def rebuilt(self, x: Tensor) -> Tensor:
+        """`batch d_in` as the decoder has to rebuild them, where rows are their own targets."""
+        return self.rows(x)
 
     @abstractmethod
     def targets(self, target: Tensor, x: Tensor) -> Tensor:
@@ -77,8 +82,8 @@ class _Scaled(Normalisation):
         """The number that rows `row d` are multiplied by."""
 
     def fit(self, sample: Tensor, target: Tensor) -> None:
-        _refuse_constant(sample)
-        _refuse_constant(target)
+        refuse_constant(sample)
+        refuse_constant(target)
         factors = [self.factor(part) for part in sample.split(self.sites, dim=1)]
         if len(factors) == 1:
             self.scale.fill_(factors[0])
@@ -135,8 +140,8 @@ class PerRow(Normalisation):
     row_norm = ROW_EPSILON
 
     def fit(self, sample: Tensor, target: Tensor) -> None:
-        _refuse_constant(sample)
-        _refuse_constant(target)
+        refuse_constant(sample)
+        refuse_constant(target)
 
     def rows(self, x: Tensor) -> Tensor:
         mean, spread = _moments(x)
@@ -167,7 +172,7 @@ class Whitening(Normalisation):
 
     def fit(self, sample: Tensor, target: Tensor) -> None:
         for name, rows in (("", sample), ("target_", target)):
-            _refuse_constant(rows)
+            refuse_constant(rows)
             mean, matrix = whitening(rows)
             getattr(self, f"{name}mean").copy_(mean)
             getattr(self, f"{name}matrix").copy_(matrix)
@@ -196,6 +201,7 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.mean(dim=-1, keepdim=True), x.std(dim=-1, keepdim=True) + ROW_EPSILON
 
 
-def _refuse_constant(sample: Tensor) -> None:
-    if not bool((sample != sample[0]).any()):
-        raise WorkbenchError("no-variance", "All rows are equal", "there is nothing to learn", "Capture other text.")
+def refuse_constant(sample: Tensor) -> None:
+    """Raise `WorkbenchError` where all rows `row d` are equal, or there are none."""
+    if not len(sample) or not bool((sample != sample[0]).any()):
+        raise WorkbenchError("no-variance", "All rows are equal", "there is nothing to learn", "Capture more.")

@@ -52,7 +52,10 @@ class _TopK(Function):
         grad = torch.where(value > 0, grad_value, 0.0)
         grad_w, grad_b = kernels_for(grad, centred).accumulate(index, grad, centred, len(w_enc))
         with torch.autocast(grad.device.type, enabled=False):  # gradients are wide whatever surrounds the backward pass
-            return None, grad_w, grad_b, -(grad_b @ w_enc), None
+            to_x = (
+                F.embedding_bag(index, w_enc, per_sample_weights=grad, mode="sum") if ctx.needs_input_grad[0] else None
+            )
+            return to_x, grad_w, grad_b, -(grad_b @ w_enc), None
 
 
 class _Decode(Function):
@@ -90,7 +93,7 @@ class _RowGradient(Function):
 def encode_topk(x: Tensor, w_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """(value, index), both `batch k`: ReLU of the k largest of (x − b_dec) W_encᵀ + b_enc.
 
-    `x`: `batch d` (no gradient), `w_enc`: `n d`. An entry of value zero is padding, whatever its index.
+    `x`: `batch d`, `w_enc`: `n d`. An entry of value zero is padding, whatever its index.
     """
     value, index = _TopK.apply(x, w_enc, b_enc, b_dec, k)  # type: ignore[no-untyped-call]
     return value, index

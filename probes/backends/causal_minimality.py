@@ -6,7 +6,7 @@ levels, widths, spans and the two-stage recipe are our reconstruction (DESIGN se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +19,13 @@ from probes.activations.store import ActivationStore
 from probes.artefacts import artefact_path, parent_of, resolve
 from probes.backends.backend import Backend, Card, Stage
 from probes.configs import Frozen
+from probes.errors import WorkbenchError
 from probes.files import commit_directory
 from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import FittedMap, MapConfig, fit_map, map_figures
 from probes.hierarchy.measure_level import compared, measured_level
 from probes.hierarchy.probe import Level, Probe, ProbeRecord, open_probe, save_probe
-from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
+from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for, trajectory_objective
 from probes.runs import Run
 from probes.tensors import load_tensors, save_tensors
 from probes.training.loop import OptimiserConfig, Progress, train
@@ -54,6 +55,12 @@ class Config(Frozen):
             optimiser=OptimiserConfig(steps=1500, batch=1024),
         ),
         description="The highest level; its rows are means over spans.",
+    )
+    trajectory: Literal["each", "shared", "conditioned"] = Field(
+        default="each",
+        description="For noise bands of one hook point: a dictionary for each; one shared by all, whose rows are "
+        "centred and scaled by band; or that with its input also scaled and shifted by band as it learns. One for all "
+        "is configured by low.",
     )
     maps: MapConfig = Field(default=MapConfig(), description="The selection maps.")
     seed: int = Field(default=0, description="Seed of everything random.", ge=0, le=2**31)
@@ -107,17 +114,50 @@ def level_configs(config: Config) -> dict[str, LevelConfig]:
     return {"low": config.low, "middle": config.middle, "high": config.high}
 
 
+def trained_parts(config: Config) -> dict[str, LevelConfig]:
+    """What is trained, by name: a dictionary per level, or one for the whole trajectory."""
+    return level_configs(config) if config.trajectory == "each" else {"trajectory": config.low}
+
+
+def _as_measured(config: Config, name: str) -> LevelConfig:
+    """A level as it was trained: where it reads is its own, the dictionary perhaps that of the trajectory."""
+    level = level_configs(config)[name]
+    if config.trajectory == "each":
+        return level
+    return config.low.model_copy(update={"at": level.at, "depth": level.depth, "span": level.span})
+
+
 def stage_of(config: Config, store: ActivationStore, name: str) -> Stage:
-    """The objective of one level's dictionary, on the rows of a store."""
-    level, number = level_configs(config)[name], list(level_configs(config)).index(name)
+    """The objective of one dictionary, on the rows of a store."""
+    level, number = trained_parts(config)[name], list(trained_parts(config)).index(name)
     seed = config.seed * 1000 + number
+    if config.trajectory != "each":
+        levels = list(level_configs(config).values())
+        _refuse_apart(store, levels)
+        places = [level.model_copy(update={"at": one.at, "depth": one.depth}) for one in levels]
+        parts = [rows_for(store, one, seed + at, share=len(levels)) for at, one in enumerate(places)]
+        modulates = config.trajectory == "conditioned"
+        objective, batch_at = trajectory_objective(parts, level, seed, modulates=modulates)
+        return Stage(name, sum(part.n_rows for part in parts), objective, batch_at, level.optimiser)
     rows = rows_for(store, level, seed)
     return Stage(name, rows.n_rows, level_objective(rows, level, seed), rows.batch_at, level.optimiser)
 
 
+def _refuse_apart(store: ActivationStore, levels: Sequence[LevelConfig]) -> None:
+    """One dictionary for several levels needs them at one hook point, in bands."""
+    places = [store.place_at(level.depth, level.at) for level in levels]
+    if len({point for point, _ in places}) > 1 or len({str(where) for _, where in places}) < len(places):
+        raise WorkbenchError(
+            "no-trajectory",
+            "The levels cannot share a dictionary",
+            "they read at " + ", ".join(f"{point}@{where}".removesuffix("@") for point, where in places),
+            "Give them different noise bands of one hook point, or train with trajectory=each.",
+        )
+
+
 def stages(config: Config, store: ActivationStore) -> Iterator[Stage]:
-    """Every level's dictionary, lowest first. The maps come after: they need the trained dictionaries."""
-    return (stage_of(config, store, name) for name in level_configs(config))
+    """Every dictionary, lowest first. The maps come after: they need the trained dictionaries."""
+    return (stage_of(config, store, name) for name in trained_parts(config))
 
 
 def work(config: Config, run: Run) -> Path | None:
@@ -129,28 +169,29 @@ def work(config: Config, run: Run) -> Path | None:
     target = artefact_path("probe", config.name)
     if run.made(target):
         return target
-    levels = level_configs(config)
+    parts = trained_parts(config)
     other = open_probe(config.beside) if config.beside else None
     checkpoint = run.latest_checkpoint()
     run.rewind(checkpoint)
-    steps = sum(level.optimiser.steps for level in levels.values())
+    steps = sum(part.optimiser.steps for part in parts.values())
     run.begin(step=checkpoint.step if checkpoint else 0, steps=steps)
     states: dict[str, dict[str, Tensor]] = {}
     offset = 0
-    for name, level in levels.items():
+    for name, part in parts.items():
         found = _finished(run, name)
         if found is None:
             found = _train_level(store, config, name, offset, run)
             if found is None:
                 return None
         states[name] = found
-        offset += level.optimiser.steps
+        offset += part.optimiser.steps
     if run.follows:  # what is left is for one process
         return None
     trained: list[Level] = []
-    for name, level in levels.items():
+    for at, name in enumerate(level_configs(config)):
         run.update(message=f"measuring level {name}")
-        measured = measured_level(store, name, level, states[name])
+        state, band = (states[name], None) if name in states else (states["trajectory"], at)
+        measured = measured_level(store, name, _as_measured(config, name), state, band)
         trained.append(measured if other is None else compared(measured, other.level(name)))
     record = ProbeRecord(
         subject=store.index.subject,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
+from probes.autoencoders.banded import Banded
 from probes.autoencoders.dictionary import Dictionary
 from probes.autoencoders.fitting import finished, new_autoencoder
 from probes.errors import WorkbenchError
@@ -20,14 +21,21 @@ from probes.metrics.seed_agreement import nearest_rows
 CALIBRATION_ROWS = 32_768
 
 
-def measured_level(store: ActivationStore, name: str, config: LevelConfig, state: dict[str, Tensor]) -> Level:
-    """Fold, round, calibrate on rows kept from training, measure statistics and held-out figures."""
+def measured_level(
+    store: ActivationStore, name: str, config: LevelConfig, state: dict[str, Tensor], band: int | None = None
+) -> Level:
+    """Fold, round, calibrate on rows kept from training, measure statistics and held-out figures. `band`: which one
+    it is of a dictionary that was trained on several."""
     point, where = store.place_at(config.depth, config.at)
-    module = new_autoencoder(config, state["w_dec"].shape[1])
+    normalise = None
+    if band is not None:
+        bands, width = state["normalise.mean"].shape
+        normalise = Banded(width, bands, modulates="normalise.gain" in state)
+    module = new_autoencoder(config, state["w_dec"].shape[1], normalise=normalise)
     module.load_state_dict(state)
     kind = RowKind.in_store(store, config.span)
     sample = calibration_rows(store, point, kind, CALIBRATION_ROWS, where)
-    space = finished(module, config, sample, point, name)
+    space = finished(module, config, sample, point, name, band=band)
     k = config.k if module.competes else max(float(space.encode(sample).l0().float().mean()), 1e-6)
     record = LevelRecord(name=name, point=store.info(point), rows=kind, where=where, n_latents=space.n_latents, k=k)
     level = with_statistics(store, record, space)

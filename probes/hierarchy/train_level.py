@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from pydantic import Field
+from torch import Tensor
 
 from probes.activations.rows import MixedRows, RowKind, sample_rows
 from probes.activations.store import ActivationStore
+from probes.autoencoders.banded import Banded, with_band
 from probes.autoencoders.fitting import SAMPLE_ROWS, DictionaryConfig, new_autoencoder, objective_of
 from probes.autoencoders.registry import AUTOENCODERS
 from probes.autoencoders.topk import TopKOptions
@@ -49,11 +53,29 @@ class LevelConfig(DictionaryConfig, Place):
     autoencoder: OnePlace = Field(default=TopKOptions(), description="Its architecture.")
 
 
-def rows_for(store: ActivationStore, config: LevelConfig, seed: int) -> MixedRows:
-    """The mixed training rows of a level."""
+def rows_for(store: ActivationStore, config: LevelConfig, seed: int, *, share: int = 1) -> MixedRows:
+    """The mixed training rows of a level; `share`: how many levels fill a batch together."""
     point, where = store.place_at(config.depth, config.at)
     kind = RowKind.in_store(store, config.span)
-    return MixedRows(store, point, kind, batch=config.optimiser.batch, seed=seed, where=where)
+    return MixedRows(store, point, kind, batch=config.optimiser.batch // share, seed=seed, where=where)
+
+
+def trajectory_objective(
+    parts: Sequence[MixedRows], config: LevelConfig, seed: int, *, modulates: bool
+) -> tuple[Objective, Callable[[int], dict[str, Tensor]]]:
+    """One dictionary for several bands of a hook point, and its batches by step: each band's rows in equal share.
+
+    `modulates`: whether the encoder's input is scaled and shifted by band. Raises as `level_objective` does.
+    """
+
+    def batch_at(step: int) -> dict[str, Tensor]:
+        return {"x": torch.cat([with_band(part.batch_at(step)["x"].float(), at) for at, part in enumerate(parts)])}
+
+    sample = sample_rows(batch_at, SAMPLE_ROWS)
+    normalise = Banded(sample.shape[1] - 1, len(parts), modulates=modulates)
+    trained = new_autoencoder(config, sample.shape[1] - 1, seed=seed, normalise=normalise)
+    trained.begin(sample)
+    return objective_of(trained, config), batch_at
 
 
 def level_objective(rows: MixedRows, config: LevelConfig, seed: int) -> Objective:

@@ -47,5 +47,5 @@ class Revive(Part):
             return {}
         part = slice(None, None, self.config.every)
         residual = (seen.target[part] - seen.decoded[part]).detach()
-        pre = rep.pre_activations(seen.x[part], dead, bias=rep.b_dec.detach())
+        pre = rep.pre_activations(seen.x[part].detach(), dead, bias=rep.b_dec.detach())
         return {"revival": revival_error(residual, pre, rep.w_dec[dead], self.config.k, rep.ranks.shards)}

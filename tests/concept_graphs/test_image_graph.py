@@ -18,7 +18,7 @@ from app.worker import run_job
 from concept_graphs.describe_images import pictures_of
 from concept_graphs.evidence import EvidenceConfig
 from concept_graphs.evidence_images import HeldOutImages, ablate_in_images, bands_of, image_deviation
-from concept_graphs.figure import layered_figure
+from concept_graphs.figure import ViewSpec, layered_figure
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.study_images import ImageStudy
 from probes.activations.store import ActivationStore
@@ -80,7 +80,7 @@ def _by_hand(
     level's band; after the band the noise prediction is `frozen`'s, where that is given."""
     pipe = subject.pipeline
     unet, module = pipe.unet, pipe.unet.get_submodule(FINE.removesuffix(":update"))
-    positive, negative = pipe.encode_prompt(list(inputs.prompts), "cpu", 1, True, "")
+    positive, negative = pipe.encode_prompt(inputs.prompts[0], "cpu", 1, True, "")
     pipe.scheduler.set_timesteps(STEPS)
     noise = [float(t) / 1000 for t in pipe.scheduler.timesteps]
     seen: dict[int, Tensor] = {}
@@ -158,12 +158,12 @@ def test_images_a_latent_fires_in_are_those_of_the_store(store: ActivationStore,
             want.append((dense[image == one][..., :4] > 0).any(dim=0).any(dim=0))
     assert torch.equal(fires, torch.stack(want)) and len(images.seeds) == number + 1
     deviation = image_deviation(store, level)
-    means = []
+    means: list[Tensor] = []
     for shard in store.shards("train"):
         image, found = store.read(shard, "image")[0], encode_shard(store, shard, level)
         dense = found.codes.dense()
-        for one in image.unique_consecutive():
-            means.append(dense[image == one][found.usable[image == one]].mean(dim=0))
+        images_here = image.unique_consecutive()
+        means += [dense[image == one][found.usable[image == one]].mean(dim=0) for one in images_here]
     np.testing.assert_allclose(deviation, torch.stack(means).numpy().std(axis=0), atol=1e-6)
 
 
@@ -213,7 +213,7 @@ def test_levels_in_the_wrong_order_are_refused(store: ActivationStore, probe: Pr
 
 
 def test_the_picture_of_a_trajectory_runs_from_noise_to_finished(graph: ConceptGraph) -> None:
-    figure = layered_figure(graph)
+    figure = layered_figure(graph, ViewSpec(show_unsupported=True))
     places: dict[str, list[float]] = {level.name: [] for level in graph.meta.levels}
     for trace in figure["data"]:
         for key, x in zip(trace.get("ids", []), trace["x"], strict=False):

@@ -1,0 +1,91 @@
+"""The picture of a graph whose levels are noise bands: time runs to the right, one lane per block.
+
+x is 1 − noise, so that pure noise stands at the left and the finished image at the right, in the order in which
+the subject computes. A concept stands in its level's band and in the lane of its hook point.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from concept_graphs.layout import in_turn
+from concept_graphs.text import esc_plotly
+
+if TYPE_CHECKING:
+    from concept_graphs.graph import ConceptGraph
+
+LANE = 0.86  # of the distance of two lanes: what concepts are spread over
+COLUMN = 0.6  # of a band's width: what they are spread over sideways
+ROOM = 24  # concepts one above the other in a lane
+
+
+def is_timeline(graph: ConceptGraph) -> bool:
+    """Whether every level reads in a noise band."""
+    return all(level.noise is not None for level in graph.meta.levels)
+
+
+def lanes(graph: ConceptGraph, levels: list[int]) -> list[str]:
+    """Hook points of the levels shown, each once, lowest lane first: those with the least depth at the bottom."""
+    rows = [graph.meta.levels[k] for k in levels]
+    order = sorted(rows, key=lambda level: (level.fraction or 0.0, level.hook_point))
+    return list(dict.fromkeys(level.hook_point for level in order))
+
+
+def positions(graph: ConceptGraph, nodes: np.ndarray, levels: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """x in [0, 1] and y in lanes of all node rows, NaN where hidden; `nodes`: the rows that are shown."""
+    x, y = (np.full(len(graph.nodes), np.nan) for _ in range(2))
+    order, here = in_turn(graph), lanes(graph, levels)
+    for k in np.unique(graph.level_index[nodes]):
+        level = graph.meta.levels[k]
+        assert level.noise is not None
+        rows = nodes[graph.level_index[nodes] == k]
+        rows = rows[np.argsort(order[rows], kind="stable")]
+        columns = min(6, -(-len(rows) // ROOM))
+        at = np.arange(len(rows))
+        middle, width = 1 - sum(level.noise) / 2, (level.noise[1] - level.noise[0]) * COLUMN
+        x[rows] = middle + width * ((at % columns + 0.5) / columns - 0.5) * (columns > 1)
+        y[rows] = here.index(level.hook_point) + LANE * ((at + 0.5) / len(rows) - 0.5)
+    return x, y
+
+
+def frame(graph: ConceptGraph, levels: list[int]) -> dict[str, Any]:
+    """Axes, bands and names of the picture: parts of a plotly layout."""
+    here = lanes(graph, levels)
+    edges = sorted({edge for k in levels for edge in (graph.meta.levels[k].noise or ())}, reverse=True)
+    return {
+        "xaxis": {
+            "range": [-0.03, 1.03], "zeroline": False, "showgrid": False, "title": {"text": "noise"},
+            "tickvals": [round(1 - edge, 6) for edge in edges], "ticktext": [f"{edge:g}" for edge in edges],
+            "ticks": "outside", "side": "bottom",
+        },
+        "yaxis": {"visible": False, "range": [-0.62, len(here) - 0.38], "zeroline": False},
+        "shapes": [_band(*(graph.meta.levels[k].noise or (0.0, 1.0))) for k in levels],
+        "annotations": [
+            *(_named(graph, k, len(here) - 0.44) for k in levels),
+            *(_lane(name, at) for at, name in enumerate(here)),
+        ],
+    }  # fmt: skip
+
+
+def _band(low: float, high: float) -> dict[str, Any]:
+    return {
+        "type": "rect", "xref": "x", "yref": "paper", "layer": "below", "line": {"width": 0},
+        "x0": 1 - high + 0.004, "x1": 1 - low - 0.004, "y0": 0, "y1": 1, "fillcolor": "rgba(128,132,140,0.07)",
+    }  # fmt: skip
+
+
+def _named(graph: ConceptGraph, k: int, y: float) -> dict[str, Any]:
+    level = graph.meta.levels[k]
+    return {
+        "xref": "x", "yref": "y", "x": 1 - sum(level.noise or (0.0, 0.0)) / 2, "y": y, "showarrow": False,
+        "font": {"size": 11}, "text": f"<b>{esc_plotly(level.name, 24)}</b>",
+    }  # fmt: skip
+
+
+def _lane(name: str, at: int) -> dict[str, Any]:
+    return {
+        "xref": "paper", "yref": "y", "x": 0, "y": at, "xanchor": "right", "xshift": -8, "yanchor": "middle",
+        "align": "right", "showarrow": False, "font": {"size": 11}, "text": esc_plotly(name, 24),
+    }  # fmt: skip
