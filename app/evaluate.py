@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from app.suites.bands import BandsConfig, band_rows
 from app.suites.colours import ColoursConfig, colour_rows
 from app.suites.dictionary_config import DictionariesConfig
 from app.suites.dictionary_table import dictionary_table
@@ -28,7 +29,7 @@ from probes.runs import Run
 class EvaluateConfig(Frozen):
     """Measure a suite and write its rows."""
 
-    suite: Literal["main-job", "dictionaries", "worlds", "colours", "speed"] = Field(
+    suite: Literal["main-job", "dictionaries", "worlds", "colours", "bands", "speed"] = Field(
         default="main-job", description="Which suite."
     )
     graph: str = Field(default="bundled/text", description="Concept graph that the main job's suite is about.")
@@ -41,6 +42,7 @@ class EvaluateConfig(Frozen):
     )
     worlds: WorldsConfig = Field(default=WorldsConfig(), description="Which worlds and architectures are measured.")
     colours: ColoursConfig = Field(default=ColoursConfig(), description="What is measured of levers on pictures.")
+    bands: BandsConfig = Field(default=BandsConfig(), description="Which ways of coding noise bands are compared.")
     speed: SpeedConfig = Field(default=SpeedConfig(), description="What the speed suite races.")
 
 
@@ -69,6 +71,7 @@ SUITES: dict[str, Callable[[EvaluateConfig, Run], Iterator[Row]]] = {
     "dictionaries": lambda config, run: dictionary_table(config.dictionaries, run),
     "worlds": lambda config, run: world_rows(config.worlds, run),
     "colours": lambda config, run: colour_rows(config.colours, run),
+    "bands": lambda config, run: band_rows(config.bands, run),
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from concept_graphs.schema import GraphMeta
-from concept_graphs.tables import Edge, Example, Node
+from concept_graphs.tables import Edge, Example, Node, Picture
 
 if TYPE_CHECKING:
     from concept_graphs.graph import ConceptGraph
@@ -40,6 +40,7 @@ class ShownConcept(Node):
     parents: list[ShownEdge] = Field(description="Edges to the level above, the strongest first.")
     children: list[ShownEdge] = Field(description="Edges to the level below, the strongest first.")
     examples: list[Example] = Field(description="Stretches of text in which it is active.")
+    pictures: list[Picture] = Field(description="Images in which it is active, each with a heat map.")
 
 
 def add_show_flags(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +88,7 @@ def concept_of(graph: ConceptGraph, concept: str, top: int) -> ShownConcept:
         parents=[_edge(graph, edge) for edge in graph.parents(concept)[: max(0, top)]],
         children=[_edge(graph, edge) for edge in graph.children(concept)[: max(0, top)]],
         examples=graph.examples.get(concept, []),
+        pictures=graph.pictures.get(concept, []),
     )
 
 
@@ -100,10 +102,14 @@ def _overview_text(shown: ShownGraph) -> str:
     lines = [shown.title, f"  subject {shown.subject}, probe {shown.probe}"]
     for level in reversed(shown.levels):
         count = shown.concepts_by_level.get(level.name, 0)
-        lines.append(f"  {level.name:<8} {count:>5} concepts at {level.hook_point}, a row is a {level.row}")
+        band = "" if level.noise is None else ", noise {:g} to {:g}".format(*level.noise)
+        lines.append(f"  {level.name:<8} {count:>5} concepts at {level.hook_point}{band}, a row is a {level.row}")
     lines.append(f"  {shown.edges} edges: {verdicts}")
     lines += [f"  warning: {warning}" for warning in shown.warnings]
-    lines.append("Strongest edges (effect of removing the lower concept, in s.d. of the higher; 95 % interval):")
+    removed, measured = ("lower", "higher") if shown.direction == "composes" else ("higher", "lower")
+    lines.append(
+        f"Strongest edges (effect of removing the {removed} concept, in s.d. of the {measured}; 95 % interval):"
+    )
     return "\n".join([*lines, *map(_edge_text, shown.strongest)])
 
 
@@ -120,6 +126,10 @@ def _concept_text(shown: ShownConcept) -> str:
     for side, edges in (("parents", shown.parents), ("children", shown.children)):
         lines += [f"  {side}:", *map(_edge_text, edges)] if edges else []
     lines += [f"  | {json.dumps(''.join(example.tokens))}" for example in shown.examples[:5]]
+    for one in shown.pictures[:5]:
+        row, column = divmod(one.peak, one.grid[1])
+        where = f"row {row}, column {column} of {one.grid[0]} x {one.grid[1]}"
+        lines.append(f"  | {json.dumps(one.prompt)} seed {one.seed}, noise {one.noise:.2f}: strongest at {where}")
     return "\n".join(lines)
 
 

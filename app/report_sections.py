@@ -22,13 +22,17 @@ VIEWS = (
     ViewSpec(width=680, top_k=4, max_nodes=90, renderer="svg"),
     ViewSpec(width=1000, max_nodes=180, renderer="svg"),
 )
-LEGEND = (
-    "Each point is a concept, each line an edge that intervention confirmed: removing the lower concept where it "
-    "fires changes the upper one. Its 95 % interval excludes zero and its effect is beyond the 95 % quantile of "
-    "the null: the same places and the same size along a random decoder direction. Solid lines are composed: an "
+LEGEND = {
+    "composes": "Each point is a concept, each line an edge that intervention confirmed: removing the lower concept "
+    "where it fires changes the upper one. Its 95 % interval excludes zero and its effect is beyond the 95 % quantile "
+    "of the null: the same places and the same size along a random decoder direction. Solid lines are composed: an "
     "effect is left when the direct residual path is held. Dashed lines are carried by that path alone.",
-    "Choosing a point leads to its card, where it has one below.",
-)
+    "generates": "Each point is a concept, each line an edge that intervention confirmed: removing the concept of the "
+    "band with more noise changes the one of the band with less, later in the same image. Its 95 % interval excludes "
+    "zero and its effect is beyond the 95 % quantile of the null: the same places and the same size along a random "
+    "decoder direction. Everything on the way passes through the sampler state.",
+}
+CHOOSE = "Choosing a point leads to its card, where it has one below."
 
 
 def report_sections(graph: ConceptGraph, twin: ReportTwin, *, twin_hash: str) -> list[Section]:
@@ -132,7 +136,7 @@ def _short(value: float) -> str:
 def _picture(graph: ConceptGraph) -> Section:
     alt = f"Layered picture of {len(graph.nodes)} concepts; the table of edges below says the same in words."
     figure = Figure({view.width: layered_figure(graph, view) for view in VIEWS}, alt)
-    return Section("Concept graph", "graph", paragraphs=LEGEND, figures=[figure])
+    return Section("Concept graph", "graph", paragraphs=[LEGEND[graph.meta.direction], CHOOSE], figures=[figure])
 
 
 def _provenance(meta: GraphMeta, twin: ReportTwin, twin_hash: str) -> Section:

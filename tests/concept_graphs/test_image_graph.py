@@ -186,7 +186,7 @@ def test_heat_maps_cover_the_grid_and_agree_with_the_store(
         # The store holds some cells in half precision; the map has them all.
         assert max(first.values) >= best[latent] - 5e-3 or max(second.values) >= best[latent] - 5e-3
         assert first.values[first.peak] == max(first.values)
-        assert Image.open(io.BytesIO(base64.b64decode(first.png))).size == (16, 16) == first.size
+        assert Image.open(io.BytesIO(base64.b64decode(first.png))).size == (8, 8) == first.size
 
 
 def test_a_graph_of_bands_is_a_graph(graph: ConceptGraph, probe: Probe, tmp_path: Path) -> None:

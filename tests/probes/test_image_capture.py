@@ -91,7 +91,7 @@ def test_a_store_says_what_it_holds(store: ActivationStore) -> None:
     assert cells.shape[1] == 24 and store.cells(0, HookPoint.parse(COARSE)).shape[1] == 16
     assert all(len(cells[image == one].unique(dim=0)) == 1 for one in image.unique())
     assert len(cells.unique(dim=0)) > 1
-    assert store.read(0, "picture")[0].shape[1:] == (3, 16, 16)
+    assert store.read(0, "picture")[0].shape[1:] == (3, 8, 8)
 
 
 def test_a_capture_goes_on_where_it_was_stopped(
