@@ -210,7 +210,7 @@ def _labels(
 def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) -> dict[str, Any]:
     levels = _visible_levels(graph, view)
     frame = timeline.frame(graph, levels) if timeline.is_timeline(graph) else _frame(graph, view, shown, y, levels)
-    below = 46 if timeline.is_timeline(graph) else 10
+    below = 70 if timeline.is_timeline(graph) else 10
     return {
         "title": {
             "text": esc_plotly(shown.caption, 120), "font": {"size": 12},
@@ -228,7 +228,7 @@ def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) ->
         "clickmode": "event",
         "showlegend": True,
         "legend": {
-            "orientation": "h", "x": 0, "xanchor": "left", "y": -0.01 if below == 10 else -0.1, "yanchor": "top",
+            "orientation": "h", "x": 0, "xanchor": "left", "y": -0.01 if below == 10 else -0.13, "yanchor": "top",
             "itemsizing": "constant", "traceorder": "reversed", "bgcolor": "rgba(0,0,0,0)",
         },
         "uirevision": graph.meta.name,
@@ -290,7 +290,8 @@ def _node_hover(graph: ConceptGraph, node: Node) -> str:
 
 
 def _edge_hover(graph: ConceptGraph, edge: Edge) -> str:
-    ends = [esc_plotly(graph.node(key).label, 28) for key in (edge.source, edge.target)]
+    first = (edge.source, edge.target) if graph.meta.direction == "composes" else (edge.target, edge.source)
+    ends = [esc_plotly(graph.node(key).label, 28) for key in first]
     lines = [f"<b>{ends[0]} → {ends[1]}</b>", edge.verdict]
     if edge.effect is not None:
         effect = with_interval(edge.effect, edge.effect_low, edge.effect_high)

@@ -56,7 +56,7 @@ def frame(graph: ConceptGraph, levels: list[int]) -> dict[str, Any]:
     edges = sorted({edge for k in levels for edge in (graph.meta.levels[k].noise or ())}, reverse=True)
     return {
         "xaxis": {
-            "range": [-0.03, 1.03], "zeroline": False, "showgrid": False, "title": {"text": "noise"},
+            "range": [-0.03, 1.03], "zeroline": False, "showgrid": False, "title": {"text": "noise", "standoff": 4},
             "tickvals": [round(1 - edge, 6) for edge in edges], "ticktext": [f"{edge:g}" for edge in edges],
             "ticks": "outside", "side": "bottom",
         },

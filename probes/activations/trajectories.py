@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -41,6 +41,9 @@ class ImageCaptureConfig(Frozen):
     negative: str = Field(default="", description="What no image should show.", max_length=500)
     height: int | None = Field(default=None, description="Rows of pixels; none for the pipeline's own.", ge=1)
     width: int | None = Field(default=None, description="Columns of pixels; none for the pipeline's own.", ge=1)
+    extra: dict[str, Any] = Field(
+        default_factory=dict, description="More arguments of the pipeline as JSON, such as use_resolution_binning."
+    )
     points: tuple[str, ...] = Field(
         default=(),
         description="Hook points, such as up_blocks.1.attentions.1:update; none for the block half-way through.",
@@ -91,6 +94,7 @@ def inputs_of(config: ImageCaptureConfig, prompts: Sequence[Prompt], images: Seq
         height=config.height,
         width=config.width,
         seeds=tuple(image.seed for image in images) or (0,),
+        extra=config.extra,
     )
 
 
