@@ -31,12 +31,14 @@ from probes.training.randomness import generator
 class EvidenceConfig(Frozen):
     """How interventions test edges."""
 
-    chunks: int = Field(default=16, description="Held-out chunks per source, drawn among those where it fires.", ge=2)
+    chunks: int = Field(
+        default=16, description="Held-out chunks, or images, per source, drawn among those where it fires.", ge=2
+    )
     minimum_chunks: int = Field(
-        default=5, description="Sources that fire in fewer held-out chunks are not tested.", ge=2
+        default=5, description="Sources that fire in fewer held-out chunks or images are not tested.", ge=2
     )
     nulls: int = Field(default=2, description="Random directions per source at the same places and size.", ge=1)
-    rows: int = Field(default=32, description="Chunks per forward pass, of several sources together.", ge=1)
+    rows: int = Field(default=32, description="Chunks or images per pass, of several sources together.", ge=1)
     seed: int = Field(default=0, description="Seed of chunk choice and random directions.", ge=0)
 
 

@@ -328,6 +328,7 @@ def _counts(pairs: Sequence[PairEvidence]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for pair in pairs:
         verdict, name = pair.evidence.columns["verdict"], f"{pair.low.name}-{pair.high.name}"
+        kinds = ("generated",) if "state" in pair.evidence.columns else ("composed", "carried")
         beyond = np.abs(pair.evidence.columns["effect"]) > pair.evidence.columns["null995"]
         confirmed = np.isin(verdict, list(CONFIRMED))
         figures |= {
@@ -335,7 +336,7 @@ def _counts(pairs: Sequence[PairEvidence]) -> dict[str, Any]:
             f"{name}.tested": int((verdict != "untested").sum()),
             f"{name}.confirmed": int(confirmed.sum()),
             f"{name}.beyond_null995": int((confirmed & beyond).sum()),
-            **{f"{name}.{kind}": int((verdict == kind).sum()) for kind in sorted(CONFIRMED) if kind in verdict},
+            **{f"{name}.{kind}": int((verdict == kind).sum()) for kind in kinds},
         }
     return figures
 
