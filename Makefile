@@ -16,7 +16,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-terrain assets-toy assets-pictures
+.PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-emoji assets-terrain assets-toy \
+  assets-pictures
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -84,6 +85,10 @@ assets-terrain: $(VENV)/.installed-peers ## Convert the bundled terrain model ag
 
 assets-toy: $(VENV)/.installed ## Train the bundled toy of coloured shapes again (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python assets/toy/build.py $(ARGS)
+
+assets-emoji: $(VENV)/.installed ## Build the bundled emoji corpus, pipeline and judge again (needs npm; hours)
+	$(BIN)/python assets/corpora/build_emoji.py
+	$(BIN)/python assets/emoji/build.py $(ARGS)
 
 assets-pictures: $(VENV)/.installed-dev ## Take the README's picture again (needs Chromium)
 	$(BIN)/python assets/pictures/build.py $(ARGS)

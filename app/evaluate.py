@@ -13,6 +13,7 @@ from app.suites.bands import BandsConfig, band_rows
 from app.suites.colours import ColoursConfig, colour_rows
 from app.suites.dictionary_config import DictionariesConfig
 from app.suites.dictionary_table import dictionary_table
+from app.suites.emoji import EmojiConfig, emoji_rows
 from app.suites.main_job import MainJobConfig, main_job
 from app.suites.rows import Row, Rows
 from app.suites.speed import SpeedConfig, speed
@@ -29,7 +30,7 @@ from probes.runs import Run
 class EvaluateConfig(Frozen):
     """Measure a suite and write its rows."""
 
-    suite: Literal["main-job", "dictionaries", "worlds", "colours", "bands", "speed"] = Field(
+    suite: Literal["main-job", "dictionaries", "worlds", "colours", "bands", "emoji", "speed"] = Field(
         default="main-job", description="Which suite."
     )
     graph: str = Field(default="bundled/text", description="Concept graph that the main job's suite is about.")
@@ -43,12 +44,14 @@ class EvaluateConfig(Frozen):
     worlds: WorldsConfig = Field(default=WorldsConfig(), description="Which worlds and architectures are measured.")
     colours: ColoursConfig = Field(default=ColoursConfig(), description="What is measured of levers on pictures.")
     bands: BandsConfig = Field(default=BandsConfig(), description="Which ways of coding noise bands are compared.")
+    emoji: EmojiConfig = Field(default=EmojiConfig(), description="How the bundled image pipeline is sampled.")
     speed: SpeedConfig = Field(default=SpeedConfig(), description="What the speed suite races.")
 
 
 presets: dict[str, dict[str, Any]] = {
     "tiny": {
         "colours": {"pairs": 1, "strengths": [0.0, 1.0, 2.0], "training_steps": 300, "apart": False},
+        "emoji": {"concepts": 20, "seeds": 1, "steps": 10},
         "worlds": {"worlds": ["mixture", "tree"], "seeds": 2, "rows": 4096, "steps": 200, "rates": [3e-3]},
         "dictionaries": {
             "tokens": 40_000, "n_latents": 256, "k": 16, "steps": 120, "batch": 512, "dead_after": 10_000,
@@ -72,6 +75,7 @@ SUITES: dict[str, Callable[[EvaluateConfig, Run], Iterator[Row]]] = {
     "worlds": lambda config, run: world_rows(config.worlds, run),
     "colours": lambda config, run: colour_rows(config.colours, run),
     "bands": lambda config, run: band_rows(config.bands, run),
+    "emoji": lambda config, run: emoji_rows(config.emoji, run),
 }
 
 
@@ -91,7 +95,7 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
     target = artefact_path("evaluation", name)
     with commit_directory(target, replace=True) as folder:
         write_json(folder / "rows.json", found.model_dump(mode="json"))
-        for details in (run.path / name for name in ("levers.json", "labels.md")):
+        for details in (run.path / name for name in ("levers.json", "labels.md", "samples.json")):
             if details.is_file():
                 (folder / details.name).write_bytes(details.read_bytes())
         write_manifest(folder, kind="evaluation", name=name, command=run.record().command)

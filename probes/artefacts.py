@@ -26,7 +26,7 @@ from probes.files import (
 )
 from probes.provenance import ROOT, commit, now, versions
 
-Kind = Literal["store", "probe", "subject", "graph", "levers", "report", "evaluation", "sweep"]
+Kind = Literal["store", "probe", "subject", "graph", "levers", "report", "evaluation", "sweep", "judge"]
 FOLDERS: dict[str, str] = {
     "store": "stores",
     "probe": "probes",
@@ -36,6 +36,7 @@ FOLDERS: dict[str, str] = {
     "report": "reports",
     "evaluation": "evaluations",
     "sweep": "sweeps",
+    "judge": "judges",
 }
 BUNDLED = ROOT / "assets"
 MANIFEST = "manifest.json"
@@ -70,9 +71,7 @@ class Manifest(Frozen):
     """The table of contents of an artefact; written last, so a folder without one is not an artefact."""
 
     schema_version: Literal[1] = Field(default=1, description="Version of this format.")
-    kind: str = Field(
-        description="What the artefact is: store, probe, subject, graph, levers, report, evaluation or sweep."
-    )
+    kind: str = Field(description="What the artefact is: store, probe, subject, graph, judge and so on.")
     name: str = Field(description="The free title it was given.")
     created: str = Field(default_factory=now, description="When it was finished, UTC.")
     command: str = Field(default="", description="The command line that makes it again.")
