@@ -149,11 +149,12 @@ def sample(
 
 
 def right(corpus: EmojiCorpus, verdict: Verdict, pairs: Sequence[Pair]) -> dict[str, Floats]:
-    """Per question, 1 where the judge named the truth of a pair, else 0, `pair`."""
+    """Per question, 1 where the judge named the truth of a pair, else 0, `pair`; `both` is concept and style."""
     from probes.metrics.emoji_judge import truths
 
-    found = zip(QUESTIONS, truths(corpus, pairs), verdict[: len(QUESTIONS)], strict=True)
-    return {question: (said == true).double().numpy() for question, true, said in found}
+    asked = zip(QUESTIONS, truths(corpus, pairs), verdict[: len(QUESTIONS)], strict=True)
+    found = {question: (said == true).double().numpy() for question, true, said in asked}
+    return {**found, "both": found["concept"] * found["style"]}
 
 
 def _real(corpus: EmojiCorpus, pairs: Sequence[Pair]) -> Tensor:
@@ -168,10 +169,10 @@ def _judged(corpus: EmojiCorpus, judge: EmojiJudge, name: str, samples: Sequence
     pairs = samples[0].pairs
     real = right(corpus, judged(judge, corpus, _real(corpus, pairs)), pairs)
     found = [right(corpus, judged(judge, corpus, one.pictures), pairs) for one in samples]
-    for question in QUESTIONS:
+    for question in real:
         interval = bootstrap([one[question] for one in found])
         unit = "share named rightly by the judge; baseline: of the real pictures"
-        aim, baseline = AIMS[question], float(real[question].mean())
+        aim, baseline = AIMS.get(question), float(real[question].mean())
         yield of_interval(f"emoji.{name}.{question}", interval, unit, "up", baseline=baseline, aim=aim)
 
 
@@ -181,6 +182,7 @@ def _judge_itself(corpus: EmojiCorpus, judge: EmojiJudge, pairs: Sequence[Pair])
 
     groups = {corpus.entries[at].group for at in corpus.concepts}
     chance = {"concept": len(corpus.concepts), "group": len(groups), "style": len(STYLES)}
+    chance["both"] = chance["concept"] * chance["style"]
     for question, items in right(corpus, judged(judge, corpus, _real(corpus, pairs)), pairs).items():
         unit = "share of real pictures of held-out pairs named rightly; baseline: chance among the classes"
         yield of_interval(f"emoji.judge.{question}", bootstrap([items]), unit, "up", baseline=1 / chance[question])
@@ -210,10 +212,11 @@ class Nearness:
         return least.values.numpy(), least.indices.numpy()
 
     def rows(self, name: str, samples: Sequence[Sampled]) -> Iterator[Row]:
-        """The median distance beside that of real held-out pictures, and the share that comes nearer to a
-        training picture than 95 % of those do."""
+        """The median distance beside that of real held-out pictures, the share that comes nearer to a training
+        picture than 95 % of those do, and the share whose nearest one shows the asked concept."""
         for space, unseen in self._unseen.items():
-            per_seed = [self._nearest(space, self._spaces(one.pictures)[space])[0] for one in samples]
+            found = [self._nearest(space, self._spaces(one.pictures)[space]) for one in samples]
+            per_seed = [far for far, _ in found]
             near = f"root mean square difference to the nearest training picture, {space}"
             median = bootstrap(per_seed, lambda items: float(np.median(items)))
             yield of_interval(
@@ -226,6 +229,13 @@ class Nearness:
             close = bootstrap([(items < edge).astype(np.float64) for items in per_seed])
             unit = f"share nearer than 95 % of real held-out pictures, {space}"
             yield of_interval(f"emoji.{name}.near_copies.{space}", close, unit, baseline=0.05)
+            shown = self._corpus.training_pairs
+            same = [
+                [float(shown[at].emoji == pair.emoji) for at, pair in zip(which, one.pairs, strict=True)]
+                for (_, which), one in zip(found, samples, strict=True)
+            ]
+            unit = f"share whose nearest training picture shows the asked concept, {space}"
+            yield of_interval(f"emoji.{name}.nearest_is_asked.{space}", bootstrap(same), unit)
 
     def described(self, one: Sampled) -> dict[str, object]:
         """What the judge said of each sample, and the nearest training picture in both spaces."""

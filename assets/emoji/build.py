@@ -23,6 +23,7 @@ from captions import new_tokenizer  # noqa: E402
 from denoiser import PLAN, new_modules, train_denoiser  # noqa: E402
 from diffusers import AutoencoderKL  # noqa: E402
 from export import export, ship_judge, ship_pipeline  # noqa: E402
+from guidance import compare  # noqa: E402
 from judge import train_judge  # noqa: E402
 from loop import averaged  # noqa: E402
 from picture import draw  # noqa: E402
@@ -30,7 +31,7 @@ from transformers import CLIPTokenizer  # noqa: E402
 
 from probes.worlds.emoji import EmojiCorpus, read_emoji  # noqa: E402
 
-STAGES = ("autoencoder", "denoiser", "judge", "export", "picture")
+STAGES = ("autoencoder", "denoiser", "judge", "export", "guidance", "picture")
 
 
 def main() -> None:
@@ -56,6 +57,8 @@ def main() -> None:
         else:
             export(vae, tokenizer, modules, options.to)
         print(f"exported the average after step {step} of {PLAN.steps}")
+    if "guidance" in options.stages and options.to is None:
+        compare(corpus)
     if "picture" in options.stages and options.to is None:
         draw(corpus)
 
