@@ -16,6 +16,7 @@ PRINTED = {
     "graph-show": "app.looking:ShownGraph",
     "graph-show-concept": "app.looking:ShownConcept",
     "steer": "steering.comparison:Comparison",
+    "steer-pictures": "steering.comparison:PictureComparison",
     "evaluate": "app.suites.rows:Rows",
     "export": "app.exporting:Exported",
     "levers": "steering.levers:LeverSet",

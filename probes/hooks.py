@@ -31,8 +31,9 @@ Change = Callable[[Tensor, Where], Tensor]
 class Edit(NamedTuple):
     """Add `change(x, where)` (float32, the shape of the activation) to the activation at `point`, where selected.
 
-    x is that activation; or what `reads` names, a place the same call passes before, and `where.written`
-    is then the activation that is added to.
+    x is that activation; or what `reads` names, a place the same call passes before. Where what is added to
+    is another tensor than x (the output, at an update; the edit's own point, when it reads elsewhere), it is
+    `where.written`.
     """
 
     point: HookPoint
@@ -156,7 +157,7 @@ class _Session:
         x = pick(output, member)
         total: Tensor | None = None
         for point in points:
-            change = self._visit(point, self._update(point, x) if point.tap == "update" else x)
+            change = self._visit(point, self._update(point, x), x) if point.tap == "update" else self._visit(point, x)
             if change is not None:
                 total = change if total is None else total + change
         return None if total is None else put(output, _added(x, total), member)
@@ -172,10 +173,11 @@ class _Session:
             )
         return x - given
 
-    def _visit(self, point: HookPoint, x: Tensor) -> Tensor | None:
+    def _visit(self, point: HookPoint, x: Tensor, written: Tensor | None = None) -> Tensor | None:
         """Read x, and return the sum of all changes at this point (float32), or None when nothing edits.
 
-        Readers and edits see `batch pos d`; x and what is returned have the module's own layout."""
+        Readers and edits see `batch pos d`; x, what is returned, and what it is added to (`written`, when that
+        is not x) have the module's own layout."""
         if self.where is None:
             raise WorkbenchError(
                 "outside-root",
@@ -190,6 +192,8 @@ class _Session:
             self.tape._record(point, self.read[point](placed, where))
         if point in self.sources:
             self.held[point] = placed
+        if written is not None and point in self.edits:
+            where = replace(where, written=as_places(written)[0])
         change = self._change(point, placed, where)
         self.pending.discard(point)
         if self.stop and not self.pending:
@@ -221,7 +225,9 @@ class _Session:
                 "a call passes that place later, or not at all",
                 "Read before writing.",
             )
-        return edit.change(self.held[edit.reads].float(), replace(where, written=x))
+        return edit.change(
+            self.held[edit.reads].float(), replace(where, written=x if where.written is None else where.written)
+        )
 
 
 def _added(x: Tensor, change: Tensor) -> Tensor:

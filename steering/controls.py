@@ -15,8 +15,8 @@ from probes.hooks import Edit, Where, hooked
 from probes.latents import LatentTable
 from probes.subjects.text_autoregressive import TextAutoregressive
 from probes.training.randomness import generator
-from steering.edits import level_mask
 from steering.levers import Lever
+from steering.places import level_mask
 
 
 class Context(NamedTuple):
@@ -66,13 +66,35 @@ def matched_weights(table: LatentTable, weights: Mapping[int, float], seed: int)
     return found
 
 
+class Means:
+    """Running sums of activations where a concept is on and where it is off, `2 d`."""
+
+    def __init__(self, width: int) -> None:
+        self.sums, self.counts = torch.zeros(2, width, dtype=torch.float64), torch.zeros(2)
+
+    def add(self, on: bool, rows: Tensor) -> None:
+        """Rows `row d` of one side."""
+        self.sums[int(on)] += rows.double().sum(dim=0).cpu()
+        self.counts[int(on)] += len(rows)
+
+    def difference(self) -> Tensor:
+        """Mean where it is on minus the mean where it is off, `d`. Raises `WorkbenchError` with one side only."""
+        if self.counts.min() == 0:
+            raise WorkbenchError(
+                "no-control",
+                "No difference of means can be taken",
+                "one side has no place",
+                "Give longer contexts, or a lever that acts somewhere.",
+            )
+        return (self.sums[1] / self.counts[1] - self.sums[0] / self.counts[0]).float()
+
+
 def difference_of_means(subject: TextAutoregressive, level: Level, contexts: Contexts) -> Tensor:
     """Mean activation where the concept is on minus the mean where it is off, `d_model`.
 
     Raises `WorkbenchError` when the contexts have no place of one kind.
     """
-    sums = torch.zeros(2, subject.d_model, dtype=torch.float64)
-    counts = torch.zeros(2)
+    means = Means(subject.d_model)
 
     def read(x: Tensor, where: Where) -> Tensor:
         return torch.cat([x.float()[0], level_mask(level, x.float(), where)[0, :, None].float()], dim=1)
@@ -82,18 +104,15 @@ def difference_of_means(subject: TextAutoregressive, level: Level, contexts: Con
             subject.run(context.tokens[None])
         seen = tape.last(level.record.point.point)
         use = seen[:, -1] == 0
-        for kind in (0, 1):
-            chosen = use & (context.on == bool(kind))
-            sums[kind] += seen[chosen, :-1].double().sum(dim=0)
-            counts[kind] += int(chosen.sum())
-    if counts.min() == 0:
-        raise WorkbenchError(
-            "no-control",
-            "No difference of means can be taken",
-            "one side has no place",
-            "Give longer contexts.",
-        )
-    return (sums[1] / counts[1] - sums[0] / counts[0]).float()
+        for kind in (False, True):
+            means.add(kind, seen[use & (context.on == kind), :-1])
+    return means.difference()
+
+
+def norm_of(lever: Lever, level: Level) -> float:
+    """Length of what the lever adds for one typical activation of each of its latents, signed by its strength."""
+    rows = (w * level.space.table.typical[i] * level.space.w_dec[i] for i, w in lever.weights.items())
+    return lever.strength * float(torch.linalg.vector_norm(sum(rows, torch.zeros(level.space.w_dec.shape[1]))))
 
 
 def prompt_asking_for(concept: str) -> str:

@@ -8,26 +8,38 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from probes.activations.rows import pool_running
+from probes.addresses import Selector
 from probes.errors import WorkbenchError
 from probes.hierarchy.probe import Level, Probe
-from probes.hooks import Edit, HookPoint, Where, hooked
+from probes.hooks import Edit, Where
 from probes.latents import Codes, Directions
 from probes.operations import Params
+from probes.subjects.image_inputs import ImageInputs
 from probes.subjects.subject import Subject
-from probes.subjects.text_autoregressive import TextAutoregressive
+from steering.comparison import LeverReport
+from steering.donors import donor_of
 from steering.levers import Lever
+from steering.places import SpanMemory, level_mask, running_rows
 from steering.registry import OPERATIONS, READS_PROJECTIONS
+
+# In pictures a larger share of the activation leaves what the subject was trained on; see Lever.limit.
+PICTURE_LIMIT = 0.5
 
 
 @dataclass
 class LeverEffect:
-    """What a lever did, summed over places: share is |change| / |activation|; `largest` of any place."""
+    """What a lever did, summed over places: share is |change| / |activation|; `largest` of any place.
+
+    `clipped`: places where the change was cut to the lever's limit. `beyond`: places where a latent it moves
+    ended above the largest code seen in training; counted only on pictures, where generation cannot recover.
+    """
 
     places: int = 0
     moved: int = 0
     share_sum: float = 0.0
     largest: float = 0.0
+    clipped: int = 0
+    beyond: int = 0
 
     @property
     def share(self) -> float:
@@ -35,20 +47,19 @@ class LeverEffect:
         return self.share_sum / self.moved if self.moved else 0.0
 
 
-@dataclass
-class _SpanMemory:
-    """Running sums of the window in progress, so that cached generation pools as the whole text would."""
-
-    x: Tensor | None = None
-    usable: Tensor | None = None
-    positions: Tensor | None = None
-
-
-def compile_lever(lever: Lever, probe: Probe, subject: Subject, effect: LeverEffect | None = None) -> Edit:
+def compile_lever(
+    lever: Lever,
+    probe: Probe,
+    subject: Subject,
+    effect: LeverEffect | None = None,
+    *,
+    inputs: ImageInputs | None = None,
+) -> Edit:
     """The edit of one lever, which reads and writes where its level does.
 
-    Raises `WorkbenchError` for latents the level does not have, and for reading a decoder's direction where
-    that decoder does not write.
+    `inputs` are those of the pictures it will act on: a patch needs them to run its donor alike. Raises
+    `WorkbenchError` for latents the level does not have, and for reading a decoder's direction where that
+    decoder does not write.
     """
     level = probe.level(lever.level)
     latents = list(lever.weights)
@@ -72,47 +83,88 @@ def compile_lever(lever: Lever, probe: Probe, subject: Subject, effect: LeverEff
             "Use scale with strength -1 to take the latent out.",
         )
     operation = OPERATIONS.load(lever.operation)
-    donor = _donor_codes(lever, level, subject) if lever.operation == "patch" else None
+    donor = donor_of(lever, level, subject, inputs) if lever.operation == "patch" else None
     weight = torch.zeros(n)
     weight[latents] = torch.tensor([lever.weights[latent] for latent in latents])
     if lever.params.target is not None:
         weight[lever.params.target] = 1.0
     space = unit_directions(level) if lever.operation in READS_PROJECTIONS else level.space
-    memory = _SpanMemory()
+    memory, where_to, limit = SpanMemory(), selector_of(lever, level), limit_of(lever, level)
 
     def change(x: Tensor, where: Where) -> Tensor:
         masked = level_mask(level, x, where)
-        rows = _running_rows(x, ~masked, where, level.rows.span, memory)
+        rows = running_rows(x, ~masked, where, level.rows.span, memory)
         z = space.encode(rows, latents)
-        params = Params(lever.params.level, lever.params.target, _aligned(donor, z, where))
+        params = Params(lever.params.level, lever.params.target, donor(z, where) if donor else None)
         dz = operation(z, level.space.table, params)
         dz = Codes(dz.index, dz.value * weight[dz.index] * lever.strength, dz.n_latents)
-        delta = space.change(dz).masked_fill(masked[..., None], 0.0)
+        wanted = space.change(dz).masked_fill(masked[..., None], 0.0)
+        onto = x if where.written is None else where.written.float()
+        delta = within(wanted, onto, limit)
         if effect is not None:
-            chosen = where.selected(lever.selector, x.shape, x.device) & ~masked
-            _note(effect, delta, x if where.written is None else where.written.float(), chosen)
+            chosen = where.selected(where_to, x.shape, x.device) & ~masked
+            _note(effect, wanted, delta, onto, chosen, where.weights(where_to, x.shape, x.device))
+            if level.rows.of == "cell" and writes is None:
+                effect.beyond += _beyond(level, wanted_latents(lever), x + delta, chosen & (delta.norm(dim=-1) > 0))
         return delta
 
     if writes is not None:
-        return Edit(writes, lever.selector, change, reads=level.record.point.point)
-    return Edit(level.record.point.point, lever.selector, change)
+        return Edit(writes, where_to, change, reads=level.record.point.point)
+    return Edit(level.record.point.point, where_to, change)
 
 
-def compile_levers(levers: Sequence[Lever], probe: Probe, subject: Subject) -> tuple[list[Edit], list[LeverEffect]]:
+def compile_levers(
+    levers: Sequence[Lever], probe: Probe, subject: Subject, *, inputs: ImageInputs | None = None
+) -> tuple[list[Edit], list[LeverEffect]]:
     """Edits of several levers with what each will have done; their order never matters."""
     effects = [LeverEffect() for _ in levers]
-    edits = [compile_lever(lever, probe, subject, effect) for lever, effect in zip(levers, effects, strict=True)]
+    edits = [
+        compile_lever(lever, probe, subject, effect, inputs=inputs)
+        for lever, effect in zip(levers, effects, strict=True)
+    ]
     return edits, effects
 
 
-def level_mask(level: Level, x: Tensor, where: Where) -> Tensor:
-    """`batch pos` bool: places no lever touches (special tokens, padding, sinks and outliers)."""
-    assert where.positions is not None
-    masked = level.record.point.outliers(x.norm(dim=-1), where.positions)
-    for part in (where.special, where.padding):
-        if part is not None:
-            masked = masked | part.to(masked.device)
-    return masked
+def lever_report(lever: Lever, effect: LeverEffect, effective: float | None = None) -> LeverReport:
+    """What a lever did, for people; `effective`: the strength that reaches the guided output."""
+    return LeverReport(
+        lever=lever,
+        places=effect.places,
+        moved=effect.moved,
+        share=effect.share,
+        largest_share=effect.largest,
+        clipped=effect.clipped,
+        beyond=effect.beyond,
+        effective=effective,
+    )
+
+
+def selector_of(lever: Lever, level: Level) -> Selector:
+    """Where a lever acts: its own selector; without a noise interval of its own, at the noise of its level."""
+    selector, everywhere = lever.selector, Selector()
+    if selector.noise != everywhere.noise or level.where.noise == everywhere.noise:
+        return selector
+    return selector.model_copy(update={"noise": level.where.noise})
+
+
+def limit_of(lever: Lever, level: Level) -> float | None:
+    """The lever's limit on |change| / |activation|; its own, or half where rows are cells of a picture."""
+    return lever.limit if lever.limit is not None or level.rows.of != "cell" else PICTURE_LIMIT
+
+
+def within(delta: Tensor, x: Tensor, limit: float | None) -> Tensor:
+    """The change `batch pos d`, shortened at each place to `limit` times the length of the activation there."""
+    if limit is None:
+        return delta
+    largest = limit * x.norm(dim=-1, keepdim=True)
+    size = delta.norm(dim=-1, keepdim=True)
+    return torch.where(size > largest, delta * (largest / size.clamp_min(1e-12)), delta)
+
+
+def wanted_latents(lever: Lever) -> list[int]:
+    """Every latent a lever moves, a swap's target included."""
+    target = lever.params.target
+    return [*lever.weights, *([target] if target is not None and target not in lever.weights else [])]
 
 
 def unit_directions(level: Level) -> Directions:
@@ -126,71 +178,39 @@ def direction_edit(
 ) -> Edit:
     """Add `amount` (in activation norm) of a unit vector `d` wherever the lever would act."""
     step = torch.nn.functional.normalize(vector.float(), dim=0) * amount
+    where_to, limit = selector_of(lever, level), limit_of(lever, level)
 
     def change(x: Tensor, where: Where) -> Tensor:
         masked = level_mask(level, x, where)
-        delta = step.expand_as(x).masked_fill(masked[..., None], 0.0)
+        wanted = step.to(x.device).expand_as(x).masked_fill(masked[..., None], 0.0)
+        onto = x if where.written is None else where.written.float()
+        delta = within(wanted, onto, limit)
         if effect is not None:
-            _note(effect, delta, x, where.selected(lever.selector, x.shape, x.device) & ~masked)
+            chosen = where.selected(where_to, x.shape, x.device) & ~masked
+            _note(effect, wanted, delta, onto, chosen, where.weights(where_to, x.shape, x.device))
         return delta
 
-    return Edit(level.record.point.point, lever.selector, change)
+    return Edit(level.record.point.point, where_to, change)
 
 
-def _running_rows(x: Tensor, usable: Tensor, where: Where, span: int, memory: _SpanMemory) -> Tensor:
-    """The row each token belongs to, as far as it is known at that token (`batch pos d`)."""
-    if span == 1:
-        return x
-    assert where.positions is not None
-    fresh = memory.x is None or int(where.positions[0, 0]) == 0 or memory.x.shape[0] != x.shape[0]
-    if fresh:
-        memory.x, memory.usable, memory.positions = x, usable, where.positions
-    else:
-        assert memory.x is not None and memory.usable is not None and memory.positions is not None
-        memory.x = torch.cat([memory.x, x], dim=1)[:, -(span + x.shape[1]) :]
-        memory.usable = torch.cat([memory.usable, usable], dim=1)[:, -(span + x.shape[1]) :]
-        memory.positions = torch.cat([memory.positions, where.positions], dim=1)[:, -(span + x.shape[1]) :]
-    return pool_running(memory.x, memory.usable, memory.positions, span)[:, -x.shape[1] :]
-
-
-def _donor_codes(lever: Lever, level: Level, subject: Subject) -> Codes:
-    """Codes of the lever's latents on the donor text, `1 pos n_chosen`."""
-    if not isinstance(subject, TextAutoregressive):
-        raise WorkbenchError(
-            "no-donor", "A patch copies from a donor text", f"{subject.name} reads no text", "Use another operation."
-        )
-    ids = subject.tokenizer(lever.params.donor, return_tensors="pt").input_ids
-    if ids.shape[1] == 0:
-        raise WorkbenchError("bad-lever", "A patch needs a donor text", "it is empty", "Write a donor text.")
-
-    def read(x: Tensor, where: Where) -> Codes:
-        masked = level_mask(level, x.float(), where)
-        rows = _running_rows(x.float(), ~masked, where, level.rows.span, _SpanMemory())
-        return level.space.encode(rows, list(lever.weights))
-
-    point: HookPoint = level.record.point.point
-    with hooked(subject, {point: read}, stop=True) as tape:
-        subject.run(ids)
-    codes: Codes = tape.last(point)
-    return codes
-
-
-def _aligned(donor: Codes | None, z: Codes, where: Where) -> Codes | None:
-    """The donor's codes at the same absolute positions; past its end, what is there (no change)."""
-    if donor is None:
-        return None
-    assert where.positions is not None
-    length = donor.value.shape[1]
-    at = where.positions.clamp_max(length - 1)
-    value = donor.value[0][at]
-    inside = (where.positions < length)[..., None]
-    return Codes(z.index, torch.where(inside, value, z.value), z.n_latents)
-
-
-def _note(effect: LeverEffect, delta: Tensor, x: Tensor, chosen: Tensor) -> None:
-    share = (delta.norm(dim=-1) / x.norm(dim=-1).clamp_min(1e-9))[chosen]
+def _note(
+    effect: LeverEffect, wanted: Tensor, delta: Tensor, x: Tensor, chosen: Tensor, weights: Tensor | None
+) -> None:
+    size = delta.norm(dim=-1)
+    share = size / x.norm(dim=-1).clamp_min(1e-9)
+    share = (share if weights is None else share * weights)[chosen]
     moved = share[share > 0]
     effect.places += int(chosen.sum())
     effect.moved += len(moved)
     effect.share_sum += float(moved.sum())
     effect.largest = max(effect.largest, float(moved.max()) if len(moved) else 0.0)
+    effect.clipped += int((chosen & (wanted.norm(dim=-1) > size)).sum())
+
+
+def _beyond(level: Level, latents: Sequence[int], x: Tensor, moved: Tensor) -> int:
+    """At how many of the moved places one of these latents reads more than its largest training code."""
+    largest = level.statistics.get("largest")
+    if largest is None or not bool(moved.any()):
+        return 0
+    codes = level.space.encode(x[moved], latents).value
+    return int((codes > largest.to(codes)[list(latents)].clamp_min(1e-9)).any(dim=-1).sum())

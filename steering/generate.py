@@ -12,8 +12,15 @@ from probes.hierarchy.probe import Probe
 from probes.hooks import Edit, hooked
 from probes.subjects.text_autoregressive import TextAutoregressive
 from steering.comparison import Comparison, Continuation, LeverReport
-from steering.controls import Contexts, ControlRun, difference_of_means, prompt_asking_for, random_lever
-from steering.edits import LeverEffect, compile_levers, direction_edit
+from steering.controls import (
+    Contexts,
+    ControlRun,
+    difference_of_means,
+    norm_of,
+    prompt_asking_for,
+    random_lever,
+)
+from steering.edits import compile_levers, direction_edit, lever_report
 from steering.levers import Lever
 
 LARGE_SHARE = 0.5
@@ -43,7 +50,7 @@ def compare(
     plain = _continue(subject, tokens, [], seed, max_new_tokens, temperature)
     steered = _continue(subject, tokens, edits, seed, max_new_tokens, temperature)
     unsteered = _described(subject, "unsteered", prompt, plain, tokens)
-    report = [_report(lever, effect) for lever, effect in zip(levers, effects, strict=True)]
+    report = [lever_report(lever, effect) for lever, effect in zip(levers, effects, strict=True)]
     made = [
         _run_control(subject, run, prompt, plain, tokens, seed, max_new_tokens, temperature)
         for run in (_controls(subject, probe, levers, seed, concept, contexts) if controls and levers else [])
@@ -118,16 +125,6 @@ def _described(
     )
 
 
-def _report(lever: Lever, effect: LeverEffect) -> LeverReport:
-    return LeverReport(
-        lever=lever,
-        places=effect.places,
-        moved=effect.moved,
-        share=effect.share,
-        largest_share=effect.largest,
-    )
-
-
 def _controls(
     subject: TextAutoregressive,
     probe: Probe,
@@ -143,11 +140,7 @@ def _controls(
     runs = [ControlRun("random latents of equal norm", compile_levers([other], probe, subject)[0])]
     if contexts and level.record.writes is None:
         vector = difference_of_means(subject, level, contexts)
-        amount = lever.strength * float(
-            torch.linalg.vector_norm(
-                sum(w * level.space.table.typical[i] * level.space.w_dec[i] for i, w in lever.weights.items())
-            )
-        )
+        amount = norm_of(lever, level)
         runs.append(ControlRun("difference of means, equal norm", [direction_edit(level, vector, amount, lever)]))
     if concept:
         runs.append(ControlRun("a prompt that asks for it", [], prompt_asking_for(concept)))

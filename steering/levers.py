@@ -24,7 +24,7 @@ class OperationParams(Frozen):
         default=1.0, description="Level that set and cap aim at, in typical activations.", ge=0, le=100
     )
     target: int | None = Field(default=None, description="Latent that a swap moves the activation to.", ge=0)
-    donor: str = Field(default="", description="Text whose activations a patch copies.", max_length=20_000)
+    donor: str = Field(default="", description="Text, or prompt, whose activations a patch copies.", max_length=20_000)
 
 
 class Lever(Frozen):
@@ -39,6 +39,12 @@ class Lever(Frozen):
     strength: float = Field(default=1.0, description="Strength; for add, in typical activations.", ge=-100, le=100)
     where: str = Field(default="", description="Selector, such as positions=generated; empty for everywhere.")
     params: OperationParams = Field(default=OperationParams(), description="What the operation needs besides.")
+    limit: float | None = Field(
+        default=None,
+        description="Largest |change| / |activation| at any place; none for half in pictures and no limit in text.",
+        gt=0,
+        le=100,
+    )
 
     @field_validator("where")
     @classmethod
@@ -54,6 +60,16 @@ class Lever(Frozen):
 
     def with_strength(self, strength: float) -> Lever:
         return self.model_copy(update={"strength": strength})
+
+    def effective(self, guidance: float | None) -> float:
+        """The strength that reaches the guided output, which is uncond + g · (cond − uncond).
+
+        `guidance` is g, or None where the subject runs one branch alone: that one is cond.
+        """
+        branch = self.selector.branch
+        if guidance is None:
+            return 0.0 if branch == "uncond" else self.strength
+        return self.strength * {"cond": guidance, "uncond": 1 - guidance, "both": 1.0}[branch]
 
 
 class LeverSet(Frozen):

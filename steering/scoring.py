@@ -11,7 +11,7 @@ from probes.activations.rows import pool_mean
 from probes.hierarchy.probe import Level
 from probes.hooks import Edit, Where, hooked
 from probes.subjects.text_autoregressive import TextAutoregressive
-from steering.edits import level_mask
+from steering.places import level_mask
 
 
 def next_token_scores(
