@@ -1,4 +1,4 @@
-"""Steered against unsteered text for the Steer page, which needs no torch before the first comparison."""
+"""Comparisons for the Steer page, which needs no torch before the first of them."""
 
 from __future__ import annotations
 
@@ -12,3 +12,20 @@ def compare_on_graph(subject: Any, graph: Any, levers: list[Lever], prompt: str,
     from steering.on_graph import compare_on_graph as compare
 
     return compare(subject, graph, levers, prompt, **rest)
+
+
+def compare_on_probe(subject: Any, probe: str, levers: list[Lever], prompt: str, **rest: Any) -> Any:
+    """`steering.generate.compare` with a probe by name: text without a graph."""
+    from steering.generate import compare
+    from steering.sources import opened
+
+    return compare(subject, opened(probe), levers, prompt, **{**rest, "concept": ""})
+
+
+def compare_pictures(subject: Any, probe: str, levers: list[Lever], inputs: Any, **rest: Any) -> dict[str, Any]:
+    """`steering.pictures.compare_pictures` with a probe by name, as plain data."""
+    from steering.pictures import compare_pictures as compare
+    from steering.sources import opened
+
+    found = compare(subject, opened(probe), levers, inputs, **rest)
+    return dict(found.model_dump(mode="json"))

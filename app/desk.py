@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.components.lever_rack import LeverRow, Rack
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.text import visible
+from probes.addresses import Selector
 from probes.errors import WorkbenchError
 from steering.levers import Lever, OperationParams
 from steering.registry import OPERATIONS
@@ -39,6 +40,12 @@ def operations() -> list[dict[str, Any]]:
     return [{"name": name, "sentence": OPERATIONS[name].sentence, **row._asdict()} for name, row in ON_SCREEN.items()]
 
 
+def row_of_latent(level: str, level_index: int, latent: int) -> LeverRow:
+    """A new row for a latent of a probe that has no graph, and so no labels."""
+    key = f"{level}/{latent}"
+    return LeverRow(key=key, concept=key, label=f"latent {latent}", level=level, level_index=level_index)
+
+
 def row_for(graph: ConceptGraph, concept: str) -> LeverRow:
     """A new row for a concept of the graph. Raises `WorkbenchError` when there is no such concept."""
     node = graph.node(concept)
@@ -60,6 +67,13 @@ def choices(graph: ConceptGraph) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
+def selector_text(row: LeverRow) -> str:
+    """Where a row acts, as a selector."""
+    plain = Selector.parse(SELECTORS[row.where])
+    given = {"branch": row.branch, "cells": row.cells, "noise": row.noise or plain.noise}
+    return str(plain.model_copy(update=given))
+
+
 def levers_of(rack: Rack) -> list[Lever]:
     """The rack as levers."""
     return [
@@ -68,24 +82,26 @@ def levers_of(rack: Rack) -> list[Lever]:
             weights=row.latents(),
             operation=row.operation,
             strength=row.strength,
-            where=SELECTORS[row.where],
+            where=selector_text(row),
+            limit=row.limit,
             params=OperationParams(level=row.aim, target=row.target, donor=row.donor),
         )
         for row in rack.levers
     ]
 
 
-def rack_from(graph: ConceptGraph, levers: Sequence[Lever]) -> Rack:
-    """The rows that show levers. Raises `WorkbenchError` for what the rack or the graph cannot show."""
-    places = {text: name for name, text in SELECTORS.items()}
+def rack_from(levers: Sequence[Lever], row_of: Callable[[str], LeverRow]) -> Rack:
+    """The rows that show levers; `row_of` makes the plain row of a concept. Raises `WorkbenchError` for what
+    the rack cannot show."""
     rows = []
     for at, lever in enumerate(levers):
+        selector = lever.selector
         shown = -8 <= lever.strength <= 8 and lever.params.level <= 8 and len(lever.params.donor) <= 4000
-        if lever.where not in places or not shown or len(lever.weights) > 64:
+        if not isinstance(selector.positions, str) or selector.rows is not None or not shown or len(lever.weights) > 64:
             raise WorkbenchError(
                 "not-on-screen",
                 "The lever set cannot be shown",
-                f"lever {at + 1}: {lever.operation}, strength {lever.strength:g}, {lever.where or 'all places'}",
+                f"lever {at + 1}: {lever.operation}, strength {lever.strength:g}, {lever.where[:80] or 'all places'}",
                 "Apply it with fulcrum steer --levers; the rack shows strengths up to 8 at whole texts.",
             )
         main = max(lever.weights, key=lambda latent: abs(lever.weights[latent]))
@@ -94,11 +110,21 @@ def rack_from(graph: ConceptGraph, levers: Sequence[Lever]) -> Rack:
             "key": f"{lever.level}/{main}#{at}",
             "operation": lever.operation,
             "strength": lever.strength,
-            "where": places[lever.where],
+            "where": selector.positions,
+            "branch": selector.branch,
+            "noise": None if selector.noise == Selector().noise else selector.noise,
+            "cells": selector.cells,
+            "limit": lever.limit,
             "aim": lever.params.level,
             "target": lever.params.target,
             "donor": lever.params.donor,
             "weights": {} if alone else {str(latent): weight for latent, weight in lever.weights.items()},
         }
-        rows.append(LeverRow.model_validate(row_for(graph, f"{lever.level}/{main}").model_dump() | fields))
+        rows.append(LeverRow.model_validate(dict(row_of(f"{lever.level}/{main}")) | fields))
     return Rack(levers=tuple(rows))
+
+
+def shares(rack: Rack, data: dict[str, Any]) -> dict[str, float]:
+    """Row key to the share of the norm at strength 1, from what the last run measured."""
+    pairs = zip(rack.levers, data.get("levers", []), strict=False)
+    return {row.key: lever["share"] / abs(row.strength) for row, lever in pairs if row.strength and lever["moved"]}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from probes.hierarchy.probe import Probe, open_probe
 from probes.subjects.text_autoregressive import TextAutoregressive
 from steering.comparison import Comparison
 from steering.contexts import contexts_of
 from steering.generate import compare
 from steering.levers import Lever
+from steering.sources import opened
 
 if TYPE_CHECKING:
     from concept_graphs.graph import ConceptGraph
@@ -37,7 +36,7 @@ def compare_on_graph(
     node = graph.node(concept) if concept in graph else None
     return compare(
         subject,
-        _probe(graph.meta.probe),
+        opened(graph.meta.probe),
         levers,
         prompt,
         seed=seed,
@@ -47,9 +46,3 @@ def compare_on_graph(
         concept=node.label if node else "",
         contexts=contexts_of(subject, graph.examples.get(concept, [])) if node else None,
     )
-
-
-@lru_cache(maxsize=2)
-def _probe(ref: str) -> Probe:
-    """A probe, read once: a comparison must not wait for the disk each time."""
-    return open_probe(ref)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Finer than any grid a denoiser computes on; larger masks are reduced to it.
 FINEST = 256
 LARGEST_PIXELS = 2**24
+LARGEST_BYTES = 20 * 2**20
 
 
 def png_bytes(picture: Tensor) -> bytes:
@@ -49,6 +50,16 @@ def into_folder(folder: Path) -> Keep:
         return file
 
     return keep
+
+
+def mask_from_file(path: Path) -> Mask:
+    """`mask_from_bytes` of a file. Raises `WorkbenchError` also where there is none."""
+    name = f"The mask {path.name}"
+    if not path.is_file():
+        raise _unusable(name, "there is no such file")
+    if path.stat().st_size > LARGEST_BYTES:
+        raise _unusable(name, "it has more than 20 MB")
+    return mask_from_bytes(path.read_bytes(), name)
 
 
 def mask_from_bytes(content: bytes, name: str = "The mask") -> Mask:

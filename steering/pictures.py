@@ -22,6 +22,8 @@ from steering.picture_runs import Made, Progress, Studio, never, quiet
 
 PREVIEWS = 6
 OFTEN = 0.05
+# Half a step of eight bits: below it a screen shows the same.
+VISIBLE = 0.5 / 255
 
 
 def compare_pictures(
@@ -227,7 +229,9 @@ def _notices(reports: Sequence[LeverReport], steered: Shots, arms: Sequence[Shot
     if size == 0:
         notices.append("The pictures did not change: they are the same, bit for bit.")
     by_chance = max((_mean(arm.rmse_inside) for arm in arms if arm.name.startswith("random")), default=0.0)
-    if 0 < size <= by_chance:
+    if 0 < size < VISIBLE:
+        notices.append(f"The pictures hardly changed: by {size:.5f}, less than a screen shows.")
+    elif 0 < size <= by_chance:
         notices.append(
             f"Random latents of equal norm change the pictures as much ({by_chance:.3f} against {size:.3f}): "
             "the size of the change says nothing about the concept."

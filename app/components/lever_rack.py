@@ -8,8 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from app.components.base import Drawn
+from probes.addresses import Unit
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
+from probes.masks import Mask
 
 # More sliders than this are no experiment any more, and each costs a forward pass of its own.
 MOST_LEVERS = 12
@@ -35,8 +37,12 @@ class LeverRow(Frozen):
         default=1.0, description="Level that set and cap move to, in typical activations."
     )
     target: int | None = Field(default=None, description="Latent of the same level that a swap moves to.", ge=0)
-    donor: str = Field(default="", description="Text whose activations a patch copies.", max_length=4000)
+    donor: str = Field(default="", description="Text, or prompt, whose activations a patch copies.", max_length=4000)
     where: Literal["all", "prompt", "generated"] = Field(default="all", description="Which tokens are changed.")
+    branch: Literal["cond", "uncond", "both"] = Field(default="cond", description="Guidance branch, for pictures.")
+    noise: tuple[Unit, Unit] | None = Field(default=None, description="Noise interval; none for the level's own.")
+    cells: Mask | None = Field(default=None, description="Cells of the picture; none for all.")
+    limit: float | None = Field(default=None, description="Largest share of an activation.", gt=0, le=100)
 
     def latents(self) -> dict[int, float]:
         """Latent index to weight."""
@@ -71,10 +77,11 @@ def with_lever(rack: Rack, row: LeverRow) -> Rack:
 class LeverRack(Drawn):
     """Value: a `Rack` as JSON. Props: `operations` (name, sentence, low, high, start, needs), `shares` (row key
     to the share of the residual norm at strength 1), `concepts` (level to [latent, label]: what a swap can move
-    to). Event: `change`."""
+    to), `kind` (text or pictures: what the levers act on), `guidance` (scale, where pictures are guided).
+    Event: `change`."""
 
     source: ClassVar[str] = "lever_rack"
 
     def __init__(self, value: Any = None, *, operations: Sequence[dict[str, Any]] = (), **props: Any) -> None:
-        props = {"shares": {}, "concepts": {}, **props}
+        props = {"shares": {}, "concepts": {}, "kind": "text", "guidance": None, **props}
         super().__init__(value or {"levers": []}, operations=list(operations), **props)

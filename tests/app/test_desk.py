@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import pytest
 
 from app.commands import build_parser
-from app.components.lever_rack import MOST_LEVERS, Rack, rack_of, with_lever
+from app.components.lever_rack import MOST_LEVERS, LeverRow, Rack, rack_of, with_lever
 from app.components.token_strip import token_cells
-from app.desk import choices, levers_of, operations, rack_from, row_for
+from app.desk import choices, levers_of, operations, rack_from, row_for, shares
 from app.graphs import GraphLibrary, OpenGraph
 from app.pages.graph import spec_of
-from app.pages.steer import Ask, _pin, _shares, asked, command_line
+from app.pages.steer_command import Ask, asked, command_line
+from app.pages.steer_text import pinned
 from app.trying import levers_asked
 from probes.artefacts import artefact_path, home
 from probes.errors import WorkbenchError
+from probes.hierarchy.probe import Probe
 from steering.levers import Lever, OperationParams
 from steering.registry import OPERATIONS
+from steering.sources import Source
 from tests.fixtures.graphs import make_graph
 
 
@@ -28,6 +33,15 @@ def opened(data_home: Any) -> OpenGraph:
     folder.mkdir(parents=True)
     make_graph(10, 8, 4).save(folder)
     return GraphLibrary().open("desk")
+
+
+def opened_row(opened: OpenGraph) -> Callable[[str], LeverRow]:
+    return partial(row_for, opened.graph)
+
+
+def source(opened: OpenGraph) -> Source:
+    """The graph alone: flags are checked against its concepts, and no probe is opened."""
+    return Source(subject="", probe=cast(Probe, None), graph=opened.graph)
 
 
 def _rack(opened: OpenGraph, **fields: Any) -> Rack:
@@ -41,7 +55,7 @@ def test_a_rack_comes_back_from_its_levers(opened: OpenGraph) -> None:
     levers = levers_of(rack)
     assert levers[0].params.level == 2.0 and levers[0].where == "positions=generated"
     shown = [lever for lever in levers if f"{lever.level}/{max(lever.weights)}" in opened.graph]
-    assert levers_of(rack_from(opened.graph, shown)) == shown
+    assert levers_of(rack_from(shown, opened_row(opened))) == shown
 
 
 def test_levers_the_rack_cannot_show_are_refused(opened: OpenGraph) -> None:
@@ -50,9 +64,9 @@ def test_levers_the_rack_cannot_show_are_refused(opened: OpenGraph) -> None:
     for fields in (far, {"where": "positions=0-3"}, {"strength": 50.0}):
         lever = Lever(**{"level": first.level, "weights": {first.index: 1.0}, **fields})
         with pytest.raises(WorkbenchError, match="cannot be shown"):
-            rack_from(opened.graph, [lever])
+            rack_from([lever], opened_row(opened))
     with pytest.raises(WorkbenchError, match="no concept"):
-        rack_from(opened.graph, [Lever(level="low", weights={999_999: 1.0})])
+        rack_from([Lever(level="low", weights={999_999: 1.0})], opened_row(opened))
 
 
 def test_the_same_concept_can_be_a_lever_twice_and_the_rack_is_bounded(opened: OpenGraph) -> None:
@@ -95,17 +109,17 @@ def test_every_operation_on_screen_is_in_the_registry() -> None:
 def test_shares_are_per_unit_of_strength(opened: OpenGraph) -> None:
     rack = _rack(opened, strength=2.0)
     key = rack.levers[0].key
-    assert _shares(rack, {"levers": [{"share": 0.6, "moved": 4}]}) == {key: pytest.approx(0.3)}
-    assert _shares(rack, {"levers": [{"share": 0.0, "moved": 0}]}) == {}
+    assert shares(rack, {"levers": [{"share": 0.6, "moved": 4}]}) == {key: pytest.approx(0.3)}
+    assert shares(rack, {"levers": [{"share": 0.0, "moved": 0}]}) == {}
 
 
 def test_pins_are_never_written_over(data_home: Any) -> None:
-    said = {_pin({"prompt": "../../etc <b>", "seed": 0}) for _ in range(3)}
+    said = {pinned({"prompt": "../../etc <b>", "seed": 0}) for _ in range(3)}
     assert len(said) == 3
     kept = sorted((home() / "pins").glob("*etc-b*.json"))
     assert len(kept) == 3
     kept[0].unlink()
-    _pin({"prompt": "../../etc <b>", "seed": 1})
+    pinned({"prompt": "../../etc <b>", "seed": 1})
     assert kept[2].read_text().count('"seed": 0') == 1
 
 
@@ -117,7 +131,7 @@ def test_the_command_line_says_the_same(opened: OpenGraph) -> None:
     options = build_parser("steer").parse_args(said[3:])
     assert options.concept == [lever.concept for lever in both.levers]
     assert (options.strength, options.operation, options.where) == (-1.0, "scale", "positions=prompt")
-    assert (options.prompt, options.seed, options.tokens, options.temperature) == ("a 'b' $(c)", 7, 5, 0.0)
+    assert (options.prompt, options.seed, options.tokens, options.temperature) == ("a 'b' $(c)", [7], 5, 0.0)
     uneven = with_lever(rack, second)
     said = command_line("desk", uneven, Ask(prompt="- a", controls=False))
     options = build_parser("steer").parse_args(shlex.split(said, comments=True)[3:])
@@ -142,15 +156,15 @@ def test_every_operation_of_the_rack_can_be_said_in_a_command(opened: OpenGraph,
         fields = fields | {"target": other.index}
     rack = _rack(opened, **fields)
     said = shlex.split(command_line("desk", rack, Ask(prompt="a")))
-    assert levers_asked(build_parser("steer").parse_args(said[3:]), opened.graph) == levers_of(rack)
-    assert levers_of(rack_from(opened.graph, levers_of(rack))) == levers_of(rack)
+    assert levers_asked(build_parser("steer").parse_args(said[3:]), source(opened)) == levers_of(rack)
+    assert levers_of(rack_from(levers_of(rack), opened_row(opened))) == levers_of(rack)
 
 
 def test_a_swap_of_the_command_line_stays_on_its_level(opened: OpenGraph) -> None:
     low, high = opened.graph.nodes["id"][0], opened.graph.nodes["id"][-1]
     asked_for = ["steer", "desk", "--concept", low, "--operation", "swap", "--target", high, "--prompt", "x"]
     with pytest.raises(WorkbenchError, match="one level"):
-        levers_asked(build_parser("steer").parse_args(asked_for), opened.graph)
+        levers_asked(build_parser("steer").parse_args(asked_for), source(opened))
 
 
 def test_the_rack_offers_companions_and_what_a_swap_can_move_to(opened: OpenGraph) -> None:

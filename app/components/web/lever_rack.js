@@ -1,11 +1,28 @@
 // Levers with their strength. Value: {levers: [lever]}; props: operations [{name, sentence, low, high, start, needs}],
-// shares {key: share at strength 1}, concepts {level: [[latent, label]]}.
+// shares {key: share at strength 1}, concepts {level: [[latent, label]]}, kind (text or pictures), guidance (a scale).
 // The value is the truth: it is sent with every event that uses the rack, and no slider holds state of its own.
 const F = window.Fulcrum;
 const root = element.querySelector(".fc-root");
 root.classList.add("fc-rack");
 
 const WHERE = [["all", "prompt and generated"], ["generated", "generated text"], ["prompt", "prompt"]];
+const BRANCH = [["cond", "with the prompt"], ["uncond", "without the prompt"], ["both", "both branches"]];
+
+function pictures() {
+  return props.kind === "pictures";
+}
+
+// Guidance adds up uncond + g (cond - uncond): what a strength on one branch comes to in the end.
+function effective(lever, strength) {
+  const g = props.guidance;
+  if (!pictures() || !Number.isFinite(g)) return null;
+  return strength * { cond: g, uncond: 1 - g, both: 1 }[lever.branch || "cond"];
+}
+
+function place(lever) {
+  const noise = lever.noise ? `noise ${lever.noise[1].toFixed(2)} to ${lever.noise[0].toFixed(2)}` : "noise of its level";
+  return `${noise}, ${lever.cells ? "where painted" : "whole picture"}`;
+}
 
 function levers() {
   return (props.value && props.value.levers) || [];
@@ -40,9 +57,10 @@ function operation(name) {
 
 function shareText(lever, strength) {
   const unit = (props.shares || {})[lever.key];
-  if (!Number.isFinite(unit)) return { text: "share of the residual norm: shown after a run", over: false };
+  const norm = pictures() ? "activation" : "residual norm";
+  if (!Number.isFinite(unit)) return { text: `share of the ${norm}: shown after a run`, over: false };
   const share = Math.abs(unit * strength);
-  return { text: `${Math.round(share * 100)} % of the residual norm`, over: share > 0.5 };
+  return { text: `${Math.round(share * 100)} % of the ${norm}`, over: share > 0.5 };
 }
 
 // What an operation needs besides a strength: the latent a swap moves to, the text a patch copies from.
@@ -56,8 +74,8 @@ function needed(lever, how, at) {
   }
   if (how.needs !== "donor") return null;
   const donor = F.el("input", "fc-donor");
-  Object.assign(donor, { type: "text", id: `lever-donor-${at}`, value: lever.donor || "", maxLength: 4000, placeholder: "a text to copy from" });
-  donor.setAttribute("aria-label", `Text that ${lever.label} is copied from`);
+  Object.assign(donor, { type: "text", id: `lever-donor-${at}`, value: lever.donor || "", maxLength: 4000, placeholder: pictures() ? "a prompt to copy from" : "a text to copy from" });
+  donor.setAttribute("aria-label", `${pictures() ? "Prompt" : "Text"} that ${lever.label} is copied from`);
   donor.addEventListener("change", () => change(lever.key, { donor: donor.value }));
   return F.add(F.el("label", "fc-field"), F.el("span", "", "from"), donor);
 }
@@ -94,7 +112,10 @@ function row(lever, at) {
   const share = F.el("span", "fc-share");
   const paintShare = (strength) => {
     const { text, over } = shareText(lever, strength);
-    share.textContent = over ? `${text}: above one half the text usually breaks` : text;
+    const reached = effective(lever, strength);
+    const more = reached === null ? "" : `, effective strength ${F.number(reached, 2)}`;
+    const breaks = pictures() ? ": above one half it is held back" : ": above one half the text usually breaks";
+    share.textContent = (over ? text + breaks : text) + more;
     share.classList.toggle("is-over", over);
   };
   paintShare(lever.strength);
@@ -109,7 +130,9 @@ function row(lever, at) {
     choose(`lever-operation-${at}`, `What ${lever.label} does`, (props.operations || []).map((o) => [o.name, o.name, o.sentence]), lever.operation,
       (name) => { change(lever.key, { operation: name, strength: operation(name).start ?? 1 }); draw(); }),
     slider, exact,
-    choose(`lever-where-${at}`, `Where ${lever.label} acts`, WHERE, lever.where, (where) => change(lever.key, { where })));
+    pictures()
+      ? choose(`lever-branch-${at}`, `Guidance branch ${lever.label} acts on`, BRANCH, lever.branch || "cond", (branch) => { change(lever.key, { branch }); draw(); })
+      : choose(`lever-where-${at}`, `Where ${lever.label} acts`, WHERE, lever.where, (where) => change(lever.key, { where })));
   if (how.needs === "aim") {
     const aim = F.el("input", "fc-exact");
     Object.assign(aim, { type: "number", id: `lever-aim-${at}`, min: 0, max: 8, step: 0.1, value: lever.aim ?? 1 });
@@ -117,7 +140,7 @@ function row(lever, at) {
     aim.addEventListener("change", () => change(lever.key, { aim: Math.max(0, Math.min(8, Number(aim.value) || 0)) }));
     title.insertBefore(F.add(F.el("label", "fc-field"), F.el("span", "", "to level"), aim), title.lastChild);
   }
-  F.add(box, title, controls, needed(lever, how, at), together(lever, at), F.add(F.el("div", "fc-lever-foot"), share, F.el("span", "fc-note", how.sentence)));
+  F.add(box, title, controls, needed(lever, how, at), together(lever, at), F.add(F.el("div", "fc-lever-foot"), share, pictures() ? F.el("span", "fc-note", place(lever)) : null, F.el("span", "fc-note", how.sentence)));
   return box;
 }
 
@@ -125,13 +148,13 @@ function draw() {
   root.replaceChildren();
   const now = levers();
   if (!now.length) {
-    F.add(root, F.el("div", "fc-empty", "No lever yet. On the Graph page click a concept and press “+ lever”."));
+    F.add(root, F.el("div", "fc-empty", "No lever yet. On the Graph page click a concept and press “+ lever”; of a probe without a graph, choose a latent above."));
     return;
   }
   now.forEach((lever, at) => root.appendChild(row(lever, at)));
 }
 
-watch(["value", "operations", "shares", "concepts"], () => {
+watch(["value", "operations", "shares", "concepts", "kind", "guidance"], () => {
   // While a person drags a slider the answer about shares must not rebuild the row under the pointer.
   if (root.contains(document.activeElement) && document.activeElement.matches(":active")) return;
   const focused = document.activeElement && root.contains(document.activeElement) ? document.activeElement.id : null;

@@ -1,0 +1,212 @@
+"""Steering pictures: the form, a mask and a noise interval for the levers, and the pictures with their controls."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.comparing import compare_pictures
+from app.components.lever_rack import Rack, rack_of
+from app.components.mask_painter import MaskPainter, mask_painted, painted
+from app.components.noise_timeline import NoiseTimeline, interval_chosen, interval_shown
+from app.components.pictures_view import PicturesView
+from app.desk import levers_of, shares
+from app.live import Told
+from app.pages.context import PageContext
+from app.pages.outcome import evidence_value, pictures_value
+from app.pages.steer_command import MOST_PICTURES, PictureAsk, command_line, pictures_asked
+from app.sources import Source, open_source
+from probes.errors import Stopped, WorkbenchError
+from probes.subjects.image_inputs import ImageInputs
+
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+EMPTY = "Put a lever on the rack, then press Generate: the pictures are made with and without it, from the same seeds."
+PROMPT = "red apple, fluent style"
+ALL = "all levers"
+
+
+class PicturesPart:
+    """The components of pictures and what their handlers return. `groups` are seen when the subject paints."""
+
+    def __init__(self, context: PageContext, source: Any) -> None:
+        self.context, self.source = context, source
+
+    def build_form(self) -> None:
+        with gr.Column(visible=False) as form:
+            prompt = gr.Textbox(
+                PROMPT,
+                label="Prompt",
+                lines=1,
+                max_lines=4,
+                max_length=2000,
+                elem_id="picture-prompt",
+            )
+            with gr.Row():
+                seed = gr.Number(0, label="First seed", precision=0, minimum=0, min_width=70, elem_id="picture-seed")
+                count = gr.Number(
+                    2, label="Pictures", precision=0, minimum=1, maximum=MOST_PICTURES, min_width=70,
+                    elem_id="picture-count",
+                )  # fmt: skip
+                steps = gr.Number(20, label="Steps", precision=0, minimum=1, min_width=70, elem_id="picture-steps")
+                guidance = gr.Textbox(
+                    "", label="Guidance", placeholder="its own", max_length=12, min_width=70, elem_id="picture-guidance"
+                )
+            asking = gr.Textbox(
+                "",
+                label="A prompt that asks for the same",
+                info="two more controls: that prompt, and the difference of means between both",
+                max_lines=2,
+                max_length=2000,
+                elem_id="picture-asking",
+            )
+            with gr.Accordion("More", open=False):
+                negative = gr.Textbox("", label="What no picture should show", max_length=2000)
+                controls = gr.Checkbox(True, label="Compare with controls", elem_id="picture-controls")
+            with gr.Row():
+                self.go = gr.Button("Generate", variant="primary", elem_id="picture-go")
+                self.stop = gr.Button("Stop", elem_id="picture-stop")
+        self.form: list[Any] = [prompt, seed, count, steps, guidance, negative, asking, controls]
+        self.groups: list[Any] = [form]
+
+    def build_view(self) -> None:
+        self.last = gr.State(None)
+        with gr.Column(visible=False) as view:
+            self.view = PicturesView({"message": EMPTY}, elem_id="pictures")
+            with gr.Row(equal_height=False):
+                with gr.Column(scale=3, min_width=280):
+                    self.target = gr.Dropdown([ALL], value=ALL, label="Where and when", elem_id="place-of")
+                    self.timeline = NoiseTimeline(elem_id="noise-timeline")
+                with gr.Column(scale=2, min_width=240):
+                    self.painter = MaskPainter(elem_id="mask-painter")
+            self.evidence = PicturesView({}, elem_id="picture-evidence")
+        self.groups.append(view)
+
+    def wire(self) -> None:
+        """Join the components to the handlers."""
+        rack, place = self.context.rack, [self.target, self.painter, self.timeline]
+        self.go.click(
+            self.steer,
+            inputs=[self.source, rack, *place, *self.form],
+            outputs=[self.view, self.evidence, self.last, rack, self.painter, self.timeline],
+            concurrency_id="model",
+            concurrency_limit=1,
+            trigger_mode="once",
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        self.stop.click(self.stopped, outputs=self.view, **QUIET)
+        for part in (self.painter, self.timeline):
+            part.change(self.placed, inputs=[rack, *place], outputs=rack, trigger_mode="always_last", **QUIET)
+        self.target.input(self.place_of, inputs=[rack, self.target, self.last], outputs=place[1:], **QUIET)
+        rack.change(self.targets, inputs=[rack, self.target], outputs=self.target, **QUIET)
+
+    def steer(
+        self, request: gr.Request, name: Any, rack_value: Any, target: Any, mask: Any, noise: Any, *given: Any
+    ) -> Iterator[tuple[Any, ...]]:
+        """Values of the pictures, their figures and state, of the rack, the painter and the timeline."""
+        stay = (gr.skip(),) * 5
+        try:
+            source, ask = open_source(self.context.graphs, name), pictures_asked(given)
+            rack = placed_rack(rack_of(rack_value), target, mask, noise)
+            if not rack.levers:
+                raise WorkbenchError("no-lever", "There is no lever", "the rack is empty", "Add one above.")
+            page = str(request.session_hash)
+            work = self.context.works.begin(page, lambda progress, stop: self._run(source, rack, ask, progress, stop))
+            try:
+                for told in work.follow():
+                    yield busy(told), *stay
+                data = work.result()
+            finally:
+                self.context.works.end(page, work)
+        except Stopped:
+            yield {"message": "Stopped; what was made before stays."}, *stay
+        except WorkbenchError as error:
+            yield {"message": str(error), "failed": True}, *stay
+        else:
+            yield self._done(rack, data)
+
+    def _done(self, rack: Rack, data: dict[str, Any]) -> tuple[Any, ...]:
+        first = data["unsteered"]["pictures"][0]
+        value = {**pictures_value(data), "run": secrets.token_hex(4)}
+        painter = gr.update(picture=first, ratio=ratio_of(first))
+        timeline = gr.update(previews=data["previews"], steps=data["noise"])
+        told = gr.update(value=rack.model_dump(mode="json"), shares=shares(rack, data), guidance=data["guidance"])
+        return value, evidence_value(data), data, told, painter, timeline
+
+    def _run(self, source: Source, rack: Rack, ask: PictureAsk, progress: Any, stop: Any) -> dict[str, Any]:
+        inputs = ImageInputs(
+            prompts=(ask.prompt,), negative=ask.negative, steps=ask.steps, guidance=ask.guidance, seeds=ask.seeds
+        )
+        with self.context.pool.use(source.subject) as subject:
+            return compare_pictures(
+                subject,
+                source.probe,
+                levers_of(rack),
+                inputs,
+                controls=ask.controls,
+                asking=ask.asking,
+                previews=True,
+                progress=progress,
+                stop=stop,
+            )
+
+    def stopped(self, request: gr.Request) -> Any:
+        """Ask this page's work to end."""
+        if self.context.works.stop(str(request.session_hash)):
+            return {"message": "Stopping at the next step.", "busy": True}
+        return {"message": "Nothing is running."}
+
+    def command(self, source: Source, rack: Rack, form: Sequence[Any]) -> str:
+        """The command line of the form as it stands."""
+        return command_line(source.ref, rack, pictures_asked(form))
+
+    def placed(self, rack_value: Any, target: Any, mask: Any, noise: Any) -> Any:
+        """The rack with the mask and the interval as they are; what cannot be used yet changes nothing."""
+        try:
+            rack = rack_of(rack_value)
+            made = placed_rack(rack, target, mask, noise)
+        except WorkbenchError:
+            return gr.skip()
+        return gr.skip() if made == rack else made.model_dump(mode="json")
+
+    def place_of(self, rack_value: Any, target: Any, last: Any) -> tuple[Any, Any]:
+        """The mask and the interval of the lever that was chosen."""
+        rows = [row for row in rack_of(rack_value).levers if row.key == target] or rack_of(rack_value).levers[:1]
+        if not rows:
+            return gr.skip(), gr.skip()
+        ratio = ratio_of(last["unsteered"]["pictures"][0]) if isinstance(last, dict) else 1.0
+        return painted(rows[0].cells, ratio), interval_shown(rows[0].noise)
+
+    def targets(self, rack_value: Any, target: Any) -> Any:
+        """Whose mask and interval can be set."""
+        rows = rack_of(rack_value).levers
+        offered = [(ALL, ALL), *((f"{row.label} ({row.key})", row.key) for row in rows)]
+        return gr.update(choices=offered, value=target if target in {key for _, key in offered} else ALL)
+
+
+def placed_rack(rack: Rack, target: Any, mask: Any, noise: Any) -> Rack:
+    """The rack where one lever, or all, act where the painter and the timeline say.
+
+    Raises `WorkbenchError` for a mask with nothing painted and an interval outside 0 to 1.
+    """
+    place = {"cells": mask_painted(mask), "noise": interval_chosen(noise)}
+    rows = tuple(row.model_copy(update=place) if target in (ALL, row.key) else row for row in rack.levers)
+    return Rack(levers=rows)
+
+
+def busy(told: Told) -> dict[str, Any]:
+    """How far the work is, as a value of the view."""
+    step = f": step {told.done} of {told.total}" if told.total else ""
+    return {"busy": True, "done": told.done, "total": told.total, "message": f"{told.what}{step}"}
+
+
+def ratio_of(address: str) -> float:
+    """Width over height of a picture that is a PNG data address, from its header."""
+    import base64
+
+    header = base64.b64decode(address.partition(",")[2][:48])
+    width, height = (int.from_bytes(header[at : at + 4], "big") for at in (16, 20))
+    return width / height if height else 1.0
