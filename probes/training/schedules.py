@@ -14,17 +14,10 @@ def constant(weight: float) -> Schedule:
 
 
 def ramp(weight: float, start: int, length: int) -> Schedule:
-    """0 until `start`, then linear to `weight` over `length` steps."""
-    return lambda step: weight * max(0.0, min(1.0, (step - start) / max(1, length)))
-
-
-def warmed_up(weight: float, steps: int, share: float) -> Schedule:
-    """Linear from 0 to `weight` over the first `share` of steps: the warm-up of a sparsity weight.
-
-    Without a warm-up (`share` 0) the weight is there from the first step on.
-    """
-    length = round(steps * share)
-    return ramp(weight, 0, length) if length else constant(weight)
+    """0 until `start`, then linear to `weight` over `length` steps; of no length, `weight` from `start` on."""
+    if length == 0:
+        return lambda step: weight if step >= start else 0.0
+    return lambda step: weight * max(0.0, min(1.0, (step - start) / length))
 
 
 def warm_up_hold_decay(steps: int, warm_up: float, decay: float) -> Schedule:

@@ -11,8 +11,9 @@ import torch
 from probes.registry import Registry
 from probes.training.averages import Average
 from probes.training.registry import RATES
-from probes.training.schedules import warm_up_hold_cosine, warmed_up
+from probes.training.schedules import ramp, warm_up_hold_cosine
 from probes.training.trainee import Trainee, only_within_rounding
+from tests.fixtures.mixtures import mixtures, small, started
 from tests.fixtures.registries import check_row, rows_of
 from tests.fixtures.toy_training import an_objective, batch_at, config_of, trained
 
@@ -45,9 +46,27 @@ def test_a_cosine_over_everything_is_half_way_down_in_the_middle() -> None:
 
 
 def test_a_weight_warms_up_from_nothing_or_is_there_at_once() -> None:
-    weight = warmed_up(2.0, 100, 0.1)
+    weight = ramp(2.0, 0, 10)
     assert [weight(step) for step in (0, 5, 10, 99)] == [0.0, 1.0, 2.0, 2.0]
-    assert warmed_up(2.0, 100, 0.0)(0) == 2.0
+    assert [ramp(2.0, 0, 0)(step) for step in (0, 1)] == [2.0, 2.0]
+    assert [ramp(2.0, 5, 0)(step) for step in (4, 5, 6)] == [0.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "term"),
+    [
+        ({"kind": "relu", "warm_up": 0.0}, "sparsity"),
+        ({"kind": "gated", "warm_up": 0.0}, "sparsity"),
+        ({"kind": "crosscoder", "warm_up": 0.0}, "sparsity"),
+        ({"kind": "jumprelu", "warm_up": 0.0}, "sparsity"),
+        ({"kind": "hierarchical", "start": 0.0}, "edges"),
+    ],
+)
+def test_without_a_warm_up_a_penalty_is_there_from_the_first_step(options: dict[str, Any], term: str) -> None:
+    setting = small(options)
+    world = mixtures()
+    objective = started(setting, world)
+    assert float(objective.terms(world(0), 0)[term].detach()) > 0
 
 
 def test_the_chosen_schedule_is_what_the_optimiser_gets() -> None:
