@@ -113,6 +113,10 @@ class TrainableAutoencoder(nn.Module):
         """What pre-activations must exceed, a scalar or `n` float32, before any calibration."""
         return torch.tensor(0.0)
 
+    def aims_at_k(self) -> bool:
+        """Whether k is the number of active latents that it is trained for, so that thresholds are held to it."""
+        return self.competes
+
     def most_active(self) -> int | None:
         """How many latents of a row may be on once it is trained; None leaves it to the thresholds."""
         return None

@@ -85,7 +85,7 @@ class Dictionary:
         """Fold the normalisation (of one `band`, where it has several); round to half precision, so that what is
         calibrated is what is saved.
 
-        Thresholds stay in float32. Where latents compete the threshold is still to be found: see `calibrated`.
+        Thresholds stay in float32. Where k is aimed at they are still to be held to it: see `calibrated`.
         """
         folded = fold(trained, band)
         kept = torch.float16 if half else torch.float32
@@ -188,16 +188,19 @@ class Dictionary:
         """What a change of codes adds to an activation, `... d_out` float32."""
         return combine_rows(self.w_dec, dz)
 
-    def calibrated(self, rows: Tensor, k: float) -> Dictionary:
+    def calibrated(self, rows: Tensor, k: float, *, learnt: bool = False) -> Dictionary:
         """With one threshold at which these rows `row d_in` have k active latents on average (a quantile).
 
-        Exact, and never more than a few times k · row values at once: what is already below the quantile of the
-        blocks seen so far is dropped.
+        `learnt`: each latent keeps its own threshold, and all are moved by one length instead; none falls below
+        zero. Exact, and never more than a few times k · row values at once: what is already below the quantile of
+        the blocks seen so far is dropped.
         """
         wanted = round(k * len(rows))
         kept, floor, seen = torch.empty(0), -torch.inf, 0
         for at in range(0, len(rows), ROW_BLOCK):
             pre = self.pre_activations(rows[at : at + ROW_BLOCK])
+            if learnt:  # what is not positive stays off, however far thresholds fall
+                pre = torch.where(pre > 0, pre - self.threshold, -torch.inf)
             if self.most_active is not None:
                 pre = pre.topk(self.most_active, dim=1).values
             seen += pre.numel()
@@ -205,8 +208,8 @@ class Dictionary:
             if len(kept) > wanted + 1:
                 kept = kept.topk(wanted + 1, sorted=False).values
                 floor = float(kept.min())
-        threshold = kept.sort(descending=True).values[min(wanted, seen - 1)].clamp_min(0.0)
-        return replace(self, threshold=threshold.float())
+        found = kept.sort(descending=True).values[min(wanted, seen - 1)].float()
+        return replace(self, threshold=(self.threshold + found if learnt else found).clamp_min(0.0))
 
     def with_table(self, table: LatentTable) -> Dictionary:
         return replace(self, table=table)

@@ -109,12 +109,13 @@ def finished(
     writes: HookPoint | None = None,
     band: int | None = None,
 ) -> Dictionary:
-    """The dictionary of a trained autoencoder; where latents compete, at the threshold that gives k on the sample.
+    """The dictionary of a trained autoencoder; where it aims at k, at the thresholds that give k on the sample.
 
-    `sample`: `row d_in` raw rows that it was not trained on; `band`: whose dictionary, where it has several.
+    Latents that compete get one threshold for all; learnt ones all move by one length. `sample`: `row d_in` raw
+    rows that it was not trained on; `band`: whose dictionary, where it has several.
     """
     found = Dictionary.from_training(trained, point, prefix, writes=writes, band=band)
-    return found.calibrated(sample, config.k) if trained.competes else found
+    return found.calibrated(sample, config.k, learnt=not trained.competes) if trained.aims_at_k() else found
 
 
 def fit(

@@ -36,7 +36,7 @@ def measured_level(
     kind = RowKind.in_store(store, config.span)
     sample = calibration_rows(store, point, kind, CALIBRATION_ROWS, where)
     space = finished(module, config, sample, point, name, band=band)
-    k = config.k if module.competes else max(float(space.encode(sample).l0().float().mean()), 1e-6)
+    k = config.k if module.aims_at_k() else max(float(space.encode(sample).l0().float().mean()), 1e-6)
     record = LevelRecord(name=name, point=store.info(point), rows=kind, where=where, n_latents=space.n_latents, k=k)
     level = with_statistics(store, record, space)
     level = replace(level, statistics={**level.statistics, **training_history(state)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from probes.addresses import HookPoint
 from probes.autoencoders.dictionary import Dictionary
-from probes.autoencoders.fitting import DictionaryConfig, fit
+from probes.autoencoders.fitting import DictionaryConfig, finished, fit
 from probes.tasks.reconstruct import ReviveConfig
 from probes.training.loop import OptimiserConfig
 from probes.training.randomness import permutation
@@ -24,7 +25,7 @@ def rows(first: int, batches: int = 16) -> Tensor:
     return torch.cat([WORLD(step)["x"] for step in range(first, first + batches)])
 
 
-def config(kind: str, steps: int, k: float = 4, n_latents: int = 256, **more: object) -> DictionaryConfig:
+def config(kind: Any, steps: int, k: float = 4, n_latents: int = 256, **more: object) -> DictionaryConfig:
     optimiser = OptimiserConfig(steps=steps, batch=512, learning_rate=3e-3, decay=0.05)
     return DictionaryConfig(
         autoencoder=kind,
@@ -46,7 +47,7 @@ def l0(space: Dictionary) -> float:
     return float(space.encode(rows(30_000)).l0().float().mean())
 
 
-@pytest.mark.parametrize("kind", ["batch_topk", "matryoshka", "hierarchical"])
+@pytest.mark.parametrize("kind", ["batch_topk", "matryoshka", "hierarchical", "jumprelu"])
 @pytest.mark.parametrize(
     "steps", [100, pytest.param(300, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.slow)]
 )
@@ -85,6 +86,33 @@ def test_learnt_thresholds_fall_to_the_number_that_is_aimed_at() -> None:
     first, last = logged[0]["l0"], logged[-1]["l0"]
     assert first > 50 and last < 0.2 * first and last == pytest.approx(4, rel=0.25)
     assert float(objective.representation.threshold.detach().min()) >= 0
+
+
+def test_learnt_thresholds_are_held_to_the_number_by_moving_together() -> None:
+    """Each stays as far from the others as training left it; what is not positive stays off."""
+    setting = config("jumprelu", 100)
+    objective = started(setting, WORLD)
+    run(objective, setting, WORLD)
+    learnt = Dictionary.from_training(objective.representation, POINT, "low")
+    for k in (1.0, 4.0, 8.0):
+        found = learnt.calibrated(rows(20_000), k, learnt=True)
+        assert l0(found) == pytest.approx(k, rel=0.05)
+        moved = (found.threshold - learnt.threshold)[found.threshold > 0]
+        assert len(moved) > 200 and float(moved.max() - moved.min()) < 1e-5
+    everything = learnt.calibrated(rows(20_000), 128.0, learnt=True)
+    assert not everything.threshold.any()
+    pre = everything.pre_activations(rows(30_000))
+    assert torch.equal(everything.encode(rows(30_000)).l0(), (pre > 0).sum(dim=1))
+
+
+def test_a_price_of_a_count_promises_no_number() -> None:
+    assert started(config({"kind": "jumprelu"}, 1), WORLD).representation.aims_at_k()
+    for penalty in ("step", "tanh"):
+        priced = config({"kind": "jumprelu", "penalty": penalty}, 1)
+        model = started(priced, WORLD).representation
+        assert not model.aims_at_k()
+        kept = finished(model, priced, rows(20_000, 1), POINT, "low").threshold
+        assert torch.equal(kept, Dictionary.from_training(model, POINT, "low").threshold)
 
 
 def test_calibration_in_blocks_is_the_exact_quantile() -> None:
