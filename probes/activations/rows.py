@@ -66,7 +66,7 @@ def pool_mean(x: Tensor, usable: Tensor, span: int) -> tuple[Tensor, Tensor]:
     chunks, length = usable.shape
     weight = usable.reshape(chunks, length // span, span).float()
     summed = torch.einsum("cwsd,cws->cwd", x.reshape(chunks, length // span, span, -1).float(), weight)
-    return summed / weight.sum(dim=2).clamp_min(1)[..., None], _windows_usable(usable, span)
+    return summed / weight.sum(dim=2).clamp_min(1)[..., None], windows_usable(usable, span)
 
 
 def pool_running(x: Tensor, usable: Tensor, positions: Tensor, span: int) -> Tensor:
@@ -151,7 +151,7 @@ class MixedRows:
 
     def _count(self, shard: int) -> int:
         usable = self.store.usable(shard, self.point, self.where)
-        return int((usable if self.kind.span == 1 else _windows_usable(usable, self.kind.span)).sum())
+        return int((usable if self.kind.span == 1 else windows_usable(usable, self.kind.span)).sum())
 
     def rows_of(self, shard: int) -> Tensor:
         """The usable rows of one shard, `row d`, in the order of the store."""
@@ -255,7 +255,8 @@ class _Rolling:
             began = ended
 
 
-def _windows_usable(usable: Tensor, span: int) -> Tensor:
+def windows_usable(usable: Tensor, span: int) -> Tensor:
+    """Which windows of `chunk pos` bool are rows, `chunk window`: at least half of their span is usable."""
     padded = _pad_to(usable, span)
     return padded.reshape(padded.shape[0], -1, span).float().sum(dim=2) >= span / 2
 

@@ -14,7 +14,7 @@ document is a prompt.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -197,12 +197,16 @@ class ActivationStore:
     def tokens_in(self, split: Split) -> int:
         return sum(self.index.shards[n].tokens for n in self.shards(split))
 
-    def read(self, shard: int, *names: str) -> list[Tensor]:
-        """Tensors of one shard by name. Raises `WorkbenchError` when the shard is missing or damaged."""
+    def read(self, shard: int, *names: str, chunks: Sequence[int] | None = None) -> list[Tensor]:
+        """Tensors of one shard by name, or these chunks of them. Raises `WorkbenchError` when the shard is missing
+        or damaged."""
         file = self.path / self.index.shards[shard].file
         try:
             with safe_open(file, framework="pt") as handle:
-                return [handle.get_tensor(name) for name in names]
+                if chunks is None:
+                    return [handle.get_tensor(name) for name in names]
+                parts = [handle.get_slice(name) for name in names]
+                return [torch.cat([part[at : at + 1] for at in chunks]) for part in parts]
         except Exception as error:  # safetensors raises its own type, and OSError
             raise WorkbenchError(
                 "bad-store",
@@ -211,9 +215,9 @@ class ActivationStore:
                 "Capture the store again; finished shards are kept.",
             ) from error
 
-    def activations(self, shard: int, point: HookPoint) -> Tensor:
-        """`chunk pos d_model`, in the store's number type."""
-        return self.read(shard, f"x.{self.point_number(point)}")[0]
+    def activations(self, shard: int, point: HookPoint, chunks: Sequence[int] | None = None) -> Tensor:
+        """`chunk pos d_model`, in the store's number type; with `chunks`, of these alone and in that order."""
+        return self.read(shard, f"x.{self.point_number(point)}", chunks=chunks)[0]
 
     def tokens(self, shard: int) -> Tensor:
         """`chunk pos`, int64 token ids (padding where not valid)."""

@@ -82,6 +82,11 @@ def out_of_reach(pre: Tensor, threshold: Tensor, norms: Tensor) -> Tensor:
     return ((threshold - pre).relu() * norms).sum(dim=-1).mean()
 
 
+def error_by_latent(target: Tensor, predicted: Tensor, variance: Tensor) -> Tensor:
+    """Mean over latents of E(z − f)² / var z: 1 is no better than the mean. `row n` each, `variance`: `n`."""
+    return ((target - predicted).square().mean(dim=0) / variance).mean()
+
+
 def uncovered(predicted: Tensor, reach: Tensor) -> Tensor:
     """Mean over rows of Σ_j ReLU(f_j − pre_j)² where f_j > 0, both `row n_high`.
 

@@ -6,8 +6,9 @@ levels, widths, spans and the two-stage recipe are our reconstruction (DESIGN se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -15,21 +16,25 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor
 
+from probes.activations.nested_rows import NestedRows, Storey
+from probes.activations.rows import RowKind
 from probes.activations.store import ActivationStore
 from probes.artefacts import artefact_path, parent_of, resolve
+from probes.autoencoders.fitting import new_autoencoder
 from probes.backends.backend import Backend, Card, Stage
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
 from probes.files import commit_directory
 from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import FittedMap, MapConfig, fit_map, map_figures
+from probes.hierarchy.joint import SAMPLE_ROWS, JointConfig, joint_objective
 from probes.hierarchy.measure_level import compared, measured_level
 from probes.hierarchy.probe import Level, Probe, ProbeRecord, open_probe, save_probe
 from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for, trajectory_objective
 from probes.runs import Run
 from probes.tensors import load_tensors, save_tensors
 from probes.training.loop import OptimiserConfig, Progress, train
-from probes.training.ranks import ranks_for
+from probes.training.ranks import ranks_for, world
 from probes.training.trainee import only_within_rounding
 
 
@@ -63,8 +68,13 @@ class Config(Frozen):
         "is configured by low.",
     )
     maps: MapConfig = Field(default=MapConfig(), description="The selection maps.")
+    joint: JointConfig = Field(default=JointConfig(), description="Training all levels on together.")
     seed: int = Field(default=0, description="Seed of everything random.", ge=0, le=2**31)
     beside: str = Field(default="", description="Probe of another seed; every latent is given its best match there.")
+
+
+JOINT = "joint"  # the stage in which all levels are trained on together
+WEIGHTS = "weights.safetensors"
 
 
 def _small(**level: Any) -> dict[str, Any]:
@@ -103,9 +113,9 @@ card = Card(
     paper="Hierarchical selection models under minimality constraints (method 6)",
     from_the_paper="levels with a selection between neighbours; sparsity as the minimality constraint",
     our_reconstruction="levels as layers and spans of a language model, and noise bands as intervals of an image's "
-    "trajectory; hard-concrete gates; two stages",
+    "trajectory; hard-concrete gates; two stages, and only where asked a joint one that pulls higher codes",
     task="reconstruct activations; predict higher codes from lower ones",
-    constraint="k active latents per row; few edges between levels",
+    constraint="k active latents per row; few edges between levels; higher codes composable where trained jointly",
 )
 
 
@@ -160,8 +170,26 @@ def stages(config: Config, store: ActivationStore) -> Iterator[Stage]:
     return (stage_of(config, store, name) for name in trained_parts(config))
 
 
+def joint_stage(config: Config, store: ActivationStore, states: Mapping[str, dict[str, Tensor]]) -> Stage:
+    """All levels, each trained before to the state given, and the maps between them as one objective."""
+    levels = level_configs(config)
+    seed = config.seed * 1000 + len(levels)
+    places = {name: store.place_at(level.depth, level.at)[0] for name, level in levels.items()}
+    storeys = {name: Storey(places[name], RowKind(span=level.span)) for name, level in levels.items()}
+    rows = NestedRows(store, storeys, batch=config.joint.optimiser.batch, seed=seed)
+    trained = {}
+    for number, (name, level) in enumerate(levels.items()):
+        module = new_autoencoder(level, states[name]["w_dec"].shape[1], seed=config.seed * 1000 + number)
+        module.load_state_dict(states[name])
+        trained[name] = (level, module)
+    batches = min(rows.n_rows, SAMPLE_ROWS) // rows.batch
+    objective = joint_objective(trained, rows.batch_at, config.joint, config.maps, batches=batches, seed=seed)
+    return Stage(JOINT, rows.n_rows, objective, rows.batch_at, config.joint.optimiser)
+
+
 def work(config: Config, run: Run) -> Path | None:
-    """Train every level, then every map; resumes after a stop or a kill where it was.
+    """Train every level, all of them on together where that is asked for, then every map; resumes after a stop or
+    a kill where it was.
 
     Returns the probe, or None when it was asked to stop.
     """
@@ -174,17 +202,23 @@ def work(config: Config, run: Run) -> Path | None:
     checkpoint = run.latest_checkpoint()
     run.rewind(checkpoint)
     steps = sum(part.optimiser.steps for part in parts.values())
+    if config.joint.train:
+        _refuse_joint(config, store)
+        steps += config.joint.optimiser.steps
     run.begin(step=checkpoint.step if checkpoint else 0, steps=steps)
     states: dict[str, dict[str, Tensor]] = {}
     offset = 0
     for name, part in parts.items():
-        found = _finished(run, name)
+        found = _trained(run, name, partial(stage_of, config, store, name), offset)
         if found is None:
-            found = _train_level(store, config, name, offset, run)
-            if found is None:
-                return None
+            return None
         states[name] = found
         offset += part.optimiser.steps
+    if config.joint.train:
+        found = _trained(run, JOINT, partial(joint_stage, config, store, states), offset)
+        if found is None:
+            return None
+        states = {name: _part(found, f"levels.{name}.") for name in parts}
     if run.follows:  # what is left is for one process
         return None
     trained: list[Level] = []
@@ -233,22 +267,45 @@ class _StageProgress:
         self.run.save_checkpoint(self.offset + step, tensors, {**state, "stage": self.name, "stage_step": step})
 
 
-def _finished(run: Run, name: str) -> dict[str, Tensor] | None:
+def _refuse_joint(config: Config, store: ActivationStore) -> None:
+    if store.index.fed_with == "images" or config.trajectory != "each":
+        raise WorkbenchError(
+            "no-joint-bands",
+            "Noise bands cannot be trained together",
+            "the cells of one band are not the cells of another, so no batch holds the rows of all levels",
+            "Train without joint.train.",
+        )
+    if world() > 1:
+        raise WorkbenchError(
+            "cannot-divide",
+            "Several processes cannot train the levels together",
+            "the rows of a joint batch are not equally many in each process's share",
+            "Train with one process, or without joint.train.",
+        )
+
+
+def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """What belongs to one part of a whole, without the prefix."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _trained(run: Run, name: str, stage_of: Callable[[], Stage], offset: int) -> dict[str, Tensor] | None:
+    """The state of a finished stage, from the run where it was kept; None when asked to stop before its end."""
     folder = run.path / "levels" / name
-    return load_tensors(folder / "weights.safetensors") if folder.is_dir() else None
+    return load_tensors(folder / WEIGHTS) if folder.is_dir() else _train_stage(stage_of(), offset, run)
 
 
-def _train_level(store: ActivationStore, config: Config, name: str, offset: int, run: Run) -> dict[str, Tensor] | None:
-    """Train one level to the end and keep its weights in the run; None when asked to stop before."""
-    stage = stage_of(config, store, name)
-    resume = None
+def _train_stage(stage: Stage, offset: int, run: Run) -> dict[str, Tensor] | None:
+    """Train one stage to the end and keep its weights in the run; None when asked to stop before."""
+    name, resume = stage.name, None
     checkpoint = run.latest_checkpoint()
     if checkpoint is not None and checkpoint.state.get("stage") == name:
         tensors = {part: checkpoint.tensors(part) for part in checkpoint.groups}
         resume = (int(checkpoint.state["stage_step"]), tensors, checkpoint.state)
     ranks = ranks_for(stage.optimiser.shards, stage.optimiser.batch)
     differs = "" if resume is None else only_within_rounding(resume[2], ranks)
-    run.update(message=f"training level {name}: {stage.rows:,} rows{differs}")
+    said = "all levels together" if name == JOINT else f"level {name}"
+    run.update(message=f"training {said}: {stage.rows:,} rows{differs}")
     progress = _StageProgress(run, name, offset).progress()
     outcome = train(stage.objective, stage.batch_at, stage.optimiser, progress, resume, ranks)
     if outcome == "stopped":
@@ -257,7 +314,7 @@ def _train_level(store: ActivationStore, config: Config, name: str, offset: int,
     if run.follows:
         return state
     with commit_directory(run.path / "levels" / name) as folder:
-        save_tensors(folder / "weights.safetensors", state)
+        save_tensors(folder / WEIGHTS, state)
     return state
 
 

@@ -35,6 +35,10 @@ CONSTRAINTS = Registry(
             "probes.constraints.coverage:Coverage",
             "A child that fires is covered by the parents it selects.",
         ),
+        "composability": (
+            "probes.constraints.composability:Composability",
+            "Higher codes are what the selection map makes of the lower ones.",
+        ),
         "edge_count": (
             "probes.constraints.edge_count:EdgeCount",
             "Few open gates, and so few edges, per target.",

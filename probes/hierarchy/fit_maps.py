@@ -117,7 +117,7 @@ def refit_kept(
     codes: PairedCodes, targets: np.ndarray, correlation: np.ndarray, config: MapConfig, seed: int
 ) -> set[tuple[int, int]]:
     """The (source, target) pairs a fresh fit of these targets keeps, candidates chosen as before."""
-    scaled = _scaled(codes, _typical(codes.low), _typical(codes.high))
+    scaled = _scaled(codes, typical_sizes(codes.low), typical_sizes(codes.high))
     candidates = best_sources(codes, targets, correlation, config)
     weights, _ = fit_gates(scaled, None, targets, candidates, config, seed)
     row, column = np.nonzero(keep_rule(torch.from_numpy(weights)).numpy())
@@ -135,7 +135,7 @@ def fit_map(
 ) -> FittedMap:
     """Fit the gates, then the same on rows shuffled against each other; keep edges whose target's held-out
     R² exceeds the null's 99 % quantile. Raises nothing for hopeless targets: they keep no edge."""
-    low, high = _typical(train_codes.low), _typical(train_codes.high)
+    low, high = typical_sizes(train_codes.low), typical_sizes(train_codes.high)
     real, test = _scaled(train_codes, low, high), _scaled(held_out, low, high)
     shuffled = _Scaled(real.low[permutation(real.low.shape[0], seed, "null").numpy()], real.high)
     report("fitting gates")
@@ -235,7 +235,7 @@ def _row_blocks(
         yield low[at : at + rows].toarray(), high[at : at + rows].toarray()
 
 
-def _typical(codes: sparse.csr_matrix) -> np.ndarray:
+def typical_sizes(codes: sparse.csr_matrix) -> np.ndarray:
     """Mean active value per latent: the unit codes are expressed in."""
     total = np.bincount(codes.indices, weights=codes.data, minlength=codes.shape[1])
     return total / np.maximum(np.bincount(codes.indices, minlength=codes.shape[1]), 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel
 from torch import Tensor, nn
@@ -79,6 +79,13 @@ def component(registry: Registry, name: str, weight: Schedule, config: BaseModel
     return Component(name, registry.load(name)(config), weight)
 
 
+class ParameterGroup(NamedTuple):
+    """Parameters whose gradients are clipped together, and what their learning rate is multiplied by."""
+
+    parameters: list[nn.Parameter]
+    rate: float = 1.0
+
+
 @dataclass(frozen=True)
 class Objective:
     """One representation under tasks and constraints; `hooks` keep its invariants around each step."""
@@ -120,6 +127,12 @@ class Objective:
                 "Train it with one process.",
             )
         return replace(self, representation=self.representation.divided(ranks))
+
+    def groups(self) -> list[ParameterGroup]:
+        """The trained parameters by what is clipped together; one group, where the representation names none."""
+        if hasattr(self.representation, "groups"):
+            return list(self.representation.groups())
+        return [ParameterGroup(list(self.module().parameters()))]
 
     def together_again(self, part: Objective) -> None:
         """Take over what the processes have trained, as one process will go on with it."""

@@ -30,8 +30,10 @@ class Trainee:
         self._whole, self.config, self._ranks = objective, config, ranks
         self.objective = objective.divided(ranks)
         self.module = self.objective.module()
-        parameters = [p for p in self.module.parameters() if p.requires_grad]
-        self._optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+        self._groups = self.objective.groups()
+        trained = [[p for p in group.parameters if p.requires_grad] for group in self._groups]
+        groups = [{"params": parameters} for parameters in trained]
+        self._optimiser = torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
         self._rate = RATES.load(config.schedule)(config.steps, config.warm_up, config.decay)
         self._average = Average(self.module, config.average) if config.average else None
         self._skipped = 0
@@ -47,17 +49,18 @@ class Trainee:
 
         Raises `WorkbenchError` after ten such steps in a row.
         """
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * self._rate(step)
+        for group, own in zip(self._optimiser.param_groups, self._groups, strict=True):
+            group["lr"] = self.config.learning_rate * self._rate(step) * own.rate
         terms = self._terms(batch, step)
         self._optimiser.zero_grad(set_to_none=True)
         loss = torch.stack(list(terms.values())).sum()
         loss.backward()
         self._ranks.rows.average_gradients(self.module.parameters())
         self.objective.before_step()
-        norm = full(torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm))
+        clip = torch.nn.utils.clip_grad_norm_
+        norms = [full(clip(group.parameters, self.config.clip_norm)) for group in self._groups]
         self._seen = (loss, terms)
-        if not (bool(torch.isfinite(norm)) and bool(torch.isfinite(loss))):
+        if not all(bool(torch.isfinite(number)) for number in (*norms, loss)):
             return self._skip(step)
         self._optimiser.step()
         self.objective.after_step()
@@ -109,7 +112,7 @@ class Trainee:
         """Go on from what `state` returned."""
         self.module.load_state_dict(dict(tensors["model"]))
         moments: dict[int, dict[str, Tensor]] = {}
-        parameters = self._optimiser.param_groups[0]["params"]
+        parameters = [p for group in self._optimiser.param_groups for p in group["params"]]
         for key, value in tensors["optimiser"].items():
             number, _, name = key.partition(".")
             own = divided_like(value, parameters[int(number)]) if value.ndim else value

@@ -45,6 +45,10 @@ LOSSES: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
     "relative_l0": (lambda l0: losses.relative_l0(l0, 3.0), (draw(4).abs(),)),
     "relative_l0, by row": (lambda l0: losses.relative_l0(l0, 3.0, each_row=True), (draw(4).abs(),)),
     "out_of_reach": (losses.out_of_reach, (draw(4, 6), draw(6, number=1), draw(6, number=2).abs())),
+    "error_by_latent": (
+        lambda z, f: losses.error_by_latent(z, f, draw(3, number=2).abs()),
+        (draw(4, 3), draw(4, 3, number=1)),
+    ),
     "uncovered": (losses.uncovered, (draw(4, 6).relu(), draw(4, 6, number=1))),
 }
 

@@ -110,7 +110,7 @@ def a_selection_map() -> tuple[nn.Module, dict[str, Tensor]]:
     draw = generator(0, "codes")
     low = torch.rand(64, 6, generator=draw).double()
     model = GatedMap(torch.tensor([[0, 1], [2, 3], [4, 5]]), torch.ones(3), seed=0).double()
-    return model, {"low": low, "high": low[:, :3] * 0.5, "step": torch.tensor(4)}
+    return model, {"low": low, "high": (low[:, :3] * 0.5).requires_grad_(), "step": torch.tensor(4)}
 
 
 REPRESENTATIONS: dict[str, Callable[[], tuple[nn.Module, dict[str, Tensor]]]] = {
