@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -82,6 +82,19 @@ class LatentTable:
         return len(self.names)
 
 
+class LatentEdges(NamedTuple):
+    """Edges between latents of one space, a part to a whole: `source` and `target` (int64), `weight`, all `edge`."""
+
+    source: Tensor
+    target: Tensor
+    weight: Tensor
+
+    @classmethod
+    def none(cls) -> LatentEdges:
+        """What a space has whose latents are not told apart in levels."""
+        return cls(torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long), torch.zeros(0))
+
+
 class LatentSpace(Protocol):
     """Anything with named latents that can be read and written."""
 
@@ -97,6 +110,10 @@ class LatentSpace(Protocol):
 
     def change(self, dz: Codes) -> Tensor:
         """What a change of codes adds to x, `... d_model` float32; the reconstruction error stays."""
+        ...
+
+    def edges(self) -> LatentEdges:
+        """The edges it already has between its own latents; proposals, like every edge of a map."""
         ...
 
 
@@ -118,6 +135,9 @@ class Directions:
 
     def change(self, dz: Codes) -> Tensor:
         return combine_rows(self.vectors.to(dz.value.device), dz)
+
+    def edges(self) -> LatentEdges:
+        return LatentEdges.none()
 
 
 def combine_rows(rows: Tensor, codes: Codes) -> Tensor:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.suites.dictionary_config import DictionariesConfig
-from app.suites.kept import Kept
 from probes.activations.store import ActivationStore
 from probes.errors import Stopped, WorkbenchError
 from probes.hierarchy.probe import Level
@@ -42,7 +41,6 @@ def measured_dictionaries(
     config: DictionariesConfig,
     subject: TextAutoregressive,
     store: ActivationStore,
-    kept: Kept,
     trained: Mapping[str, list[Level]],
     run: Run,
 ) -> dict[str, Measured]:
@@ -56,14 +54,10 @@ def measured_dictionaries(
     found = {}
     for architecture, levels in trained.items():
         _say(run, f"measuring {architecture}")
-        names = [f"{architecture}-{seed}" for seed in range(len(levels))]
         agreement = seed_agreement([level.space.w_dec for level in levels]) if len(levels) > 1 else []
         found[architecture] = Measured(
             levels,
-            [
-                by_document(store, level, edges=kept.edges(name), training_rows=training_rows, max_rows=config.rows)
-                for level, name in zip(levels, names, strict=True)
-            ],
+            [by_document(store, level, training_rows=training_rows, max_rows=config.rows) for level in levels],
             [next(losses) for _ in levels],
             letters.get(architecture, []),
             _removed(subject, store, levels[0]),

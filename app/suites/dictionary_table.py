@@ -63,7 +63,7 @@ def dictionary_table(config: DictionariesConfig, run: Run) -> Iterator[Row]:
     trained = dict(trained_dictionaries(config, store, kept, run))
     run.update(message="loading the subject")
     subject = load_subject(config.subject, of=TextAutoregressive)
-    found = measured_dictionaries(config, subject, store, kept, trained, run)
+    found = measured_dictionaries(config, subject, store, trained, run)
     for architecture, measured in found.items():
         yield from _rows(architecture, measured, found.get(FLAT) if architecture != FLAT else None)
 

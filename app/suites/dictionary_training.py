@@ -11,23 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from app.suites.dictionary_config import DictionariesConfig
 from app.suites.kept import Kept
 from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
 from probes.autoencoders.autoencoder import TrainableAutoencoder
-from probes.autoencoders.hierarchical import HierarchicalAutoencoder
 from probes.configs import merged, validated
 from probes.errors import Stopped, WorkbenchError
 from probes.files import read_json, write_json
 from probes.hierarchy.choice import best, tried
 from probes.hierarchy.measure_level import measured_level
 from probes.hierarchy.probe import Level
-from probes.hierarchy.selection_map import keep_rule
 from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
 from probes.runs import Run
 from probes.training.loop import Progress
@@ -153,8 +147,6 @@ def _trained(
 def _measured(store: ActivationStore, config: LevelConfig, member: Member, name: str, seed: int, kept: Kept) -> Level:
     """Fold, calibrate and measure one dictionary, and keep it."""
     module = _module(member)
-    if isinstance(module, HierarchicalAutoencoder):
-        kept.put_edges(name, inner_edges(module))
     state = {key: value.detach() for key, value in module.state_dict().items()}
     level = measured_level(store, "middle", config, state)
     extra = {"seconds": member.seconds, "learning_rate": config.optimiser.learning_rate}
@@ -165,12 +157,3 @@ def _module(member: Member) -> TrainableAutoencoder:
     module = member.trainee.module
     assert isinstance(module, TrainableAutoencoder)
     return module
-
-
-def inner_edges(module: HierarchicalAutoencoder) -> NDArray[np.int64]:
-    """The edges that the maps inside a dictionary keep, `edge 2`: (part, whole), by the rule of all maps."""
-    found = []
-    for low, high, weights in module.inner_maps():
-        target, source = keep_rule(weights.T).nonzero(as_tuple=True)
-        found.append(torch.stack([source + low.start, target + high.start], dim=1))
-    return np.asarray(torch.cat(found).numpy(), dtype=np.int64)

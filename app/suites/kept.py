@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from probes.hierarchy.probe import Level, Probe, ProbeRecord, open_probe, save_probe
 from probes.runs import Run
-from probes.tensors import load_tensors, save_tensors
-
-EDGES = "edges.safetensors"
 
 
 class Kept:
@@ -46,16 +39,3 @@ class Kept:
             figures=figures,
         )
         return level
-
-    def put_edges(self, name: str, edges: NDArray[np.int64]) -> None:
-        """Keep the edges inside a dictionary, `edge 2`, before the dictionary itself."""
-        folder = self._run.path / "edges" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        save_tensors(folder / EDGES, {"edges": torch.from_numpy(edges)})
-
-    def edges(self, name: str) -> NDArray[np.int64]:
-        """The edges inside the dictionary of that name, `edge 2`: (source, target); none for most."""
-        file = self._run.path / "edges" / name / EDGES
-        if not file.is_file():
-            return np.zeros((0, 2), dtype=np.int64)
-        return np.asarray(load_tensors(file)["edges"].numpy())

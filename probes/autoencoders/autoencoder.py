@@ -20,6 +20,7 @@ from probes.configs import Variant
 from probes.constraints.registry import CONSTRAINTS
 from probes.errors import WorkbenchError
 from probes.kernels.choice import kernels_for
+from probes.latents import LatentEdges
 from probes.tasks.registry import TASKS
 from probes.training.objective import Batch, Component, component
 from probes.training.ranks import ALONE, Ranks
@@ -128,6 +129,10 @@ class TrainableAutoencoder(nn.Module):
     def skip_map(self) -> Tensor | None:
         """`d_out d_in`, what is added straight from the input."""
         return None
+
+    def inner_edges(self) -> LatentEdges:
+        """The edges between its own latents that training leaves."""
+        return LatentEdges.none()
 
     def decoder_norms(self) -> Tensor:
         """`n`: what penalties weight codes by."""

@@ -23,12 +23,13 @@ from probes.autoencoders.folding import fold
 from probes.errors import WorkbenchError
 from probes.hooks import HookPoint
 from probes.kernels.choice import kernels_for, narrow_pays
-from probes.latents import Codes, LatentTable, combine_rows
+from probes.latents import Codes, LatentEdges, LatentTable, combine_rows
 
 ROW_BLOCK = 4096
 MANY_ROWS = 256  # from here on a product of rows costs more than converting the weights
 WEIGHTS = ("w_enc", "b_enc", "w_dec", "b_dec")
 OPTIONAL = ("gain", "magnitude_bias", "skip")
+INNER = ("inner_source", "inner_target", "inner_weight")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Dictionary:
     centre: subtract b_dec from the input first.
     gain, magnitude_bias: `n` each, for gated encoders, whose values are gain · pre + bias where the gate is on.
     skip: `d_out d_in`, what a skip transcoder adds straight from its input.
+    inner: the edges that selection maps inside the dictionary keep, part to whole.
     row_norm: when not None, rows are standardised over their dimensions first (s.d. plus this epsilon).
     point: where it reads; writes: where its decoder writes, when that is another place (transcoders).
     """
@@ -58,6 +60,7 @@ class Dictionary:
     magnitude_bias: Tensor | None = None
     skip: Tensor | None = None
     row_norm: float | None = None
+    inner: LatentEdges = field(default_factory=LatentEdges.none, compare=False)
     _bias: Tensor = field(init=False, repr=False, compare=False)
     _positive: bool = field(init=False, repr=False, compare=False)
 
@@ -105,6 +108,7 @@ class Dictionary:
             magnitude_bias=folded.magnitude_bias,
             skip=folded.skip,
             row_norm=trained.normalise.row_norm,
+            inner=trained.inner_edges(),
         )
 
     def pre_activations(self, x: Tensor) -> Tensor:
@@ -211,6 +215,10 @@ class Dictionary:
         found = kept.sort(descending=True).values[min(wanted, seen - 1)].float()
         return replace(self, threshold=(self.threshold + found if learnt else found).clamp_min(0.0))
 
+    def edges(self) -> LatentEdges:
+        """The edges between its own latents; none but where it was trained with levels inside."""
+        return self.inner
+
     def with_table(self, table: LatentTable) -> Dictionary:
         return replace(self, table=table)
 
@@ -227,6 +235,8 @@ class Dictionary:
             kept["row_norm"] = torch.tensor(self.row_norm, dtype=torch.float64)
         if not self.centre:
             kept["centre"] = torch.tensor(0)
+        if len(self.inner.source):
+            kept |= dict(zip(INNER, self.inner, strict=True))
         return kept
 
     @classmethod
@@ -257,6 +267,7 @@ class Dictionary:
             writes,
             centre=bool(tensors.get("centre", True)),
             row_norm=float(tensors["row_norm"]) if "row_norm" in tensors else None,
+            inner=LatentEdges(*(tensors[name] for name in INNER)) if INNER[0] in tensors else LatentEdges.none(),
             **{name: tensors[name].float() for name in OPTIONAL if name in tensors},
         )
 
@@ -271,9 +282,19 @@ def _fits(tensors: dict[str, Tensor], n: int) -> bool:
     wanted |= {"gain": (n,), "magnitude_bias": (n,)}
     if any(tuple(tensors[name].shape) != shape for name, shape in wanted.items() if name in tensors):
         return False
+    if any(name in tensors for name in INNER) and not _are_edges([tensors.get(name) for name in INNER], n):
+        return False
     centred = bool(tensors.get("centre", True))
     gated = ("gain" in tensors) == ("magnitude_bias" in tensors)
     return tuple(tensors["threshold"].shape) in ((), (n,)) and gated and (wide_in == wide_out or not centred)
+
+
+def _are_edges(parts: Sequence[Tensor | None], n: int) -> bool:
+    """Are these sources, targets and weights of edges between n latents?"""
+    if any(part is None or part.ndim != 1 or len(part) != len(parts[0]) for part in parts):  # type: ignore[arg-type]
+        return False
+    ends = [part for part in parts[:2] if part is not None]
+    return all(part.dtype == torch.int64 and bool(((part >= 0) & (part < n)).all()) for part in ends)
 
 
 def _smallest(part: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ from probes.autoencoders.encoded import Block, Encoded
 from probes.autoencoders.matryoshka import MatryoshkaAutoencoder, NestedOptions
 from probes.constraints.registry import CONSTRAINTS
 from probes.errors import WorkbenchError
+from probes.hierarchy.selection_map import keep_rule
+from probes.latents import LatentEdges
 from probes.tasks.registry import TASKS
 from probes.training.objective import Component, component
 from probes.training.randomness import generator
@@ -127,6 +129,14 @@ class HierarchicalAutoencoder(MatryoshkaAutoencoder):
         return [
             Inner(low, high, found.weights()) for found, (high, low) in zip(self.selections(), self.pairs, strict=True)
         ]
+
+    def inner_edges(self) -> LatentEdges:
+        """Those the maps keep, by the rule of all maps; numbers are of the whole dictionary."""
+        parts = []
+        for low, high, weights in self.inner_maps():
+            target, source = keep_rule(weights.T).nonzero(as_tuple=True)
+            parts.append((source + low.start, target + high.start, weights[source, target]))
+        return LatentEdges(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def _within(value: Tensor, index: Tensor, block: range) -> tuple[Tensor, Tensor]:

@@ -55,17 +55,17 @@ def _sum(rows: Floats, column: int) -> float:
     return float(rows[:, column].sum())
 
 
-def by_document(
-    store: ActivationStore, level: Level, *, edges: NDArray[np.int64], training_rows: int, max_rows: int
-) -> Documents:
+def by_document(store: ActivationStore, level: Level, *, training_rows: int, max_rows: int) -> Documents:
     """Encode calibration rows and about `max_rows` held-out rows as at inference, and sum by document.
 
-    `edges`: `edge 2`, the edges inside the dictionary; `training_rows`: what their price is shared by.
+    `training_rows`: what the price of the edges inside the dictionary is shared by.
     """
     point = level.record.point.point
     fitted = _told(level, calibration_rows(store, point, level.rows, CALIBRATION_ROWS))
     x, document = _held_out_rows(store, level, max_rows)
     held = _told(level, x)
+    inside = level.space.edges()
+    edges = torch.stack([inside.source, inside.target], dim=1).numpy()
     bits = description_length(fitted, held, edges=edges, training_rows=training_rows)
     _, owner = np.unique(document.numpy(), return_inverse=True)
     distance = (held.x.double() - held.x.double().mean(dim=0)).square().sum(dim=1)

@@ -120,6 +120,11 @@ def test_every_rule_survives_saving(space: Dictionary) -> None:
         {"gain": torch.zeros(6)},
         {"skip": torch.zeros(3, 4)},
         {"w_enc": torch.zeros(6, 4, 1)},
+        {"inner_source": torch.tensor([0])},
+        {"inner_source": torch.tensor([0]), "inner_target": torch.tensor([6]), "inner_weight": torch.ones(1)},
+        {"inner_source": torch.tensor([-1]), "inner_target": torch.tensor([1]), "inner_weight": torch.ones(1)},
+        {"inner_source": torch.tensor([0.0]), "inner_target": torch.tensor([1]), "inner_weight": torch.ones(1)},
+        {"inner_source": torch.tensor([0, 1]), "inner_target": torch.tensor([1]), "inner_weight": torch.ones(1)},
     ],
 )
 def test_shapes_that_do_not_belong_together_are_refused(change: dict[str, torch.Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,11 @@ from probes.addresses import HookPoint
 from probes.autoencoders.dictionary import Dictionary, unknown_table
 from probes.errors import WorkbenchError
 from probes.hierarchy.probe import Level, LevelRecord
+from probes.latents import LatentEdges
 from probes.metrics.by_document import OF_TABLE, by_document
 from probes.metrics.first_letter import Words, first_letters
 from probes.metrics.reconstruction import held_out_figures
 from tests.fixtures.stores import D_MODEL, make_store
-
-NO_EDGES = np.zeros((0, 2), dtype=np.int64)
 
 
 def test_sums_by_document_are_those_of_the_pass_over_rows(tmp_path: Path) -> None:
@@ -30,14 +30,16 @@ def test_sums_by_document_are_those_of_the_pass_over_rows(tmp_path: Path) -> Non
         rows, torch.zeros(20), rows, torch.zeros(D_MODEL), torch.tensor(0.3), 6, unknown_table(20, "m"), info.point
     )
     level = Level(LevelRecord(name="middle", point=info, rows=RowKind(), n_latents=20, k=4), space, {})
-    whole = by_document(store, level, edges=NO_EDGES, training_rows=1, max_rows=10**6)
+    whole = by_document(store, level, training_rows=1, max_rows=10**6)
     expected = held_out_figures(store, level)
     for figure in ("explained_variance", "l0"):
         assert OF_TABLE[figure](whole.table()) == pytest.approx(expected[figure], rel=1e-6)
     assert 1 - whole.fired.mean() == pytest.approx(expected["dead"]) and whole.rows.sum() == expected["rows"]
     parts = (OF_TABLE[part](whole.table()) for part in ("residual_bits", "code_bits"))
     assert OF_TABLE["description_length"](whole.table()) == pytest.approx(sum(parts))
-    some = by_document(store, level, edges=np.array([[0, 1]]), training_rows=10, max_rows=50)
+    edge = LatentEdges(torch.tensor([0]), torch.tensor([1]), torch.tensor([0.5]))
+    linked = replace(level, space=replace(space, inner=edge))
+    some = by_document(store, linked, training_rows=10, max_rows=50)
     assert some.rows.tolist() == [50] and OF_TABLE["edge_bits"](some.table()) == pytest.approx(np.log2(20) / 10)
 
 
