@@ -1,9 +1,14 @@
 """The hierarchical autoencoder: nested widths are levels, and a selection map leads from each to the next.
 
 Our own design (DESIGN section 5, inside one dictionary). The first block holds the highest concepts; later ones
-hold their parts. Gates learn which parts select which concept, at a price per open gate; a concept whose parts
-fire is asked to fire too. That pull reaches the higher latents only: lower codes enter it without gradient, since
-the symmetric pull was measured to cost the lower level. A parent may fire without its children (one-sided).
+hold their parts. Gates learn which parts select which concept, at a price per open gate. What keeps parts from
+absorbing their whole is that the narrow widths have to rebuild the row: weighted by 0.2 they left twice as much
+absorbed as by 1, in two strict hierarchies other than the one the worlds' suite scores.
+
+A concept whose parts fire can also be asked to fire. That pull reaches the higher latents only: lower codes enter
+it without gradient, since the symmetric pull was measured to cost the lower level; a parent may fire without its
+children. It is off unless asked for: in the same two worlds no less was absorbed with it, and more where the
+prefix weight was small.
 """
 
 from __future__ import annotations
@@ -38,10 +43,9 @@ class HierarchicalOptions(NestedOptions):
     widths: tuple[float, ...] = Field(
         default=(1 / 32, 1 / 8), description="Widths of the higher levels, as increasing shares of the latents."
     )
-    prefix_weight: float = Field(default=0.2, description="Weight of each narrower reconstruction.", ge=0, le=100)
     selection: float = Field(default=1.0, description="Weight of fitting the maps between levels.", ge=0, le=100)
     edge_price: float = Field(default=0.003, description="Price of an open gate.", ge=0, le=100)
-    coverage: float = Field(default=0.1, description="Pull on parents whose children fire.", ge=0, le=100)
+    coverage: float = Field(default=0.0, description="Pull on parents whose children fire; 0 is none.", ge=0, le=100)
     start: float = Field(
         default=0.25, description="Share of steps before gates cost and parents are pulled.", ge=0, le=1
     )
@@ -110,11 +114,13 @@ class HierarchicalAutoencoder(MatryoshkaAutoencoder):
     def constraints(self, steps: int) -> list[Component]:
         said = self.options
         start = round(said.start * steps)
-        return [
+        found = [
             *super().constraints(steps),
             component(CONSTRAINTS, "block_edges", ramp(said.edge_price, start, start)),
-            component(CONSTRAINTS, "coverage", ramp(said.coverage, start, start)),
         ]
+        if said.coverage:
+            found.append(component(CONSTRAINTS, "coverage", ramp(said.coverage, start, start)))
+        return found
 
     def after_step(self) -> None:
         super().after_step()
