@@ -114,6 +114,12 @@ JOBS: dict[str, JobKind] = {
         "Make a probe of dictionaries that others trained.",
         positional="path",
     ),
+    "measure": JobKind(
+        "probes.hierarchy.measure_again:MeasureConfig",
+        "probes.hierarchy.measure_again:work",
+        "Measure the latents of a probe again; its weights stay as they are.",
+        positional="probe",
+    ),
     "graph": JobKind(
         "concept_graphs.extract:GraphConfig",
         "concept_graphs.extract:work",
@@ -149,8 +155,12 @@ def job(kind: str) -> JobKind:
     return JOBS[kind]
 
 
-def config_for(kind: str, values: Mapping[str, Any], preset: str | None = None) -> BaseModel:
+def config_for(
+    kind: str, values: Mapping[str, Any], preset: str | None = None, *, called: Callable[[str], str] = str
+) -> BaseModel:
     """A job's config: its defaults, then the settings, then a preset, then `values`, sections merged.
+
+    `called` is what the person who gave the values knows a field by.
 
     Raises `WorkbenchError` for an unknown job, preset or field, and for a value out of bounds.
     """
@@ -161,7 +171,7 @@ def config_for(kind: str, values: Mapping[str, Any], preset: str | None = None) 
         raise WorkbenchError("no-preset", f"{kind} has no preset {preset!r}", f"it has {known}", "Use one of these.")
     merging = merged(nested_defaults(config_class), Settings.load().defaults_for(config_class))
     merging = merged(merging, presets[preset] if preset is not None else {})
-    return validated(config_class, merged(merging, values), what=f"The config of {kind}")
+    return validated(config_class, merged(merging, values), what=f"The config of {kind}", called=called)
 
 
 def command_line(kind: str, config: BaseModel, name: str = "", processes: int = 1) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from app.components.token_strip import token_cells
 from app.facts import concept_facts
 from app.graphs import OpenGraph
+from app.latent_distribution import distribution
 from concept_graphs.tables import Edge
 from concept_graphs.text import visible_token
 
@@ -32,6 +33,7 @@ def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) 
         "edited": concept in opened.original,
         "is_lever": concept in levers,
         "figures": concept_facts(node, len(graph.examples.get(concept, []))),
+        "distribution": distribution(graph, node),
         "children": [_edge(opened, edge, edge.source) for edge in children[:MOST_EDGES]],
         "children_more": _more(len(children)),
         "parents": [_edge(opened, edge, edge.target) for edge in parents[:MOST_EDGES]],

@@ -1,4 +1,5 @@
-"""Build the bundled text probe and graph from scratch: capture, train three seeds, extract the graph.
+"""Build the bundled text probe and graph from scratch: capture, train three seeds, measure them on held-out text,
+extract the graph.
 
 Run as `make assets-text`. The activation store (about 11 GB) and the runs stay in a scratch folder; what
 ships is copied to assets/probes and assets/graphs. An interrupted build goes on where it was.
@@ -39,6 +40,19 @@ def main() -> None:
         job(home / "probes" / name, "train", "--name", name, "--store", "text", "--seed", str(seed))
     others = ["--seed-probes", ",".join(probes[1:])] if len(probes) > 1 else []
     job(home / "graphs" / "text", "graph", "--name", "text", "--probe", probes[0], "--store", "text", *others)
+    for name in probes:
+        beside = ",".join(other for other in probes if other != name)
+        flags = ["--beside", beside] if beside else []
+        job(
+            home / "probes" / f"{name}-measured",
+            "measure",
+            name,
+            "--name",
+            f"{name}-measured",
+            "--store",
+            "text",
+            *flags,
+        )
     ship(home, probes)
 
 
@@ -63,7 +77,7 @@ def ship(home: Path, probes: list[str]) -> None:
     for made, name in zip(probes, names, strict=True):
         target = ROOT / "assets" / "probes" / name
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(home / "probes" / made, target)
+        shutil.copytree(home / "probes" / f"{made}-measured", target)
     graph = ConceptGraph.load(home / "graphs" / "text")
     bundled = [f"bundled/{name}" for name in names]
     title = "SmolLM2-135M-Instruct on two centuries of speeches and Moby Dick"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from probes.activations.rows import RowKind, calibration_rows
@@ -53,17 +54,19 @@ def with_statistics(store: ActivationStore, record: LevelRecord, space: Dictiona
     return replace(level, space=space.with_table(table), statistics=statistics)
 
 
-def compared(level: Level, other: Level) -> Level:
-    """With each latent's best decoder cosine in the same level of another seed, and their mean as a figure.
-    Raises `WorkbenchError` when the other level lies elsewhere."""
-    if other.address != level.address:
-        raise WorkbenchError(
-            "other-place",
-            f"The level {level.name} has no counterpart in the other probe",
-            f"it lies at {level.address}, the other one at {other.address}",
-            "Name a probe trained on the same store with another seed.",
-        )
-    agreement = nearest_rows(level.space.w_dec, other.space.w_dec)[0]
+def compared(level: Level, *others: Level) -> Level:
+    """With each latent's best decoder cosine in the same level of other seeds, averaged over them, and the mean
+    as a figure. Raises `WorkbenchError` when another level lies elsewhere."""
+    for other in others:
+        if other.address != level.address:
+            raise WorkbenchError(
+                "other-place",
+                f"The level {level.name} has no counterpart in the other probe",
+                f"it lies at {level.address}, the other one at {other.address}",
+                "Name a probe trained on the same store with another seed.",
+            )
+    found = [nearest_rows(level.space.w_dec, other.space.w_dec)[0] for other in others]
+    agreement = torch.stack(found).mean(dim=0)
     figures = {**level.record.figures, "seed_agreement": float(agreement.mean())}
     record = level.record.model_copy(update={"figures": figures})
     return replace(level, record=record, statistics={**level.statistics, "seed_agreement": agreement})

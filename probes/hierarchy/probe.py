@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,30 +12,18 @@ from pydantic import Field
 from torch import Tensor
 
 from probes.activations.rows import RowKind
-from probes.activations.store import EVERYWHERE, PointInfo
+from probes.activations.store import EVERYWHERE, PointInfo, Split
 from probes.addresses import HookPoint, Selector
 from probes.artefacts import MANIFEST, Parent, resolve, write_manifest
 from probes.autoencoders.dictionary import Dictionary
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
 from probes.files import commit_directory, read_json, write_json
+from probes.hierarchy.measured import STATISTICS, statistics_file, weights_file
 from probes.hierarchy.selection_map import SelectionMap
 from probes.latents import LatentTable
 from probes.tensors import load_tensors, save_tensors
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-HISTOGRAM_BINS = 16
-NOISE_BINS = 20
-# What is kept of every latent, and how much of each; what was not measured is zero.
-STATISTICS: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("typical", "frequency", "mean_active", "largest", "spread", "spread_floor"), ()),
-    "quantiles": (len(QUANTILES),),
-    "histogram": (HISTOGRAM_BINS,),
-    **dict.fromkeys(("silent", "revived", "seed_agreement"), ()),
-}
-# Kept where there is a trajectory: the mean activation at noise of each of equal bins from 0 to 1; −1 where
-# no frame was seen.
-OF_TRAJECTORIES: dict[str, tuple[int, ...]] = {"profile": (NOISE_BINS,)}
 
 
 class LevelRecord(Frozen):
@@ -49,6 +37,7 @@ class LevelRecord(Frozen):
     k: float = Field(description="Active latents per row, calibrated to or else measured.", gt=0)
     writes: HookPoint | None = Field(default=None, description="Where its decoder writes, when not where it reads.")
     figures: dict[str, float] = Field(default={}, description="Held-out metrics, each named with its convention.")
+    measured_on: Split = Field(default="train", description="The part of the store its statistics were measured on.")
 
 
 class ProbeRecord(Frozen):
@@ -64,7 +53,10 @@ class ProbeRecord(Frozen):
 
 @dataclass(frozen=True)
 class Level:
-    """One storey: a latent space, a selector, a kind of row, and per-latent statistics (`n_latents`)."""
+    """One storey: a latent space, a selector, a kind of row, and what was measured of each latent.
+
+    `statistics`: by name (see `probes.hierarchy.measured`), `n_latents` or `n_latents part`.
+    """
 
     record: LevelRecord
     space: Dictionary
@@ -150,10 +142,16 @@ def save_probe(
 
 
 def save_level(level: Level, folder: Path) -> None:
-    """Write a level's dictionary and statistics into a folder; its record is the caller's to keep."""
-    statistics = {name: part.float() for name, part in _complete(level.statistics, level.space.n_latents)}
-    statistics |= {name: level.statistics[name].float() for name in OF_TRAJECTORIES if name in level.statistics}
-    save_tensors(folder / f"level-{level.name}.safetensors", {**level.space.tensors(), **statistics})
+    """Write a level's dictionary and its statistics into a folder; its record is the caller's to keep."""
+    save_tensors(folder / weights_file(level.name), level.space.tensors())
+    save_statistics(level, folder)
+
+
+def save_statistics(level: Level, folder: Path) -> None:
+    """Write what was measured of a level's latents, where anything was."""
+    if level.statistics:
+        found = {name: part.float() for name, part in level.statistics.items()}
+        save_tensors(folder / statistics_file(level.name), found)
 
 
 def open_probe(ref: str | Path) -> Probe:
@@ -171,18 +169,27 @@ def open_probe(ref: str | Path) -> Probe:
 
 
 def open_level(path: Path, record: LevelRecord) -> Level:
-    """A level from the folder that holds its file."""
-    tensors = load_tensors(path / f"level-{record.name}.safetensors")
+    """A level from the folder that holds its files."""
+    tensors = load_tensors(path / weights_file(record.name))
+    weights = {name: part for name, part in tensors.items() if name not in STATISTICS}
+    statistics = {name: part for name, part in tensors.items() if name in STATISTICS}  # of before they had a file
+    beside = path / statistics_file(record.name)
+    if beside.is_file():
+        statistics |= load_tensors(beside)
+    _check(statistics, record, beside)
     names = tuple(f"{record.name}/{latent}" for latent in range(record.n_latents))
-    statistics = dict(_complete(tensors, record.n_latents))
-    table = LatentTable(names, statistics["typical"], statistics["frequency"])
-    statistics |= {name: tensors[name] for name in OF_TRAJECTORIES if name in tensors}
-    weights = {name: part for name, part in tensors.items() if name not in {**STATISTICS, **OF_TRAJECTORIES}}
+    unknown = torch.zeros(record.n_latents)
+    table = LatentTable(names, statistics.get("typical", unknown), statistics.get("frequency", unknown))
     space = Dictionary.from_tensors(weights, table, record.point.point, record.writes)
     return Level(record, space, statistics)
 
 
-def _complete(statistics: Mapping[str, Tensor], n: int) -> Iterator[tuple[str, Tensor]]:
-    """Every statistic by name, zero where it was not measured."""
-    for name, shape in STATISTICS.items():
-        yield name, statistics[name] if name in statistics else torch.zeros(n, *shape)
+def _check(statistics: Mapping[str, Tensor], record: LevelRecord, path: Path) -> None:
+    for name, part in statistics.items():
+        if name not in STATISTICS or tuple(part.shape) != (record.n_latents, *STATISTICS[name]):
+            raise WorkbenchError(
+                "bad-probe",
+                f"{path.name} does not fit its level",
+                f"it holds {name[:40]} of shape {tuple(part.shape)} for {record.n_latents} latents",
+                "Copy the probe again, or measure it anew.",
+            )

@@ -3,7 +3,7 @@ and what training remembers of each latent's life."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -11,13 +11,19 @@ from torch import Tensor
 
 from probes.activations.store import ActivationStore, Split
 from probes.hierarchy.codes import encoded
-from probes.hierarchy.probe import HISTOGRAM_BINS, NOISE_BINS, QUANTILES, Level
+from probes.hierarchy.measured import HISTOGRAM_BINS, NOISE_BINS, QUANTILES
+from probes.hierarchy.probe import Level
 
 TYPICAL_QUANTILE = 0.95
 
 
 def latent_statistics(
-    store: ActivationStore, split: Split, level: Level, *, max_rows: int = 400_000
+    store: ActivationStore,
+    split: Split,
+    level: Level,
+    *,
+    max_rows: int = 400_000,
+    report: Callable[[int], None] = lambda read: None,
 ) -> dict[str, Tensor]:
     """Per latent (`n_latents`): frequency, mean_active, typical (95 % quantile of active values), largest,
     spread and spread_floor; `quantiles` `n_latents quantile` of its active values at `QUANTILES`; and
@@ -25,12 +31,14 @@ def latent_statistics(
 
     Spread is the participation ratio (Σa)² / (P Σa²) of a latent's activations over the P usable rows of
     a chunk, averaged over the chunks where it is active; its floor is 1/P, a latent active in one row.
+    `report` is told how many shards were read.
     """
     n = level.space.n_latents
     values: list[np.ndarray] = []
     indices: list[np.ndarray] = []
     rows, sums = 0, np.zeros((3, n))  # chunks where active, Σ spread, Σ floor
-    for shard in encoded(store, split, level, max_rows=max_rows):
+    for read, shard in enumerate(encoded(store, split, level, max_rows=max_rows), 1):
+        report(read)
         rows += int(shard.usable.sum())
         active = shard.codes.active
         indices.append(shard.codes.index[active].numpy())

@@ -42,6 +42,31 @@ function figures(items) {
   return list;
 }
 
+// How strongly the latent fires where it does: bars from 0 to its largest value, a tick per quantile.
+function distribution(found) {
+  if (!found) return null;
+  const box = F.el("section", "fc-distribution");
+  F.add(box, F.add(F.el("h4", "", "How strongly it fires"), F.el("span", "fc-note", found.hint)));
+  const wide = 320, high = 64, most = Math.max(1, ...found.bars), step = wide / found.bars.length;
+  const said = found.quantiles.map(([share, value]) => `${Math.round(100 * share)} % ${F.number(value)}`).join(" · ");
+  const art = F.svg("svg", { viewBox: `0 0 ${wide} ${high + 6}`, class: "fc-histogram", role: "img", "aria-label": `Histogram of its values: ${said}` });
+  found.bars.forEach((count, at) => {
+    const tall = (count / most) * high;
+    const bar = F.svg("rect", { x: at * step + 0.5, y: high - tall, width: step - 1, height: tall });
+    const edge = found.largest / found.bars.length;
+    F.add(bar, F.svg("title")).lastChild.textContent = `${F.number(at * edge)} to ${F.number((at + 1) * edge)}: ${count}`;
+    art.appendChild(bar);
+  });
+  art.appendChild(F.svg("line", { x1: 0, x2: wide, y1: high, y2: high, class: "fc-zero" }));
+  for (const [share, value] of found.quantiles) {
+    const x = found.largest ? (value / found.largest) * wide : 0;
+    art.appendChild(F.svg("line", { x1: x, x2: x, y1: high, y2: high + (share === 0.5 ? 6 : 4), class: "fc-tick" }));
+  }
+  F.add(box, art, F.el("div", "fc-note", `Quantiles: ${said} · largest ${F.number(found.largest)}`));
+  for (const line of [found.life, found.agreement]) if (line) F.add(box, F.el("div", "fc-note", line));
+  return box;
+}
+
 function edges(title, hint, items, more) {
   const box = F.el("section", "fc-edges");
   F.add(box, F.add(F.el("h4", "", title), F.el("span", "fc-note", hint)));
@@ -99,7 +124,7 @@ function draw() {
     edges("Made of", "edges from the level below", value.children, value.children_more),
     edges("Part of", "edges to the level above", value.parents, value.parents_more));
   if (value.null_note) F.add(root, F.el("p", "fc-note", value.null_note));
-  F.add(root, examples(value),
+  F.add(root, examples(value), distribution(value.distribution),
     words("Promoted tokens", "made likelier by the decoder row", value.promoted, "pos"),
     words("Suppressed tokens", "made less likely", value.suppressed, "neg"));
   root.scrollTop = 0;

@@ -1,0 +1,56 @@
+"""How strongly a concept's latent fires and what its training was like, in words for people; needs no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from concept_graphs.graph import ConceptGraph
+from concept_graphs.tables import Node
+from probes.artefacts import resolve
+from probes.errors import WorkbenchError
+from probes.files import read_json
+from probes.hierarchy.measured import QUANTILES, read_latent
+
+TEXTS = {"train": "training text", "held_out": "held-out text"}
+
+
+def distribution(graph: ConceptGraph, node: Node) -> dict[str, Any] | None:
+    """What the graph's probe knows of a concept's latent; None without the probe, or where it was not measured.
+
+    `bars`: how many values lie in each of equal bins from 0 to `largest`; `quantiles`: `[share, value]`.
+    """
+    try:
+        folder = resolve(graph.meta.probe, "probe", names_only=True)
+        levels = read_json(folder / "probe.json")["levels"]
+        record = next(level for level in levels if level["name"] == node.level)
+    except (WorkbenchError, OSError, KeyError, TypeError, StopIteration):
+        return None
+    known = read_latent(folder, node.level, node.index)
+    if not {"histogram", "quantiles", "largest"} <= known.keys():
+        return None
+    bars = [int(count) for count in known["histogram"]]
+    where = TEXTS.get(record.get("measured_on", "train"), "")
+    return {
+        "bars": bars,
+        "largest": float(known["largest"]),
+        "quantiles": [[share, float(value)] for share, value in zip(QUANTILES, known["quantiles"], strict=True)],
+        "hint": f"{sum(bars):,} values above zero on {where}",
+        "life": _life(known),
+        "agreement": _agreement(known),
+    }
+
+
+def _life(known: dict[str, Any]) -> str:
+    if "revived" not in known or "silent" not in known:
+        return "Revival: not recorded when this probe was trained."
+    times, silent = int(known["revived"]), int(known["silent"])
+    came = "It never died in training" if not times else f"It came back to life {times:,} times in training"
+    return f"{came}; at the end it had been silent for {silent:,} rows."
+
+
+def _agreement(known: dict[str, Any]) -> str:
+    if "seed_agreement" not in known:
+        return ""
+    return (
+        f"Seed agreement: its best match in other seeds has a decoder cosine of {float(known['seed_agreement']):.2f}."
+    )
