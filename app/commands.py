@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from app import exporting, jobs, looking, trying
-from app.config_flags import add_flags, collect, is_list
+from app.config_flags import add_flags, as_flag, collect, is_list
 from app.progress import printed, progress_line, summary
 from app.settings import Settings
 from app.several import is_first, processes, together
@@ -146,7 +146,7 @@ def _job(args: argparse.Namespace) -> int:
     flagged = {name: vars(args)[f"config:{name}"] for name in (row.chosen_by, "offline") if f"config:{name}" in args}
     config_class = row.config_class(given | flagged)
     values = merged(given, collect(args, config_class))
-    config = jobs.config_for(args.kind, values, getattr(args, "preset", None))
+    config = jobs.config_for(args.kind, values, getattr(args, "preset", None), called=as_flag)
     if args.detach:
         run = jobs.new_run(args.kind, config, getattr(args, "name", ""))
         jobs.start(run)

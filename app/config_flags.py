@@ -101,8 +101,7 @@ def _add_flag(parser: argparse.ArgumentParser | Any, name: str, field: FieldInfo
 
 def _help(field: FieldInfo) -> str:
     sentence = field.description or ""
-    if not field.is_required():
-        usual = field.get_default(call_default_factory=True)
+    if not field.is_required() and not is_empty(usual := field.get_default(call_default_factory=True)):
         sentence += f" Default: {usual.kind if variants_of(field) else as_text(usual)}."
     return sentence.replace("%", "%%")
 
@@ -169,8 +168,20 @@ def from_text(annotation: Any, text: str) -> Any:
     return text
 
 
+def as_flag(field: str) -> str:
+    """A field as the command line knows it."""
+    return f"--{field}"
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value is one that a person writes as nothing at all."""
+    return isinstance(value, (str, list, tuple, dict)) and not value
+
+
 def as_text(value: Any) -> str:
     """The text that `from_text` reads back as `value`."""
+    if is_empty(value):
+        return ""
     if value is None:
         return "none"
     if isinstance(value, (list, tuple)) and value and all(_is_plain(part) for part in value):

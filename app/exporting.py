@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from app.config_flags import add_flags, collect
+from app.config_flags import add_flags, as_flag, collect
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
 from probes.formats.registry import EXPORTS
@@ -51,7 +51,7 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     values = ({"probe": args.probe_given} if args.probe_given else {}) | collect(args, ExportConfig)
-    done = export(validated(ExportConfig, values, what="The export"))
+    done = export(validated(ExportConfig, values, what="The export", called=as_flag))
     if args.json:
         print(done.model_dump_json())
     else:

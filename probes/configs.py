@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from probes.errors import WorkbenchError
+from probes.refusals import field_of, is_left_out, reason, sentence_of
 
 T = TypeVar("T", bound=BaseModel)
 KIND = "kind"  # the field that tells the variants of an option apart
@@ -29,20 +30,31 @@ class Variant(Frozen):
     kind: str
 
 
-def validated(model: type[T], data: Any, *, what: str) -> T:
-    """Validate `data` as `model`; a refusal becomes one sentence naming the field and the remedy."""
+def validated(model: type[T], data: Any, *, what: str, called: Callable[[str], str] = str) -> T:
+    """Validate `data` as `model`; a refusal becomes one sentence naming the field and the remedy.
+
+    `called` is what the person who gave the values knows a field by: a flag, the label of a control.
+    """
     try:
         return model.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole value"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise WorkbenchError(
-            "bad-config",
-            f"{what} is not usable",
-            f"field {field}: {first['msg']}{more}",
-            f"Correct {field} and try again.",
-        ) from None
+    except ValidationError as refused:
+        raise _refusal(model, refused, what, called) from None
+
+
+def _refusal(
+    model: type[BaseModel], refused: ValidationError, what: str, called: Callable[[str], str]
+) -> WorkbenchError:
+    error, count = refused.errors()[0], refused.error_count()
+    field = field_of(error) or "the whole value"
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    if is_left_out(error):
+        sentence = sentence_of(model, error["loc"])
+        meaning = f": {sentence[:1].lower()}{sentence[1:]}" if sentence else ""
+        return WorkbenchError(
+            "bad-config", f"{what} is not usable", f"field {field} is empty{more}", f"Give {called(field)}{meaning}."
+        )
+    why = f"field {field}: {reason(error)}{more}"
+    return WorkbenchError("bad-config", f"{what} is not usable", why, f"Correct {called(field)} and try again.")
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

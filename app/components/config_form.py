@@ -25,6 +25,7 @@ class Control(NamedTuple):
     annotation: Any
     component: Any
     only: str = ""
+    required: bool = False
 
 
 class ConfigForm:
@@ -55,11 +56,11 @@ class ConfigForm:
             at = values
             for part in control.path[:-1]:
                 at = at.setdefault(part, {})
-            if isinstance(value, str):
+            if isinstance(value, str) and (value.strip() or not control.required):
                 at[control.path[-1]] = from_text(control.annotation, value)
-            elif value is not None:
+            elif not isinstance(value, str) and value is not None:
                 at[control.path[-1]] = value
-        return validated(self.config, values, what="The form")
+        return validated(self.config, values, what="The form", called=_place)
 
     def _section(self, config: type[BaseModel], values: Mapping[str, Any], path: tuple[str, ...]) -> None:
         fields = {n: f for n, f in config.model_fields.items() if not is_fixed(f.annotation)}
@@ -116,7 +117,7 @@ class ConfigForm:
         value = values[name] if name in values else _default(field)
         place = (*path, only, name) if only else (*path, name)
         component = _component(name, field, value, f"{self.prefix}-{'-'.join(place)}")
-        self.controls.append(Control((*path, name), field.annotation, component, only))
+        self.controls.append(Control((*path, name), field.annotation, component, only, field.is_required()))
 
 
 def _said(field: FieldInfo, model: type[BaseModel]) -> str:
@@ -161,6 +162,11 @@ def _bound(field: FieldInfo, key: str) -> float | None:
 
 def _optional(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation)
+
+
+def _place(field: str) -> str:
+    """A field as the form shows it: its label, after the label of its section."""
+    return " / ".join(map(_title, field.split(".")))
 
 
 def _title(name: str) -> str:

@@ -167,7 +167,7 @@ def _command(kind: str, fields: ConfigForm, given: Any) -> str:
     try:
         return jobs.command_line(kind, fields.read(list(given)))
     except WorkbenchError as error:
-        return f"# {error.why}"
+        return f"# {error.why}. {error.how}"
 
 
 class _Panel:

@@ -53,7 +53,9 @@ def _value(text: str) -> Any:
 class SweepConfig(Frozen):
     """Train dictionaries of several configs on one stream of activations; each batch is read once."""
 
-    name: str = Field(description="Name of the sweep; its probes are called name-1, name-2 and so on.", max_length=56)
+    name: str = Field(
+        description="Name of the sweep; its probes are called name-1, name-2 and so on.", min_length=1, max_length=56
+    )
     store: str = Field(description="Activation store to train on.", min_length=1)
     grid: Annotated[dict[str, tuple[Any, ...]], BeforeValidator(parsed_grid)] = Field(
         default={},

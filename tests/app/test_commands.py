@@ -137,9 +137,9 @@ def test_a_bare_value_fills_the_positional_field() -> None:
     ("arguments", "reason"),
     [
         (["fake"], "name"),
-        (["fake", "--name", "x", "--steps", "0"], "steps"),
-        (["fake", "--name", "x", "--steps", "many"], "steps"),
-        (["fake", "--name", "x", "--pause", "nan"], "pause"),
+        (["fake", "--name", "x", "--steps", "0"], "steps: it must be at least 1"),
+        (["fake", "--name", "x", "--steps", "many"], "steps: it is not a whole number. Correct --steps"),
+        (["fake", "--name", "x", "--pause", "nan"], "pause: it is not a finite number"),
         (["fake", "nowhere.json"], "nowhere.json"),
         (["fake", "--name", "x", "--fail_at", "1"], "told to"),
         (["work", "nowhere"], "nowhere"),

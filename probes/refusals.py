@@ -1,0 +1,76 @@
+"""Why a value of a config was refused, in words for whoever gave it: pydantic's own are for programmers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+EMPTY: tuple[Any, ...] = ("", (), [], {}, None)
+SAID = {
+    "extra_forbidden": "there is no such field",
+    "int_parsing": "it is not a whole number",
+    "int_type": "it is not a whole number",
+    "int_from_float": "it is not a whole number",
+    "float_parsing": "it is not a number",
+    "float_type": "it is not a number",
+    "finite_number": "it is not a finite number",
+    "bool_parsing": "it is neither true nor false",
+    "bool_type": "it is neither true nor false",
+    "string_type": "it is not text",
+    "tuple_type": "it is not a list",
+    "list_type": "it is not a list",
+    "dict_type": "it is not a table of names and values",
+    "model_type": "it is not a section of fields",
+    "greater_than_equal": "it must be at least {ge}",
+    "greater_than": "it must be more than {gt}",
+    "less_than_equal": "it must be at most {le}",
+    "less_than": "it must be less than {lt}",
+    "literal_error": "it must be {expected}",
+    "union_tag_invalid": "it must be one of {expected_tags}",
+    "too_short": "it needs at least {min_length} values",
+    "too_long": "it can have at most {max_length} values",
+    "string_too_short": "it needs at least {min_length} characters",
+    "string_too_long": "it can have at most {max_length} characters",
+    "string_pattern_mismatch": "it does not have the form {pattern}",
+}
+
+
+def field_of(error: ErrorDetails) -> str:
+    """The refused field as `section.field`; empty where the value as a whole was refused."""
+    return ".".join(str(part) for part in error["loc"])
+
+
+def is_left_out(error: ErrorDetails) -> bool:
+    """Whether a field that is needed was not given, or given empty."""
+    if error["type"] == "missing":
+        return True
+    return error["type"] in {"too_short", "string_too_short"} and error["input"] in EMPTY
+
+
+def reason(error: ErrorDetails) -> str:
+    """What is wrong with a value that was given."""
+    if error["type"] == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    words = SAID.get(error["type"])
+    return error["msg"] if words is None else words.format_map(error.get("ctx", {}))
+
+
+def sentence_of(model: type[Any], place: Sequence[int | str]) -> str:
+    """The sentence of the field at a place below a config; empty where it has none."""
+    found: FieldInfo | None = None
+    at: Any = model
+    for part in place:
+        fields: Mapping[str, FieldInfo] = at.model_fields if _is_model(at) else {}
+        if part not in fields:
+            continue  # a number in a list, or the kind of a variant
+        found = fields[str(part)]
+        at = found.annotation
+    return (found.description or "").rstrip(".") if found is not None else ""
+
+
+def _is_model(at: Any) -> bool:
+    return isinstance(at, type) and issubclass(at, BaseModel)
