@@ -108,7 +108,7 @@ def _import_compiled() -> None:
     before = config.CACHE_DIR
     config.CACHE_DIR = before or str(folder)
     try:
-        from probes.kernels import compiled  # noqa: F401
+        from probes.kernels import fast  # noqa: F401
     finally:
         config.CACHE_DIR = before
 

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from probes.kernels import compiled, plain
-from probes.kernels.compiled import Array
+from probes.kernels import plain
+from probes.kernels.loops import by_latent, keeping, selecting
+from probes.kernels.loops import rows as row_loops
+from probes.kernels.loops.compiling import Array
 from probes.kernels.strongest import Best, Firings
 from probes.kernels.threads import SMALLEST, shared
 
@@ -33,7 +35,7 @@ class Postings(NamedTuple):
     def of(cls, index: Tensor, weight: Tensor, n: int) -> Postings:
         """Of `row width` codes; entries of weight zero are left out."""
         starts, entries = np.zeros(n + 2, dtype=np.int64), np.empty(index.numel(), dtype=np.int64)
-        compiled.postings(_array(index).reshape(-1), _array(weight).reshape(-1), starts, entries)
+        by_latent.postings(_array(index).reshape(-1), _array(weight).reshape(-1), starts, entries)
         return cls(starts, entries, index.shape[1])
 
     def cuts(self, parts: int) -> list[int]:
@@ -49,7 +51,7 @@ def select(centred: Tensor, w_enc: Tensor, b_enc: Tensor, k: int, *, narrow: boo
     wide = min(k + plain.SPARE, len(w_enc)) if narrow else k
     value, index = torch.empty(len(centred), wide), torch.empty(len(centred), wide, dtype=torch.long)
     values, indices, bias = _array(value), _array(index), _array(b_enc)
-    choose = compiled.select_bf16 if narrow else compiled.select_f32
+    choose = selecting.select_bf16 if narrow else selecting.select_f32
     for at, pre in _products(centred, w_enc, narrow=narrow):
         chosen, numbers = indices[at : at + len(pre)], values[at : at + len(pre)]
         shared(partial(_choose, choose, pre, bias, wide, chosen, numbers), len(pre))
@@ -62,10 +64,10 @@ def above(centred: Tensor, w_enc: Tensor, b_enc: Tensor, threshold: Tensor) -> t
     found: list[tuple[Tensor, Tensor]] = []
     for _, pre in _products(centred, w_enc):
         counts = np.empty(len(pre), dtype=np.int64)
-        compiled.count_above(pre, bias, edge, counts)
+        selecting.count_above(pre, bias, edge, counts)
         value = torch.zeros(len(pre), max(int(counts.max()), 1))
         index = torch.zeros(value.shape, dtype=torch.long)
-        compiled.take_above(pre, bias, edge, _array(index), _array(value))
+        selecting.take_above(pre, bias, edge, _array(index), _array(value))
         found.append((value, index))
     width = max((value.shape[1] for value, _ in found), default=1)
     padded = [tuple(F.pad(part, (0, width - part.shape[1])) for part in pair) for pair in found]
@@ -80,7 +82,7 @@ def accumulate(index: Tensor, weight: Tensor, source: Tensor, n: int) -> tuple[T
     places = Postings.of(index, weight, n)
     out, total = torch.empty(n, source.shape[1]), torch.empty(n)
     given = _array(weight).reshape(-1), _array(source), _array(out), _array(total)
-    shared(lambda a, b: compiled.accumulate(*places, a, b, *given), n, places.cuts)
+    shared(lambda a, b: by_latent.accumulate(*places, a, b, *given), n, places.cuts)
     return out, total
 
 
@@ -92,25 +94,25 @@ def decoder_gradients(grad: Tensor, value: Tensor, index: Tensor, w_dec: Tensor)
     places = Postings.of(index, value, len(w_dec))
     to_value, to_rows = torch.zeros(value.shape), torch.empty(w_dec.shape)
     given = _array(grad), _array(value).reshape(-1), _array(w_dec), _array(to_value).reshape(-1), _array(to_rows)
-    shared(lambda a, b: compiled.decoder_gradients(*places, a, b, *given), len(w_dec), places.cuts)
+    shared(lambda a, b: by_latent.decoder_gradients(*places, a, b, *given), len(w_dec), places.cuts)
     return to_value, to_rows
 
 
 def remove_along(grad: Tensor, rows: Tensor) -> None:
     """See `plain.remove_along`."""
-    shared(lambda a, b: compiled.remove_along(_array(grad), _array(rows), a, b), len(rows))
+    shared(lambda a, b: row_loops.remove_along(_array(grad), _array(rows), a, b), len(rows))
 
 
 def normalise(rows: Tensor) -> None:
     """See `plain.normalise`."""
     epsilon = np.float32(torch.finfo(torch.float32).eps)
-    shared(lambda a, b: compiled.normalise(_array(rows), a, b, epsilon), len(rows))
+    shared(lambda a, b: row_loops.normalise(_array(rows), a, b, epsilon), len(rows))
 
 
 def keep_strongest(found: Firings, best: Best) -> None:
     """See `probes.kernels.strongest`."""
     latent, place, document = (np.ascontiguousarray(part, dtype=np.int64) for part in (found[0], *found[2:]))
-    compiled.keep_strongest(latent, np.ascontiguousarray(found.value, dtype=np.float32), place, document, *best)
+    keeping.keep_strongest(latent, np.ascontiguousarray(found.value, dtype=np.float32), place, document, *best)
 
 
 def _products(centred: Tensor, w_enc: Tensor, *, narrow: bool = False) -> Iterator[tuple[int, Array]]:
@@ -140,9 +142,9 @@ def _scored(
     places = Postings.of(index, value, len(w_enc))
     score = torch.zeros(value.shape)
     given = _array(centred), _array(w_enc), _array(b_enc), _array(score).reshape(-1)
-    shared(lambda a, b: compiled.score_entries(*places, a, b, *given), len(w_enc), places.cuts)
+    shared(lambda a, b: by_latent.score_entries(*places, a, b, *given), len(w_enc), places.cuts)
     best, chosen = torch.empty(len(index), k), torch.empty(len(index), k, dtype=torch.long)
-    compiled.keep_best(_array(index), _array(score), k, _array(chosen), _array(best))
+    selecting.keep_best(_array(index), _array(score), k, _array(chosen), _array(best))
     return best, chosen
 
 

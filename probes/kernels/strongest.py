@@ -1,4 +1,4 @@
-"""Keeping the strongest firings of every latent, one per document: the numpy twin of `compiled.keep_strongest`."""
+"""Keeping the strongest firings of every latent, one per document: the numpy twin of `loops.keeping`."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def _mark() -> Path:
         version = metadata.version("numba")
     except metadata.PackageNotFoundError:
         version = "none"
-    loops = Path(__file__).with_name("compiled.py").read_bytes()
+    loops = b"".join(file.read_bytes() for file in sorted((Path(__file__).parent / "loops").glob("*.py")))
     return cache_folder() / f"warm-{hashlib.sha256(loops + version.encode()).hexdigest()[:16]}"
 
 

@@ -32,50 +32,39 @@ class Composition(NamedTuple):
         return np.maximum(low @ self.weights.T - self.thresholds, 0)
 
 
-def select(
-    compositions: Sequence[Composition],
-    rows: int,
-    random: np.random.Generator,
-    *,
-    share: float,
-    spread: float,
-    orphans: float,
-    most: int,
-    sweeps: int,
-) -> Array:
-    """Codes of the lowest storey, `row low`: on with prior probability `share`, log-normal strengths. Chains
-    that never entered the allowed rows are run again."""
+class Selecting(NamedTuple):
+    """What a selection lets through: `share` prior probability of a lowest concept, `spread` standard deviation of
+    the logarithm of a strength, `orphans` the price α, `most` highest concepts on; `sweeps` of the sampler."""
+
+    share: float
+    spread: float
+    orphans: float
+    most: int
+    sweeps: int
+
+
+def select(compositions: Sequence[Composition], rows: int, random: np.random.Generator, selecting: Selecting) -> Array:
+    """Codes of the lowest storey, `row low`, of rows that are let through. Chains that never entered the allowed
+    rows are run again."""
     kept: list[Array] = []
     while (missing := rows - sum(map(len, kept))) > 0:
-        drawn = _chains(
-            compositions, missing, random, share=share, spread=spread, orphans=orphans, most=most, sweeps=sweeps
-        )
-        kept.append(drawn[_log_weight(compositions, drawn, 0.0, most) == 0])
+        drawn = _chains(compositions, missing, random, selecting)
+        kept.append(drawn[_log_weight(compositions, drawn, 0.0, selecting.most) == 0])
     return np.concatenate(kept)
 
 
-def _chains(
-    compositions: Sequence[Composition],
-    rows: int,
-    random: np.random.Generator,
-    *,
-    share: float,
-    spread: float,
-    orphans: float,
-    most: int,
-    sweeps: int,
-) -> Array:
+def _chains(compositions: Sequence[Composition], rows: int, random: np.random.Generator, selecting: Selecting) -> Array:
     """One chain per row, whether it found an allowed row or not."""
     low = compositions[0].weights.shape[1]
-    strength = random.lognormal(0, spread, (rows, low)).astype(np.float32)
+    strength = random.lognormal(0, selecting.spread, (rows, low)).astype(np.float32)
     on = _start(compositions, rows, random)
-    prior = np.log(share / (1 - share))
-    for _ in range(sweeps):
+    prior = np.log(selecting.share / (1 - selecting.share))
+    for _ in range(selecting.sweeps):
         for concept in random.permutation(low):
             weights = []
             for state in (False, True):
                 on[:, concept] = state
-                weights.append(_log_weight(compositions, on * strength, orphans, most))
+                weights.append(_log_weight(compositions, on * strength, selecting.orphans, selecting.most))
             chance = 1 / (1 + np.exp(np.clip(weights[0] - weights[1] - prior, -50, 50)))
             on[:, concept] = random.random(rows) < chance
     return np.asarray(on * strength, dtype=np.float32)

@@ -20,7 +20,7 @@ from probes.configs import Frozen
 from probes.errors import WorkbenchError
 from probes.subjects.module import ModuleSubject
 from probes.worlds.mixture import noisy
-from probes.worlds.selection import Composition, select
+from probes.worlds.selection import Composition, Selecting, select
 from probes.worlds.world import Flags, Sample, View, directions, generators, no_members
 
 NAMES = ("low", "middle", "high")
@@ -74,10 +74,9 @@ class Storeys:
     def draw(self, rows: int, seed: int) -> Sample:
         """`rows` selected rows with all their views."""
         config, random = self.config, generators(seed, "rows")
-        low = select(
-            self.compositions, rows, random, share=config.active / config.low, spread=config.spread,
-            orphans=config.orphans, most=config.most, sweeps=config.sweeps,
-        )  # fmt: skip
+        share = config.active / config.low
+        selecting = Selecting(share, config.spread, config.orphans, config.most, config.sweeps)
+        low = select(self.compositions, rows, random, selecting)
         with torch.no_grad():
             codes, views = self.module.climb(torch.from_numpy(low))
         seen = tuple(noisy(view.numpy(), config.noise, random) for view in views)

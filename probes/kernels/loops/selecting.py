@@ -1,9 +1,4 @@
-"""The loops themselves, compiled by numba on first use and kept in a cache folder.
-
-Only `probes.kernels.fast` imports this. Arrays are C-contiguous; numbers are float32, latents and entries int64.
-Sums may be taken in any order (`reassoc`), which is what lets them run in vector registers, but always in the
-same one: a result is a function of its inputs, whatever the number of threads. NaN and infinity keep their
-meaning, so that a diverging training is still noticed.
+"""Which entries of a row stay: the k largest, or those above a threshold.
 
 Keys: the bits of a float32 read as int32 are ordered like the number itself where it is positive, and are
 negative where it is negative. Selection compares keys; what is not positive is never selected.
@@ -11,23 +6,16 @@ negative where it is negative. Selection compares keys; what is not positive is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-Array = np.ndarray[Any, Any]
+from probes.kernels.loops.compiling import Array, loop
+
 Key = Any  # numpy.int32
-Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 BLOCK = 32
 SHIFT = np.int32(2**19)  # 3 to 6 % of a number, in the last places of its key
-
-
-def loop(function: Loop) -> Loop:
-    """Compiled without the interpreter's lock, so that threads may share the work."""
-    return cast(Loop, njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})(function))
 
 
 @loop
@@ -224,146 +212,3 @@ def take_above(pre: Array, bias: Array, threshold: Array, index: Array, value: A
                 value[b, kept] = row[j] + bias[j]
                 index[b, kept] = j
                 kept += 1
-
-
-@loop
-def postings(index: Array, value: Array, starts: Array, entries: Array) -> None:
-    """Where each latent occurs: entry numbers of `index` (flat) whose value is not 0, latent by latent.
-
-    `starts`: `n + 2`, zero; afterwards latent i has entries[starts[i] : starts[i + 1]], in rising order.
-    """
-    for e in range(len(index)):
-        if value[e] != 0:
-            starts[index[e] + 2] += 1
-    for i in range(2, len(starts)):
-        starts[i] += starts[i - 1]
-    for e in range(len(index)):
-        if value[e] != 0:
-            i = index[e] + 1
-            entries[starts[i]] = e
-            starts[i] += 1
-
-
-@loop
-def score_entries(
-    starts: Array, entries: Array, width: int, low: int, high: int, x: Array, rows: Array, bias: Array, score: Array
-) -> None:
-    """score[e] = x[row of e] · rows[i] + bias[i] for the entries of latents low to high."""
-    for i in range(low, high):
-        row, shift = rows[i], bias[i]
-        for at in range(starts[i], starts[i + 1]):
-            e = entries[at]
-            source = x[e // width]
-            total = np.float32(0)
-            for j in range(len(row)):
-                total += source[j] * row[j]
-            score[e] = total + shift
-
-
-@loop
-def decoder_gradients(
-    starts: Array,
-    entries: Array,
-    width: int,
-    low: int,
-    high: int,
-    grad: Array,
-    value: Array,
-    rows: Array,
-    grad_value: Array,
-    grad_rows: Array,
-) -> None:
-    """What decoding passes back, latent by latent, each of its rows read once.
-
-    grad_value[e] = grad[b] · rows[i] and grad_rows[i] = Σ value[e] · grad[b] over the entries e = (b, ·) of i.
-    """
-    for i in range(low, high):
-        row, target = rows[i], grad_rows[i]
-        target[:] = 0
-        for at in range(starts[i], starts[i + 1]):
-            e = entries[at]
-            source, v, total = grad[e // width], value[e], np.float32(0)
-            for j in range(len(row)):
-                total += source[j] * row[j]
-                target[j] += v * source[j]
-            grad_value[e] = total
-
-
-@loop
-def accumulate(
-    starts: Array,
-    entries: Array,
-    width: int,
-    low: int,
-    high: int,
-    weight: Array,
-    source: Array,
-    out: Array,
-    total: Array,
-) -> None:
-    """out[i] = Σ weight[e] · source[b] and total[i] = Σ weight[e] over the entries e = (b, ·) of latent i."""
-    for i in range(low, high):
-        target = out[i]
-        target[:] = 0
-        summed = np.float32(0)
-        for at in range(starts[i], starts[i + 1]):
-            e = entries[at]
-            row, w = source[e // width], weight[e]
-            summed += w
-            for j in range(len(target)):
-                target[j] += w * row[j]
-        total[i] = summed
-
-
-@loop
-def remove_along(grad: Array, rows: Array, low: int, high: int) -> None:
-    """grad[i] -= (grad[i] · rows[i]) rows[i]."""
-    for i in range(low, high):
-        g, row, along = grad[i], rows[i], np.float32(0)
-        for j in range(len(row)):
-            along += g[j] * row[j]
-        for j in range(len(row)):
-            g[j] -= along * row[j]
-
-
-@loop
-def normalise(rows: Array, low: int, high: int, epsilon: Any) -> None:
-    """rows[i] /= ‖rows[i]‖ + epsilon."""
-    for i in range(low, high):
-        row, square = rows[i], np.float32(0)
-        for j in range(len(row)):
-            square += row[j] * row[j]
-        inverse = np.float32(1) / (np.sqrt(square) + epsilon)
-        for j in range(len(row)):
-            row[j] *= inverse
-
-
-@loop
-def keep_strongest(
-    latent: Array,
-    value: Array,
-    place: Array,
-    document: Array,
-    best_value: Array,
-    best_place: Array,
-    best_document: Array,
-) -> None:
-    """Firings take their places among the best of their latent, one per document, strongest first."""
-    last = best_value.shape[1] - 1
-    for e in range(len(latent)):
-        i, v = latent[e], value[e]
-        if not v > best_value[i, last]:
-            continue
-        at = last
-        for j in range(last):
-            if best_document[i, j] == document[e]:
-                at = j
-                break
-        if best_document[i, at] == document[e] and best_value[i, at] >= v:
-            continue
-        while at > 0 and best_value[i, at - 1] < v:
-            best_value[i, at] = best_value[i, at - 1]
-            best_place[i, at] = best_place[i, at - 1]
-            best_document[i, at] = best_document[i, at - 1]
-            at -= 1
-        best_value[i, at], best_place[i, at], best_document[i, at] = v, place[e], document[e]

@@ -1,0 +1,1 @@
+"""Loops compiled by numba, one file per idea; `probes.kernels.fast` alone imports them."""
