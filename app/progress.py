@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TextIO, TypeVar
 
 from pydantic import Field, JsonValue
 
 from probes.artefacts import MANIFEST, home, read_manifest
 from probes.configs import Frozen
-from probes.errors import WorkbenchError
+from probes.errors import Stopped, WorkbenchError
 from probes.runs import Run, State, Status
 
+T = TypeVar("T")
 _SECONDS = 1.0
 _PLAIN_EVERY = 30
 
@@ -46,6 +47,20 @@ def one_line(kind: str, status: Status) -> str:
     if status.message:
         parts.append(status.message)
     return "  ".join(parts)
+
+
+def counted(run: Run, items: Iterable[T], what: str) -> Iterator[T]:
+    """The items one by one, the run told what is done with them, how many there are and how many are done.
+
+    Raises `Stopped` between two items when the run is asked to stop.
+    """
+    every = list(items)
+    run.begin(steps=len(every), message=what)
+    for done, item in enumerate(every, 1):
+        if run.stop_requested():
+            raise Stopped
+        yield item
+        run.progress(done, force=True)
 
 
 @contextlib.contextmanager

@@ -72,19 +72,22 @@ class ReportTwin(Frozen):
 
 def work(config: ReportConfig, run: Run) -> Path:
     """Write the report and its JSON twin, replacing an earlier one of the same name."""
-    run.begin(message="writing the report")
+    run.begin(steps=3, message="reading the graph")
     folder = resolve(config.graph, "graph")
     graph, originals = labelled(ConceptGraph.load(folder), folder)
     comparisons = [_pin(name) for name in config.pins]
     command = run.record().command
     twin = twin_of(graph, originals, comparisons, config, command=command, folder=folder)
+    run.progress(1, message="making the sections", force=True)
     target = artefact_path("report", config.name)
     with commit_directory(target, replace=True) as made:
         write_json(made / TWIN_FILE, twin.model_dump(mode="json"))
         sections = report_sections(graph, twin, twin_hash=sha256_of(made / TWIN_FILE))
+        run.progress(2, message="writing the page", force=True)
         (made / PAGE_FILE).write_text(render(twin.title, _byline(twin), sections), encoding="utf-8")
         parents = {"graph": parent_of(config.graph, "graph")}
         write_manifest(made, kind="report", name=config.name, command=command, parents=parents)
+    run.progress(3, force=True)
     return target
 
 

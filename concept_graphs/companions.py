@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import sparse
 
 from probes.activations.store import ActivationStore
 from probes.hierarchy.codes import encoded
@@ -32,17 +33,20 @@ def companions_of(
     if count == 0:
         return [{latent: 1.0} for latent in latents]
     n = level.space.n_latents
-    on, total = np.zeros((len(latents), n)), np.zeros(n)
+    on, total = sparse.csr_matrix((len(latents), n)), np.zeros(n)
     on_rows, rows = np.zeros(len(latents)), 0
     for part in encoded(store, "train", level, max_rows=max_rows):
         codes = part.codes.csr()[part.usable.flatten().numpy()]
         mine = (codes[:, list(latents)] > 0).astype(np.float64)
-        on += (mine.T @ codes).toarray()
+        on = on + mine.T @ codes  # as wide as what fires together: never tokens or latents by latents
         on_rows += np.asarray(mine.sum(axis=0)).ravel()
         total += np.asarray(codes.sum(axis=0)).ravel()
         rows += codes.shape[0]
     typical = level.space.table.typical.double().numpy()
-    return [_weights(latent, on[at], on_rows[at], total, rows, typical, count) for at, latent in enumerate(latents)]
+    return [
+        _weights(latent, on[[at]].toarray()[0], on_rows[at], total, rows, typical, count)
+        for at, latent in enumerate(latents)
+    ]
 
 
 def _weights(

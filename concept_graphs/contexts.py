@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from concept_graphs.top_examples import strongest_of
+from concept_graphs.top_examples import TopExamples, strongest_of
 from probes.activations.rows import RowKind
 from probes.activations.store import ActivationStore
 from probes.hierarchy.codes import encode_shard
@@ -44,9 +44,14 @@ class Text(NamedTuple):
 
 
 def firings(
-    store: ActivationStore, shards: Sequence[int], level: Level, latents: Sequence[int]
+    store: ActivationStore,
+    shards: Sequence[int],
+    level: Level,
+    latents: Sequence[int],
+    top: TopExamples | None = None,
 ) -> tuple[Firings, Text]:
-    """All firings of the latents in the shards, and the text they fire in."""
+    """All firings of the latents in the shards, and the text they fire in. `top` is filled on the way: encoding
+    is what takes the time."""
     wanted = np.full(level.space.n_latents, -1)
     wanted[list(latents)] = np.arange(len(latents))
     parts: list[tuple[np.ndarray, ...]] = []
@@ -55,6 +60,8 @@ def firings(
     for shard in shards:
         found = encode_shard(store, shard, level)
         document, start = store.documents_of(shard)
+        if top is not None:
+            top.add(found, document)
         which = torch.from_numpy(wanted)[found.codes.index]
         on = (found.codes.value > 0) & (which >= 0)
         chunk, row, _ = on.nonzero(as_tuple=True)

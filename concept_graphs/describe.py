@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from concept_graphs.companions import companions_of
-from concept_graphs.contexts import Firings, Text, firings, strongest, token_values, window
+from concept_graphs.contexts import Text, firings, token_values, window
 from concept_graphs.labels import Detection, Label, detection_scores, folded, label_text, make_labels
 from concept_graphs.output_tokens import output_tokens
 from concept_graphs.seeds import best_matches
 from concept_graphs.study import Described
 from concept_graphs.tables import Example, Node
+from concept_graphs.top_examples import TopExamples
 from probes.activations.rows import pool_mean
 from probes.activations.store import ActivationStore, Split
 from probes.hierarchy.probe import Level, Probe
@@ -36,9 +37,11 @@ def describe(
 ) -> Described:
     """Labels are made on training text and scored on held-out text; examples are the strongest rows of one
     split, from different documents."""
-    found, text = firings(store, store.shards("train"), level, latents)
+    top = TopExamples(level.space.n_latents, count)
+    tops: dict[Split, TopExamples] = {examples_from: top}
+    found, text = firings(store, store.shards("train"), level, latents, tops.get("train"))
     labels = make_labels(found, folded(text, subject.facts.piece), level.rows, len(latents))
-    held, held_text = firings(store, store.shards("held_out"), level, latents)
+    held, held_text = firings(store, store.shards("held_out"), level, latents, tops.get("held_out"))
     usable = torch.from_numpy(held_text.usable)
     rows = pool_mean(usable[..., None].float(), usable, level.rows.span)[1].numpy()
     scored_text = folded(held_text, subject.facts.piece)
@@ -47,8 +50,7 @@ def describe(
     agreement = agreement_of(level, others, latents)
     together = companions_of(store, level, latents, count=companions)
     nodes, examples = [], {}
-    shown, shown_text = (found, text) if examples_from == "train" else (held, held_text)
-    best = strongest(shown, len(latents), count)
+    shown = text if examples_from == "train" else held_text
     for at, latent in enumerate(latents):
         name, detection = f"{level.name}/{latent}", detections[at]
         nodes.append(
@@ -64,7 +66,7 @@ def describe(
                 suppressed=[(token, round(value, 4)) for token, value in suppressed[at]],
             )
         )
-        examples[name] = [_example(subject, store, level, shown, shown_text, int(i), latent) for i in best[at]]
+        examples[name] = [_example(subject, store, level, shown, *place, latent) for place in top.places(latent)]
     return Described(nodes, {name: rows for name, rows in examples.items() if rows}, {})
 
 
@@ -108,12 +110,11 @@ def _example(
     subject: TextAutoregressive,
     store: ActivationStore,
     level: Level,
-    found: Firings,
     text: Text,
-    firing: int,
+    chunk: int,
+    row: int,
     latent: int,
 ) -> Example:
-    chunk, row = int(found.chunk[firing]), int(found.row[firing])
     start, stop = window(row, level.rows, text.tokens.shape[1], MARGIN)
     shard, place = int(text.shard_of[chunk]), int(text.row_in_shard[chunk])
     values = token_values(store, level, shard, place, latent)[start:stop]

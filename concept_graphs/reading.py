@@ -6,13 +6,13 @@ and not the choice of what to draw.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from concept_graphs.describe import describe
 from concept_graphs.tables import Example, Node
 from probes.activations.store import ActivationStore
-from probes.hierarchy.probe import Level, Probe
+from probes.hierarchy.probe import Level
 from probes.subjects.text_autoregressive import TextAutoregressive
 from probes.training.randomness import permutation
 
@@ -39,7 +39,7 @@ def draw_latents(level: Level, count: int, seed: int) -> list[int]:
 def reading_sheet(
     subject: TextAutoregressive,
     store: ActivationStore,
-    probe: Probe,
+    levels: Iterable[Level],
     *,
     count: int = 20,
     contexts: int = 3,
@@ -48,7 +48,7 @@ def reading_sheet(
     """Cards per level. Labels come from training text, their scores and the contexts from held-out text;
     a latent that fires in fewer held-out documents has fewer contexts."""
     sheet = {}
-    for level in probe.levels:
+    for level in levels:
         latents = draw_latents(level, count, seed)
         found = describe(subject, store, level, latents, count=contexts, companions=0, examples_from="held_out")
         sheet[level.name] = [Card(node, found.examples.get(node.id, [])) for node in found.nodes]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from torch import Tensor
 
 from probes.activations.store import ActivationStore, Split
-from probes.hierarchy.codes import encoded
+from probes.hierarchy.codes import ShardCodes, encoded
 from probes.hierarchy.probe import Level
 from probes.kernels.choice import kernels_for
-from probes.kernels.strongest import Best, Firings
+from probes.kernels.strongest import NOBODY, Best, Firings
 
 
 def strongest_of(found: Firings, n_latents: int, count: int) -> Best:
@@ -18,22 +19,39 @@ def strongest_of(found: Firings, n_latents: int, count: int) -> Best:
     return best
 
 
-def top_examples(store: ActivationStore, split: Split, level: Level, count: int) -> Best:
-    """Of all latents of a level over a split. `place`: chunk · rows per chunk + row, chunks counted over the
-    split in the order of its shards; `document`: number in the store's index.
+class TopExamples:
+    """Filled shard by shard with the codes of a split, in the order of its shards, while others read the same codes.
 
-    A bounded list per latent is exact: what was pushed out was weaker than all that stayed.
+    `best.place`: chunk · rows per chunk + row, chunks counted over what was added; `best.document`: number in the
+    store's index. A bounded list per latent is exact: what was pushed out was weaker than all that stayed.
     """
-    best, seen = Best.none(level.space.n_latents, count), 0
-    for part in encoded(store, split, level):
+
+    def __init__(self, n_latents: int, count: int) -> None:
+        self.best = Best.none(n_latents, count)
+        self._seen, self._rows = 0, 1
+
+    def add(self, part: ShardCodes, document: Tensor) -> None:
+        """`document`: `chunk`, the number of each chunk's document."""
         chunk, row, at = part.codes.active.nonzero(as_tuple=True)
-        documents = np.asarray(store.documents_of(part.shard)[0], dtype=np.int64)
+        self._rows = part.usable.shape[1]
         found = Firings(
             part.codes.index[chunk, row, at].numpy(),
             part.codes.value[chunk, row, at].numpy(),
-            ((seen + chunk) * part.usable.shape[1] + row).numpy(),
-            documents[chunk.numpy()],
+            ((self._seen + chunk) * self._rows + row).numpy(),
+            document[chunk].numpy().astype(np.int64),
         )
-        kernels_for().keep_strongest(found, best)
-        seen += len(part.usable)
-    return best
+        kernels_for().keep_strongest(found, self.best)
+        self._seen += len(part.usable)
+
+    def places(self, latent: int) -> list[tuple[int, int]]:
+        """(chunk, row) of a latent's strongest rows, the strongest first."""
+        held = self.best.place[latent]
+        return [divmod(int(place), self._rows) for place in held[held != NOBODY]]
+
+
+def top_examples(store: ActivationStore, split: Split, level: Level, count: int) -> TopExamples:
+    """Of all latents of a level over a split."""
+    found = TopExamples(level.space.n_latents, count)
+    for part in encoded(store, split, level):
+        found.add(part, store.documents_of(part.shard)[0])
+    return found

@@ -41,7 +41,8 @@ class Status(Frozen):
     host: str | None = Field(default=None, description="Machine it runs on.")
     step: int = Field(default=0, ge=0, description="Steps done.")
     steps: int | None = Field(default=None, ge=0, description="Steps in all, when known.")
-    first_step: int = Field(default=0, ge=0, description="The step at which this session began.")
+    first_step: int = Field(default=0, ge=0, description="The step at which what is counted now began.")
+    first_seconds: float = Field(default=0.0, ge=0, description="What `seconds` was when it began.")
     seconds: float = Field(default=0.0, ge=0, description="Seconds this session has worked, by a monotonic clock.")
     beat: float = Field(default=0.0, ge=0, description="Wall clock of the last sign of life.")
     message: str = Field(default="", description="One sentence on what is going on.")
@@ -49,9 +50,9 @@ class Status(Frozen):
 
     @property
     def rate(self) -> float | None:
-        """Steps per second in this session, once it is known."""
-        done = self.step - self.first_step
-        return done / self.seconds if done > 0 and self.seconds > 0 else None
+        """Steps per second of what is counted now, once it is known."""
+        done, seconds = self.step - self.first_step, self.seconds - self.first_seconds
+        return done / seconds if done > 0 and seconds > 0 else None
 
     @property
     def seconds_left(self) -> float | None:
@@ -218,10 +219,11 @@ class Run:
         self._last_beat = time.monotonic()
 
     def begin(self, *, step: int = 0, steps: int | None = None, message: str = "") -> None:
-        """Mark the run as running in this process, inside `lock`; again once `step` or `steps` are known."""
-        self._clock = time.monotonic()
-        fields = {"state": "running", **processes.me(), "step": step, "first_step": step, "seconds": 0.0}
-        self.update(**fields, steps=steps, message=message, artefact=None)
+        """Mark the run as running in this process, inside `lock`; again once `step` or `steps` are known, or when
+        something else is to be counted: the rate starts anew, the seconds of the session go on."""
+        seconds = time.monotonic() - self._clock
+        fields = {"state": "running", **processes.me(), "step": step, "first_step": step}
+        self.update(**fields, steps=steps, seconds=seconds, first_seconds=seconds, message=message, artefact=None)
 
     def progress(self, step: int, *, message: str | None = None, force: bool = False) -> None:
         """Say how far the run is. Cheap: the status file is written at most twice a second unless forced;

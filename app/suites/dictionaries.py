@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from app.progress import counted
 from app.suites.rows import Row, over_seeds
 from probes.activations.store import ActivationStore
 from probes.artefacts import read_manifest, resolve
@@ -12,6 +13,7 @@ from probes.hierarchy.probe import Probe
 from probes.metrics.loss_recovered import loss_recovered
 from probes.metrics.metric import Better, Metric
 from probes.metrics.registry import METRICS
+from probes.runs import Run
 from probes.subjects.text_autoregressive import TextAutoregressive
 
 ALL = ("low", "middle", "high")
@@ -70,12 +72,11 @@ def _map_rows(refs: Sequence[str], probes: Sequence[Probe]) -> Iterator[Row]:
 
 
 def cost_rows(
-    subject: TextAutoregressive, store: ActivationStore, probes: Sequence[Probe], chunks: int
+    subject: TextAutoregressive, store: ActivationStore, probes: Sequence[Probe], chunks: int, run: Run
 ) -> Iterator[Row]:
     """Cross-entropy with the activations replaced, on held-out chunks."""
-    for level in probes[0].levels:
-        if level.rows.span != 1:
-            continue
+    levels = [level for level in probes[0].levels if level.rows.span == 1]
+    for level in counted(run, levels, "measuring cross-entropy, level by level"):
         found = {p.record.seed: loss_recovered(subject, store, p.level(level.name), chunks=chunks) for p in probes}
         n = int(next(iter(found.values()))["chunks"])
         for figure, aims in COSTS.items():

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.progress import counted
 from app.suites.dictionary_config import DictionariesConfig
 from probes.activations.store import ActivationStore
 from probes.errors import Stopped, WorkbenchError
@@ -52,8 +53,7 @@ def measured_dictionaries(
     _say(run, "reading words")
     letters = _letters(config, subject, trained)
     found = {}
-    for architecture, levels in trained.items():
-        _say(run, f"measuring {architecture}")
+    for architecture, levels in counted(run, trained.items(), "measuring every architecture"):
         agreement = seed_agreement([level.space.w_dec for level in levels]) if len(levels) > 1 else []
         found[architecture] = Measured(
             levels,

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
+from app.progress import counted
 from app.suites.captured import captured
 from app.suites.dictionaries import cost_rows, recorded_rows
 from app.suites.edges import edge_rows, seed_probes
@@ -63,16 +64,14 @@ def main_job(ref: str, config: MainJobConfig, run: Run) -> Iterator[Row]:
         return
     store = encoded_text(probes[0], config, run)
     if "probing" in config.parts:
-        run.update(message="probing for century and source")
-        yield from probing_rows(store, probes[0])
+        yield from probing_rows(store, probes[0], run)
     run.update(message="loading the subject")
     subject = load_subject(graph.meta.subject, of=TextAutoregressive)
     if "dictionary" in config.parts:
-        run.update(message="measuring cross-entropy")
-        yield from cost_rows(subject, store, probes, config.loss_chunks)
+        yield from cost_rows(subject, store, probes, config.loss_chunks, run)
     if "labels" in config.parts:
-        run.update(message="labelling random latents")
-        sheet = reading_sheet(subject, store, probes[0], count=config.read_latents)
+        levels = counted(run, probes[0].levels, "labelling random latents, level by level")
+        sheet = reading_sheet(subject, store, levels, count=config.read_latents)
         atomic_write(run.path / "labels.md", as_markdown(sheet))
         yield from label_rows(sheet)
     if "levers" in config.parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.progress import counted
 from app.suites.rows import Row
 from probes.activations.store import ActivationStore
 from probes.hierarchy.probe import Probe
@@ -17,17 +18,18 @@ from probes.metrics.probing import (
     majority,
     sparse_probe,
 )
+from probes.runs import Run
 
 SIZES: dict[str, int | None] = {"k1": 1, "k5": 5, "k20": 20, "all": None}
 
 
-def probing_rows(store: ActivationStore, probe: Probe) -> Iterator[Row]:
+def probing_rows(store: ActivationStore, probe: Probe, run: Run) -> Iterator[Row]:
     """Held-out accuracy and area under the ROC curve per question, level and number of latents; questions
     that the text cannot answer are left out. A row's baseline is the dense probe's figure on the mean
     activation of the same layer."""
     questions = {question: document_labels(store, question) for question in QUESTIONS}
     questions = {question: labels for question, labels in questions.items() if len(set(labels.values())) == 2}
-    for level in probe.levels:
+    for level in counted(run, probe.levels, "probing for century and source, level by level"):
         train, held = (describe_chunks(store, level, split) for split in ("train", "held_out"))
         for question, labels in questions.items():
             name = f"probing.{question}.{level.name}"

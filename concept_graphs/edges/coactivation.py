@@ -19,9 +19,9 @@ class CoactivationProposal:
         self.config, self.minimum = config or MapConfig(), minimum
 
     def propose(self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05) -> Proposed:
-        targets, candidates, correlation = candidates_of(codes, self.config)
+        targets, candidates, correlations = candidates_of(codes, self.config)
         source, target = candidates.ravel(), np.repeat(targets, candidates.shape[1])
-        r = correlation[source, target]
+        r = correlations.of_pairs(source, target)
         kept = r > self.minimum
         source, target, r = source[kept], target[kept], r[kept]
         score = predicted_effect(codes, source, target, r)

@@ -8,7 +8,8 @@ import numpy as np
 
 from concept_graphs.edges.proposal import Proposed, predicted_effect
 from probes.hierarchy.codes import PairedCodes
-from probes.hierarchy.fit_maps import MapConfig, correlations, refit_kept
+from probes.hierarchy.correlation import Correlations
+from probes.hierarchy.fit_maps import MapConfig, refit_kept
 from probes.hierarchy.selection_map import SelectionMap
 
 
@@ -38,10 +39,10 @@ class GateProposal:
 def with_bootstrap(proposed: Proposed, codes: PairedCodes, config: MapConfig, *, fits: int, seed: int) -> Proposed:
     """The share of refits on resampled chunks that keep each edge; only the targets at stake are refitted."""
     targets = np.unique(proposed.target)
-    correlation = correlations(codes)
+    correlations = Correlations(codes)
     kept = np.zeros(len(proposed))
     for fit in range(fits):
-        again = refit_kept(_resampled(codes, seed + fit), targets, correlation, config, seed + fit)
+        again = refit_kept(_resampled(codes, seed + fit), targets, correlations, config, seed + fit)
         kept += np.array([(s, t) in again for s, t in zip(proposed.source, proposed.target, strict=True)])
     return replace(proposed, frequency=kept / max(fits, 1))
 

@@ -329,8 +329,15 @@ def _fit(store: ActivationStore, low: Level, high: Level, config: Config, run: R
         (low.name, high.name),
         config.maps,
         seed=config.seed,
-        report=lambda what: run.update(message=f"{said}: {what}"),
+        report=lambda what, done, of: _blocks(run, f"{said}: {what}", done, of),
     )
+
+
+def _blocks(run: Run, what: str, done: int, of: int) -> None:
+    """Counted anew for every fit, so that rate and time left are those of its own blocks."""
+    if done == 0:
+        run.begin(steps=of, message=what)
+    run.progress(done)
 
 
 def _figures(probe: Probe, fitted: list[FittedMap]) -> dict[str, Any]:

@@ -233,7 +233,7 @@ def _fit(store: ActivationStore, low: Level, high: Level, config: ImportConfig, 
             (low.name, high.name),
             config.maps,
             seed=config.seed,
-            report=lambda what: run.update(message=f"{said}: {what}"),
+            report=lambda what, done, of: run.update(message=f"{said}: {what}, block {done + 1} of {of}"),
         )
     except WorkbenchError as error:
         if error.code != "too-few-rows":

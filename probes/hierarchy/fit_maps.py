@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from probes.configs import Frozen
 from probes.constraints.registry import CONSTRAINTS
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
+from probes.hierarchy.correlation import Correlations
 from probes.hierarchy.selection_map import GatedMap, SelectionMap, keep_rule
 from probes.tasks.registry import TASKS
 from probes.training.loop import OptimiserConfig, Progress, train
@@ -23,6 +25,7 @@ from probes.training.randomness import permutation
 from probes.training.schedules import constant, ramp
 
 TARGET_BLOCK = 256
+Report = Callable[[str, int, int], None]
 
 
 class MapConfig(Frozen):
@@ -69,36 +72,23 @@ class _Scaled(NamedTuple):
     high: sparse.csr_matrix
 
 
-def correlations(codes: PairedCodes) -> np.ndarray:
-    """Pearson correlation of every (low, high) pair over rows, `n_low n_high`; 0 where one is constant."""
-    n = codes.low.shape[0]
-    mean_low, mean_high = (np.asarray(part.mean(axis=0)).ravel() for part in (codes.low, codes.high))
-    sd_low, sd_high = (
-        np.sqrt(np.maximum(np.asarray(part.multiply(part).mean(axis=0)).ravel() - mean**2, 0))
-        for part, mean in ((codes.low, mean_low), (codes.high, mean_high))
-    )
-    product = (codes.low.T @ codes.high).toarray() / n - np.outer(mean_low, mean_high)
-    scale = np.outer(sd_low, sd_high)
-    return np.divide(product, scale, out=np.zeros_like(product), where=scale > 1e-12).astype(np.float32)
-
-
 def eligible(codes: sparse.csr_matrix, config: MapConfig) -> np.ndarray:
     """Latents that fire in enough rows and not in too many."""
     fired = np.bincount(codes.indices, minlength=codes.shape[1])
     return np.flatnonzero((fired >= config.minimum_rows) & (fired <= config.most_frequent * codes.shape[0]))
 
 
-def candidates_of(codes: PairedCodes, config: MapConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(targets, `target candidate` sources, `n_low n_high` correlations): the best correlated sources.
+def candidates_of(codes: PairedCodes, config: MapConfig) -> tuple[np.ndarray, np.ndarray, Correlations]:
+    """(targets, `target candidate` sources, the codes' correlations): the best correlated sources.
 
     Raises `WorkbenchError` when too few latents fire often enough to fit anything.
     """
-    correlation = correlations(codes)
+    correlations = Correlations(codes)
     targets = eligible(codes.high, config)
-    return targets, best_sources(codes, targets, correlation, config), correlation
+    return targets, best_sources(codes, targets, correlations, config), correlations
 
 
-def best_sources(codes: PairedCodes, targets: np.ndarray, correlation: np.ndarray, config: MapConfig) -> np.ndarray:
+def best_sources(codes: PairedCodes, targets: np.ndarray, correlations: Correlations, config: MapConfig) -> np.ndarray:
     """The best correlated eligible sources of each target, `target candidate`."""
     sources = eligible(codes.low, config)
     if not len(sources) or not len(targets):
@@ -108,17 +98,19 @@ def best_sources(codes: PairedCodes, targets: np.ndarray, correlation: np.ndarra
             f"fewer than one latent per level fires in {config.minimum_rows} of {codes.low.shape[0]} rows",
             "Capture more text, train longer, or lower maps.minimum_rows.",
         )
-    among = correlation[np.ix_(sources, targets)]
     width = min(config.candidates, len(sources))
-    return sources[np.argpartition(-among, width - 1, axis=0)[:width].T]
+    best = np.zeros((len(targets), width), dtype=np.int64)
+    for part, block in correlations.blocks(targets):
+        best[part] = np.argpartition(-block[sources], width - 1, axis=0)[:width].T
+    return sources[best]
 
 
 def refit_kept(
-    codes: PairedCodes, targets: np.ndarray, correlation: np.ndarray, config: MapConfig, seed: int
+    codes: PairedCodes, targets: np.ndarray, correlations: Correlations, config: MapConfig, seed: int
 ) -> set[tuple[int, int]]:
     """The (source, target) pairs a fresh fit of these targets keeps, candidates chosen as before."""
     scaled = _scaled(codes, typical_sizes(codes.low), typical_sizes(codes.high))
-    candidates = best_sources(codes, targets, correlation, config)
+    candidates = best_sources(codes, targets, correlations, config)
     weights, _ = fit_gates(scaled, None, targets, candidates, config, seed)
     row, column = np.nonzero(keep_rule(torch.from_numpy(weights)).numpy())
     return set(zip(candidates[row, column].tolist(), targets[row].tolist(), strict=True))
@@ -131,21 +123,23 @@ def fit_map(
     config: MapConfig,
     *,
     seed: int,
-    report: Callable[[str], None] = lambda said: None,
+    report: Report = lambda said, done, of: None,
 ) -> FittedMap:
     """Fit the gates, then the same on rows shuffled against each other; keep edges whose target's held-out
-    R² exceeds the null's 99 % quantile. Raises nothing for hopeless targets: they keep no edge."""
+    R² exceeds the null's 99 % quantile. Raises nothing for hopeless targets: they keep no edge.
+
+    `report` is told what is fitted, and how many blocks of targets are done of how many.
+    """
     low, high = typical_sizes(train_codes.low), typical_sizes(train_codes.high)
     real, test = _scaled(train_codes, low, high), _scaled(held_out, low, high)
     shuffled = _Scaled(real.low[permutation(real.low.shape[0], seed, "null").numpy()], real.high)
-    report("fitting gates")
-    targets, candidates, correlation = candidates_of(train_codes, config)
-    weights, r2 = fit_gates(real, test, targets, candidates, config, seed)
-    report("fitting the shuffled null")
+    targets, candidates, correlations = candidates_of(train_codes, config)
+    weights, r2 = fit_gates(real, test, targets, candidates, config, seed, partial(report, "fitting gates"))
     null_targets, null_candidates, _ = candidates_of(
         PairedCodes(shuffled.low, shuffled.high, train_codes.chunk), config
     )
-    null_weights, null_r2 = fit_gates(shuffled, test, null_targets, null_candidates, config, seed + 1)
+    said = partial(report, "fitting the shuffled null")
+    null_weights, null_r2 = fit_gates(shuffled, test, null_targets, null_candidates, config, seed + 1, said)
     floor = max(float(np.quantile(null_r2, 0.99)), 0.02) if len(null_r2) else 0.02
     kept = keep_rule(torch.from_numpy(weights)).numpy() & (r2 > floor)[:, None]
     null_kept = keep_rule(torch.from_numpy(null_weights)).numpy()
@@ -159,7 +153,7 @@ def fit_map(
         target=torch.from_numpy(target).long(),
         weight=torch.from_numpy(weights[row, column]).float(),
         frequency=torch.ones(len(source)),
-        correlation=torch.from_numpy(correlation[source, target]).float(),
+        correlation=torch.from_numpy(correlations.of_pairs(source, target)),
         r2=torch.from_numpy(all_r2).float(),
     )
     after = int((null_kept & (null_r2 > floor)[:, None]).sum())
@@ -173,10 +167,14 @@ def fit_gates(
     candidates: np.ndarray,
     config: MapConfig,
     seed: int,
+    report: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(`target candidate` weights, `target` R² on `test`) for all targets, block by block."""
+    """(`target candidate` weights, `target` R² on `test`) for all targets, block by block; `report` is told how
+    many blocks are done, of how many."""
     weights, r2 = np.zeros(candidates.shape, dtype=np.float32), np.zeros(len(targets))
-    for at in range(0, len(targets), TARGET_BLOCK):
+    starts = range(0, len(targets), TARGET_BLOCK)
+    for done, at in enumerate(starts):
+        report(done, len(starts))
         part = slice(at, at + TARGET_BLOCK)
         fitted = _fit_block(codes, targets[part], candidates[part], config, seed + at)
         weights[part] = fitted.weights().numpy()

@@ -25,7 +25,6 @@ from probes.latents import LatentTable
 from probes.tensors import load_tensors, save_tensors
 
 
-
 class LevelRecord(Frozen):
     """What `probe.json` says of one level."""
 

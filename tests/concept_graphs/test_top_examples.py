@@ -74,5 +74,5 @@ def test_over_a_store_they_are_those_of_every_latent_asked_for_alone(tmp_path: P
     index = top_examples(store, "train", level, 3)
     found, _ = firings(store, store.shards("train"), level, range(24))
     for latent, best in enumerate(strongest(found, 24, 3)):
-        assert index.place[latent].tolist()[: len(best)] == (found.chunk[best] * 32 + found.row[best]).tolist()
-        assert index.value[latent].tolist()[: len(best)] == found.value[best].tolist()
+        assert index.places(latent) == list(zip(found.chunk[best].tolist(), found.row[best].tolist(), strict=True))
+        assert index.best.value[latent].tolist()[: len(best)] == found.value[best].tolist()

@@ -8,8 +8,10 @@ import torch
 from scipy import sparse
 
 from probes.errors import WorkbenchError
+from probes.hierarchy import correlation
 from probes.hierarchy.codes import PairedCodes, csr_max, pooled_csr
-from probes.hierarchy.fit_maps import MapConfig, correlations, fit_map
+from probes.hierarchy.correlation import Correlations
+from probes.hierarchy.fit_maps import MapConfig, candidates_of, fit_map
 from probes.hierarchy.selection_map import keep_rule
 from probes.latents import Codes
 from probes.metrics.intervals import bootstrap, bootstrap_means
@@ -44,10 +46,20 @@ def test_gates_find_the_true_parents_and_keep_nothing_on_shuffled_rows() -> None
     assert fitted.null_edges_after_filter == 0
 
 
-def test_correlations_equal_numpy() -> None:
+@pytest.mark.parametrize("budget", [1, 2 * 10 * correlation.PER_ENTRY, 2**28])
+def test_correlations_equal_numpy_however_small_the_blocks(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlation, "BUDGET", budget)
     codes = known_codes(500, 2)
     whole = np.corrcoef(codes.low.toarray().T, codes.high.toarray().T)[:10, 10:]
-    np.testing.assert_allclose(correlations(codes), whole, atol=1e-5)
+    found, targets = Correlations(codes), np.array([3, 0, 2])
+    blocks = list(found.blocks(targets))
+    assert all(block.size * correlation.PER_ENTRY <= budget or block.shape[1] == 1 for _, block in blocks)
+    np.testing.assert_allclose(np.concatenate([block for _, block in blocks], axis=1), whole[:, targets], atol=1e-5)
+    source, target = np.array([9, 0, 4, 4]), np.array([1, 3, 3, 0])
+    np.testing.assert_allclose(found.of_pairs(source, target), whole[source, target], atol=1e-5)
+    chosen, candidates, _ = candidates_of(codes, MapConfig(candidates=3, minimum_rows=20))
+    best = np.sort(np.argsort(-whole[:, chosen], axis=0)[:3].T, axis=1)
+    assert np.array_equal(np.sort(candidates, axis=1), best)
 
 
 def test_too_rare_latents_are_an_error_that_says_what_to_do() -> None:
