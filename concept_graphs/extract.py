@@ -73,7 +73,7 @@ class GraphConfig(Frozen):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="The subject's number type."
     )
-    device: str = Field(default="cpu", description="Where the subject runs.")
+    device: str = Field(default="auto", description="Where the subject runs: auto, cpu, cuda or mps.")
     offline: bool = Field(default=True, description="Never fetch a model from a hub.")
     seed: int = Field(default=0, description="Seed of the bootstrap.", ge=0)
 

@@ -74,7 +74,7 @@ class CaptureConfig(Frozen):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="The subject's number type."
     )
-    device: str = Field(default="cpu", description="Where the subject runs.")
+    device: str = Field(default="auto", description="Where the subject runs: auto, cpu, cuda or mps.")
     offline: bool = Field(default=True, description="Never fetch a model from a hub.")
 
 

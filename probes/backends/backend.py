@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 
 from probes.activations.store import ActivationStore
 from probes.configs import Frozen
+from probes.devices import batches_on
 from probes.runs import Run
 from probes.training.loop import OptimiserConfig
 from probes.training.objective import Objective
@@ -36,6 +38,11 @@ class Stage(NamedTuple):
     objective: Objective
     batch_at: Callable[[int], Mapping[str, Tensor]]
     optimiser: OptimiserConfig
+
+    def on(self, device: torch.device) -> Stage:
+        """The same stage with what is trained, and every batch, on a device."""
+        self.objective.module().to(device)
+        return self._replace(batch_at=batches_on(device, self.batch_at))
 
 
 @dataclass(frozen=True)

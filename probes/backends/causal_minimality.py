@@ -23,6 +23,7 @@ from probes.artefacts import artefact_path, parent_of, resolve
 from probes.autoencoders.fitting import new_autoencoder
 from probes.backends.backend import Backend, Card, Stage
 from probes.configs import Frozen
+from probes.devices import Device, device_named
 from probes.errors import WorkbenchError
 from probes.files import commit_directory
 from probes.hierarchy.codes import paired
@@ -70,6 +71,9 @@ class Config(Frozen):
     maps: MapConfig = Field(default=MapConfig(), description="The selection maps.")
     joint: JointConfig = Field(default=JointConfig(), description="Training all levels on together.")
     seed: int = Field(default=0, description="Seed of everything random.", ge=0, le=2**31)
+    device: Device = Field(
+        default="auto", description="Where dictionaries are trained; several processes always use the CPU."
+    )
     beside: str = Field(default="", description="Probe of another seed; every latent is given its best match there.")
 
 
@@ -209,13 +213,13 @@ def work(config: Config, run: Run) -> Path | None:
     states: dict[str, dict[str, Tensor]] = {}
     offset = 0
     for name, part in parts.items():
-        found = _trained(run, name, partial(stage_of, config, store, name), offset)
+        found = _trained(run, name, partial(stage_of, config, store, name), offset, config.device)
         if found is None:
             return None
         states[name] = found
         offset += part.optimiser.steps
     if config.joint.train:
-        found = _trained(run, JOINT, partial(joint_stage, config, store, states), offset)
+        found = _trained(run, JOINT, partial(joint_stage, config, store, states), offset, config.device)
         if found is None:
             return None
         states = {name: _part(found, f"levels.{name}.") for name in parts}
@@ -289,20 +293,23 @@ def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def _trained(run: Run, name: str, stage_of: Callable[[], Stage], offset: int) -> dict[str, Tensor] | None:
+def _trained(
+    run: Run, name: str, stage_of: Callable[[], Stage], offset: int, device: Device
+) -> dict[str, Tensor] | None:
     """The state of a finished stage, from the run where it was kept; None when asked to stop before its end."""
     folder = run.path / "levels" / name
-    return load_tensors(folder / WEIGHTS) if folder.is_dir() else _train_stage(stage_of(), offset, run)
+    return load_tensors(folder / WEIGHTS) if folder.is_dir() else _train_stage(stage_of(), offset, run, device)
 
 
-def _train_stage(stage: Stage, offset: int, run: Run) -> dict[str, Tensor] | None:
+def _train_stage(stage: Stage, offset: int, run: Run, device: Device) -> dict[str, Tensor] | None:
     """Train one stage to the end and keep its weights in the run; None when asked to stop before."""
+    ranks = ranks_for(stage.optimiser.shards, stage.optimiser.batch)
+    stage = stage.on(device_named(device if ranks.size == 1 else "cpu"))
     name, resume = stage.name, None
     checkpoint = run.latest_checkpoint()
     if checkpoint is not None and checkpoint.state.get("stage") == name:
         tensors = {part: checkpoint.tensors(part) for part in checkpoint.groups}
         resume = (int(checkpoint.state["stage_step"]), tensors, checkpoint.state)
-    ranks = ranks_for(stage.optimiser.shards, stage.optimiser.batch)
     differs = "" if resume is None else only_within_rounding(resume[2], ranks)
     said = "all levels together" if name == JOINT else f"level {name}"
     run.update(message=f"training {said}: {stage.rows:,} rows{differs}")
@@ -310,7 +317,7 @@ def _train_stage(stage: Stage, offset: int, run: Run) -> dict[str, Tensor] | Non
     outcome = train(stage.objective, stage.batch_at, stage.optimiser, progress, resume, ranks)
     if outcome == "stopped":
         return None
-    state = {key: value.detach().contiguous() for key, value in stage.objective.module().state_dict().items()}
+    state = {key: value.detach().cpu().contiguous() for key, value in stage.objective.module().state_dict().items()}
     if run.follows:
         return state
     with commit_directory(run.path / "levels" / name) as folder:

@@ -20,7 +20,7 @@ STATISTICS: dict[str, tuple[int, ...]] = {
     "quantiles": (len(QUANTILES),),
     "histogram": (HISTOGRAM_BINS,),
     **dict.fromkeys(("silent", "revived", "seed_agreement"), ()),
-    # Where there is a trajectory: the mean activation at noise of each of equal bins from 0 to 1; −1 where no frame was.
+    # Of a trajectory: the mean activation at noise of each of equal bins from 0 to 1; −1 where there was no frame.
     "profile": (NOISE_BINS,),
 }
 

@@ -8,11 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import torch
 from pydantic import BeforeValidator, Field
 
+from probes.activations.rows import MixedRows
 from probes.activations.store import ActivationStore
 from probes.artefacts import artefact_path, parent_of, resolve, write_manifest
 from probes.configs import Frozen, merged, validated
+from probes.devices import Device, batches_on, device_named
 from probes.errors import WorkbenchError
 from probes.files import commit_directory, write_json
 from probes.hierarchy.measure_level import measured_level
@@ -68,6 +71,7 @@ class SweepConfig(Frozen):
     level: LevelConfig = Field(
         default=LevelConfig(optimiser=OptimiserConfig(steps=1500)), description="What all of them have in common."
     )
+    device: Device = Field(default="auto", description="Where dictionaries are trained.")
     seed: int = Field(default=0, description="Seed of the order of rows, and of what sets none itself.", ge=0, le=2**31)
 
 
@@ -208,10 +212,8 @@ def _shown(row: SweepRow) -> dict[str, Any]:
 
 def _trained(config: SweepConfig, store: ActivationStore, entries: list[Entry], run: Run) -> list[Member] | None:
     rows = rows_for(store, config.level, config.seed)
-    members = [
-        Member(entry.label, Trainee(level_objective(rows, entry.level, entry.seed), entry.level.optimiser))
-        for entry in entries
-    ]
+    device = device_named(config.device)
+    members = [_member(rows, entry, device) for entry in entries]
     checkpoint = run.latest_checkpoint()
     run.rewind(checkpoint)
     resume, differs = None, ""
@@ -226,7 +228,7 @@ def _trained(config: SweepConfig, store: ActivationStore, entries: list[Entry], 
     )
     outcome = train_together(
         members,
-        rows.batch_at,
+        batches_on(device, rows.batch_at),
         Progress(lambda step, values: run.log(step, **values), run.stop_requested, run.save_checkpoint),
         log_every=config.level.optimiser.log_every,
         checkpoint_every=config.level.optimiser.checkpoint_every,
@@ -235,12 +237,18 @@ def _trained(config: SweepConfig, store: ActivationStore, entries: list[Entry], 
     return members if outcome == "done" else None
 
 
+def _member(rows: MixedRows, entry: Entry, device: torch.device) -> Member:
+    objective = level_objective(rows, entry.level, entry.seed)
+    objective.module().to(device)
+    return Member(entry.label, Trainee(objective, entry.level.optimiser))
+
+
 def _row(config: SweepConfig, store: ActivationStore, number: int, entry: Entry, member: Member, run: Run) -> SweepRow:
     """Measure one dictionary and keep it as a probe; one that was given up leaves only its row."""
     said: dict[str, Any] = {"label": entry.label, "seed": entry.seed, "level": entry.level}
     if member.failed:
         return SweepRow(**said, probe=None, failed=member.failed, seconds=member.seconds, figures={})
-    state = {name: value.detach() for name, value in member.trainee.module.state_dict().items()}
+    state = {name: value.detach().cpu() for name, value in member.trainee.module.state_dict().items()}
     level = measured_level(store, "sweep", entry.level, state)
     name = f"{config.name}-{number}"
     target = artefact_path("probe", name)

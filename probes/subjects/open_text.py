@@ -35,10 +35,10 @@ def _load(ref: str, dtype: str, device: str, offline: bool) -> TextAutoregressiv
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from probes.devices import device_named
     from probes.subjects.text_autoregressive import TextAutoregressive
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = str(device_named(device))
     folder = _folder_of(ref, offline)
     chosen = getattr(torch, preferred_dtype(device) if dtype == "auto" else dtype)
     local = {"local_files_only": offline, "trust_remote_code": False}
