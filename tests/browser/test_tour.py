@@ -93,15 +93,3 @@ def test_nothing_hostile_runs_and_nothing_leaves(page: Any, server: str) -> None
         page.wait_for_timeout(400)
     assert page.evaluate("window.__pwn") is None
     assert len(page.requested) > 10 and outside(page.requested, server) == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_screen_does_not_scroll_sideways(chromium: Any, server: str, scheme: str) -> None:
-    context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
-    page = context.new_page()
-    open_graph(page, server)
-    for tab in ("Graph", "Steer", "Report"):
-        page.get_by_role("tab", name=tab, exact=True).click()
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    context.close()

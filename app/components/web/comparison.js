@@ -21,7 +21,9 @@ function controls(rows) {
     const line = F.el("tr", row.main ? "is-main" : "");
     const name = F.add(F.el("th"), F.el("b", "", row.name));
     if (row.note) F.add(name, F.el("div", "fc-note", row.note));
-    F.add(line, name, F.el("td", "fc-row-text", row.text), F.el("td", "fc-num", F.signed(row.damage)));
+    const damage = F.el("td", "fc-num", F.signed(row.damage));
+    damage.dataset.name = "damage";
+    F.add(line, name, F.el("td", "fc-row-text", row.text), damage);
     body.appendChild(line);
   }
   return F.add(F.el("div", "fc-scroll"), F.add(table, body));
