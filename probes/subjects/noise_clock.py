@@ -31,7 +31,7 @@ class Clock:
         found = getattr(scheduler, "step_index", None)
         if found is None:
             found = self._nearest(scheduler, timesteps, t)
-        self._position = min(max(self._position, int(found)), len(timesteps) - 1)
+        self._position = min(int(found), len(timesteps) - 1)
         order = int(getattr(scheduler, "order", 1))
         if order > 1:
             whole = self._position // order
