@@ -177,12 +177,15 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     atomic_write(path, to_json(value), durable=durable)
 
 
-def read_json(path: Path, *, limit: int = 512 * 2**20) -> Any:
-    """Read a JSON file of at most `limit` bytes. Whatever is wrong with it becomes one `WorkbenchError`."""
+def read_json(path: Path, *, limit: int = 512 * 2**20, finite: bool = True) -> Any:
+    """Read a JSON file of at most `limit` bytes. Whatever is wrong with it becomes one `WorkbenchError`.
+
+    Unless `finite`, the NaN and infinities are read that JSON does not know and other people's Python writes.
+    """
     try:
         if path.stat().st_size > limit:
             raise ValueError(f"it is larger than {_size(limit)}")
-        return json.loads(path.read_text("utf-8"), parse_constant=_no_constant)
+        return json.loads(path.read_text("utf-8"), parse_constant=_no_constant if finite else None)
     except FileNotFoundError:
         why = "there is no such file"
     except OSError as error:

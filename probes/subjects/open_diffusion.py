@@ -169,8 +169,8 @@ def _names_a_class(value: Any) -> bool:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """A JSON file that must hold an object."""
-    found: Any = read_json(path, limit=2**20)
+    """A JSON file that must hold an object. Schedulers of diffusers write infinities into theirs."""
+    found: Any = read_json(path, limit=2**20, finite=False)
     if not isinstance(found, dict):
         raise WorkbenchError("no-pipeline", f"{path} is not usable", "it holds no JSON object", "Save it again.")
     return found

@@ -92,6 +92,11 @@ def test_bad_json_is_one_sentence(tmp_path: Path, content: str | bytes) -> None:
     assert caught.value.code == "bad-json"
 
 
+def test_other_peoples_infinities_are_read_on_request(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"low": -Infinity}')
+    assert files.read_json(tmp_path / "x.json", finite=False) == {"low": float("-inf")}
+
+
 def test_json_has_a_size_limit(tmp_path: Path) -> None:
     files.write_json(tmp_path / "x.json", "x" * 2000)
     with pytest.raises(WorkbenchError, match="larger than"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import accelerate
+import diffusers
 import huggingface_hub
 import pytest
 import torch
@@ -62,6 +63,16 @@ def test_a_saved_pipeline_makes_the_same_pictures(saved: Path, tiny_pictures: Im
 def test_lists_in_an_index_that_name_no_class_are_no_parts(copied: Path) -> None:
     change_index(copied, safety_checker=[None, None], layers=[9, 18], empty=[])
     assert opened(copied).name == str(copied)
+
+
+@pytest.mark.parametrize("kind", [diffusers.DPMSolverMultistepScheduler, diffusers.DPMSolverSinglestepScheduler])
+def test_schedulers_whose_config_holds_an_infinity_are_opened(copied: Path, kind: Any) -> None:
+    """DPM-Solver and its kin write -Infinity, which JSON does not know."""
+    shutil.rmtree(copied / "scheduler")
+    kind().save_pretrained(copied / "scheduler")
+    assert "Infinity" in (copied / "scheduler" / "scheduler_config.json").read_text()
+    change_index(copied, scheduler=["diffusers", kind.__name__])
+    assert type(opened(copied).pipeline.scheduler) is kind
 
 
 def test_bundled_pipelines_are_found_by_name(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
