@@ -1,8 +1,8 @@
 """Evidence for edges along a trajectory: ablate a latent of the band with more noise, and see what codes of the
 band with less noise do in the same image.
 
-High noise is computed first, so the edit goes there: at every step of the band, in the conditional branch, where
-the latent fires. A run restarts from the latents before the band's first step; one run of a source gives its
+High noise is computed first, so the edit goes there: at every step of the band, in the branch that was captured,
+where the latent fires. A run restarts from the latents before the band's first step; one run of a source gives its
 effect on every target, and several sources share a batch. Codes are averaged over the cells of an image and the
 captured steps of the band.
 
@@ -226,7 +226,7 @@ class _Batches:
 
         def reader(x: Tensor, where: Where) -> None:
             nonlocal calls
-            rows = [row for row, branch in enumerate(where.branches) if branch == "cond"]
+            rows = [row for row, branch in enumerate(where.branches) if branch == level.where.branch]
             if where.step not in self.bands.read or not rows:
                 return
             codes = level.space.encode(x[rows].cpu(), self.targets).value.mean(dim=1)

@@ -152,7 +152,7 @@ class ActivationStore:
             point, where = parse_address(address)
             self.point_number(point)
             self._refuse_empty(where, address)
-            return point, where
+            return point, self._on_branch(where)
         if not self.index.bands:
             return self.point_at(depth), EVERYWHERE
         band = next((band for band in self.index.bands if band[0] <= depth <= band[1]), None)
@@ -163,7 +163,12 @@ class ActivationStore:
                 f"it was captured at {', '.join(f'{low:g}-{high:g}' for low, high in self.index.bands)}",
                 "Choose a depth inside one of these, or capture again.",
             )
-        return self.index.points[0].point, Selector(noise=band)
+        return self.index.points[0].point, self._on_branch(Selector(noise=band))
+
+    def _on_branch(self, where: Selector) -> Selector:
+        """A selector of the guidance branch that was captured, where there is one: no other can be meant."""
+        branch = self.index.made_by.get("branch", where.branch)
+        return where.model_copy(update={"branch": branch})
 
     def _refuse_empty(self, where: Selector, address: str) -> None:
         noises = sorted({noise for noise, _ in self.index.points[0].drift})
