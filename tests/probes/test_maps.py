@@ -39,7 +39,10 @@ CONFIG = MapConfig(
 
 
 def test_gates_find_the_true_parents_and_keep_nothing_on_shuffled_rows() -> None:
-    fitted = fit_map(known_codes(4000, 0), known_codes(2000, 1), ("low", "high"), CONFIG, seed=0)
+    told: list[tuple[str, int, int]] = []
+    report = lambda *said: told.append(said)  # noqa: E731
+    fitted = fit_map(known_codes(4000, 0), known_codes(2000, 1), ("low", "high"), CONFIG, seed=0, report=report)
+    assert told == [("fitting gates", 0, 1), ("fitting the shuffled null", 0, 1)]
     found = set(zip(fitted.map.target.tolist(), fitted.map.source.tolist(), strict=True))
     assert found == {(target, source) for target, parents in PARENTS.items() for source in parents}
     assert float(fitted.map.r2.min()) > 0.8

@@ -90,6 +90,25 @@ def test_status_round_trip_and_rate(run: Run) -> None:
     assert status.seconds_left == pytest.approx(25.0)
 
 
+def test_what_is_counted_next_has_a_rate_of_its_own_and_the_seconds_go_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(runs_module.time, "monotonic", lambda: now[0])
+    with run.lock():
+        run.begin(steps=1000)
+        now[0] += 10
+        run.progress(1000, force=True)
+        assert run.status().rate == pytest.approx(100)
+        run.begin(steps=8, message="something slower")
+        assert run.status().rate is None
+        now[0] += 4
+        run.progress(2, force=True)
+    status = run.status()
+    assert status.rate == pytest.approx(0.5) and status.seconds_left == pytest.approx(12)
+    assert status.seconds == pytest.approx(14)
+
+
 def test_durations_do_not_follow_the_wall_clock(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run.begin(steps=10)
     monkeypatch.setattr(time, "time", lambda: 0.0)
