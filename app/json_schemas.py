@@ -17,6 +17,7 @@ PRINTED = {
     "graph-show-concept": "app.looking:ShownConcept",
     "steer": "steering.comparison:Comparison",
     "steer-pictures": "steering.comparison:PictureComparison",
+    "steer-sweep": "steering.picture_sweep:PictureSweep",
     "evaluate": "app.suites.rows:Rows",
     "export": "app.exporting:Exported",
     "levers": "steering.levers:LeverSet",

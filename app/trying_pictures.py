@@ -21,7 +21,20 @@ if TYPE_CHECKING:
 FOLDER = "steered"
 MOST_PICTURES = 16
 # Flags of pictures alone: their names, so that text can refuse them.
-FLAGS = ("noise", "mask", "branch", "limit", "negative", "asking", "steps", "guidance", "height", "width", "out")
+FLAGS = (
+    "noise",
+    "mask",
+    "branch",
+    "limit",
+    "negative",
+    "asking",
+    "steps",
+    "guidance",
+    "height",
+    "width",
+    "sweep",
+    "out",
+)
 
 
 def add_picture_flags(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +50,7 @@ def add_picture_flags(parser: argparse.ArgumentParser) -> None:
     add("--guidance", type=float, help="Guidance scale. Default: the pipeline's own.")
     add("--height", type=int, help="Rows of pixels. Default: the pipeline's own.")
     add("--width", type=int, help="Columns of pixels. Default: the pipeline's own.")
+    add("--sweep", action="store_true", default=None, help="Find where the first lever works instead: point and noise.")
     add("--out", type=Path, help=f"Folder for the pictures. Default: {FOLDER}, or inside what --json prints.")
 
 
@@ -94,6 +108,8 @@ def inputs_asked(args: argparse.Namespace) -> ImageInputs:
 
 def steer_pictures(args: argparse.Namespace, subject: ImageDiffusion, source: Source, levers: list[Lever]) -> int:
     """Make the pictures, write them, and print what was found."""
+    if args.sweep:
+        return _sweep(args, subject, source, levers[0])
     from steering.picture_files import as_address, into_folder
     from steering.pictures import compare_pictures
 
@@ -111,6 +127,24 @@ def steer_pictures(args: argparse.Namespace, subject: ImageDiffusion, source: So
         progress=_told if sys.stderr.isatty() else _untold,
     )
     print(found.model_dump_json() if args.json else _printed(found, folder))
+    return 0
+
+
+def _sweep(args: argparse.Namespace, subject: ImageDiffusion, source: Source, lever: Lever) -> int:
+    from steering.picture_sweep import SweepConfig, plan_sweep, sweep_lever
+
+    inputs, asking = inputs_asked(args), args.asking or ""
+    cost = plan_sweep(subject, source.probe, lever, inputs, asking, SweepConfig()).cost
+    print(f"{cost.runs} runs, {cost.calls:,} calls of the denoiser", file=sys.stderr)
+    told = _told if sys.stderr.isatty() else _untold
+    found = sweep_lever(subject, source.probe, lever, inputs, asking=asking, progress=told)
+    if args.json:
+        print(found.model_dump_json())
+        return 0
+    for row in found.rows:
+        noise = f"noise {row.noise[1]:g} to {row.noise[0]:g}"
+        print(f"{row.point:<36} {noise:<18} {row.effect:+.4f}  by chance {row.chance:+.4f}  {row.by}")
+    print(found.works_at)
     return 0
 
 

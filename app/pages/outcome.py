@@ -77,7 +77,7 @@ def evidence_value(data: dict[str, Any]) -> dict[str, Any]:
             "name": row["name"],
             "note": "" if row["prompt"] == data["prompt"] else row["prompt"],
             "picture": row["pictures"][0],
-            "cells": [_mean(row[key], 3) for key in ("rmse_inside", *(["rmse_outside"] if masked else []))]
+            "cells": [_mean(row[key], 4) for key in ("rmse_inside", *(["rmse_outside"] if masked else []))]
             + [_mean(row["drift"], 2, percent=True)],
             "main": row["name"] == "steered",
         }
@@ -98,13 +98,13 @@ def _picture_facts(data: dict[str, Any]) -> list[dict[str, str]]:
     facts = [
         {
             "name": "change where masked" if masked else "change",
-            "value": _mean(steered["rmse_inside"], 3),
+            "value": _mean(steered["rmse_inside"], 4),
             "note": f"root mean square, values 0 to 1, n {n} pictures",
         }
     ]
     if masked:
         note = "lower keeps more of the picture"
-        facts.append({"name": "change elsewhere", "value": _mean(steered["rmse_outside"], 3), "note": note})
+        facts.append({"name": "change elsewhere", "value": _mean(steered["rmse_outside"], 4), "note": note})
     if steered["drift"]:
         facts.append(
             {"name": "drift", "value": _mean(steered["drift"], 2, percent=True), "note": "at the last block and step"}

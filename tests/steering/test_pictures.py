@@ -18,6 +18,7 @@ from steering.edits import LeverEffect, compile_lever, compile_levers
 from steering.levers import Lever, LeverSet, OperationParams
 from steering.picture_files import into_folder, mask_from_bytes, png_bytes
 from steering.picture_measures import colours_of, distance
+from steering.picture_sweep import SweepConfig, sweep_lever
 from steering.pictures import compare_pictures
 from steering.registry import OPERATIONS
 from tests.fixtures.pictures import BAND, INPUTS, painter, picture_probe
@@ -241,3 +242,32 @@ def test_previews_show_what_a_linear_decoder_made() -> None:
     picture = torch.einsum("kc,chw->khw", mix, latents) + 0.5
     shown = colours_of(latents[None], latents, picture.repeat_interleave(2, 1).repeat_interleave(2, 2))
     assert float((shown[0] - picture).abs().max()) < 0.02
+
+
+def test_a_sweep_finds_the_interval_where_a_lever_acts_and_states_its_cost(probe: Any) -> None:
+    inputs = INPUTS.model_copy(update={"seeds": (0,)})
+    config = SweepConfig(intervals=2, points=2)
+    heard: list[tuple[int, int, str]] = []
+    found = sweep_lever(
+        painter(),
+        probe,
+        lever(strength=2.0),
+        inputs,
+        asking="a green frog",
+        config=config,
+        progress=lambda *told: heard.append(told),
+    )
+    assert found.cost.runs == 2 + 2 * 2 * 2 and found.cost.calls == found.cost.runs * inputs.steps
+    assert heard[-1][:2] == (found.cost.calls, found.cost.calls)
+    assert [(row.by, row.noise) for row in found.rows] == [
+        ("lever", (0.0, 0.5)),
+        ("lever", (0.5, 1.0)),
+        ("difference of means", (0.0, 0.5)),
+        ("difference of means", (0.5, 1.0)),
+    ]
+    assert all(row.drift and row.drift > 0 for row in found.rows)
+    # A sweep of nothing works nowhere, and says so.
+    still = sweep_lever(painter(), probe, lever(strength=0.0), inputs, config=SweepConfig(intervals=1, points=1))
+    assert [row.effect for row in still.rows] == [0.0] and "nowhere" in still.works_at
+    with pytest.raises(WorkbenchError, match="too long"):
+        sweep_lever(painter(), probe, lever(), inputs, config=SweepConfig(most_calls=10))
