@@ -24,7 +24,6 @@ from probes.activations.store import ActivationStore, Split
 from probes.hierarchy.codes import csr_max, encoded
 from probes.hierarchy.probe import Level, Probe
 from probes.hooks import Where, hooked
-from probes.kernels.strongest import NOBODY
 from probes.subjects.image_diffusion import ImageDiffusion
 from probes.subjects.image_inputs import ImageInputs
 
@@ -150,11 +149,10 @@ def pictures_of(
     """Per latent its strongest training images, at most one per prompt, with heat maps over the whole grid."""
     best = top_examples(store, "train", level, count)
     frames = _frames(store, "train")
-    width = store.cells(frames[0].shard, level.record.point.point).shape[1]
     wanted: dict[Frame, list[int]] = {}
     for latent in latents:
-        for place in best.place[latent][best.place[latent] != NOBODY]:
-            wanted.setdefault(frames[int(place) // width], []).append(latent)
+        for chunk, _ in best.places(latent):
+            wanted.setdefault(frames[chunk], []).append(latent)
     maps = _heat_maps(subject, store, level, wanted)
     shown: dict[int, list[Picture]] = {latent: [] for latent in latents}
     for frame, chosen in wanted.items():
