@@ -86,7 +86,7 @@ assets-terrain: $(VENV)/.installed-peers ## Convert the bundled terrain model ag
 assets-toy: $(VENV)/.installed ## Train the bundled toy of coloured shapes again (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python assets/toy/build.py $(ARGS)
 
-assets-emoji: $(VENV)/.installed ## Build the bundled emoji corpus, pipeline and judge again (needs npm; hours)
+assets-emoji: $(VENV)/.installed ## Build the bundled emoji corpus, pipeline and judge again (needs npm; an hour and more)
 	$(BIN)/python assets/corpora/build_emoji.py
 	$(BIN)/python assets/emoji/build.py $(ARGS)
 

@@ -14,7 +14,7 @@ from transformers import CLIPTokenizer
 
 from probes.worlds.emoji import EmojiCorpus
 
-PLAN = Plan(steps=3500, rate=0.02, average=0.999, fall=0.6)
+PLAN = Plan(steps=3000, rate=0.02, average=0.999, fall=0.6)
 BATCH = 32  # per thread
 NO_CAPTION, NO_STYLE = 0.1, 0.1
 

@@ -38,9 +38,16 @@ def export(vae: AutoencoderKL, tokenizer: CLIPTokenizer, modules: dict[str, nn.M
         part.half()
     pipeline.save_pretrained(folder)
     # Read back in single precision like the other parts, whatever the weights were stored in.
-    config = folder / "text_encoder" / "config.json"
-    said = json.loads(config.read_text(encoding="utf-8"))
-    config.write_text(json.dumps({**said, "dtype": "float32"}, indent=2) + "\n", encoding="utf-8")
+    _said_anew(folder / "text_encoder" / "config.json", {"dtype": "float32"})
+    # Where it lay while it was made is of no use to anybody.
+    _said_anew(folder / "vae" / "config.json", {"_name_or_path": None})
+
+
+def _said_anew(config: Path, change: dict[str, str | None]) -> None:
+    """Change values of a JSON file; None takes one out."""
+    said = {**json.loads(config.read_text(encoding="utf-8")), **change}
+    kept = {key: value for key, value in said.items() if value is not None or key not in change}
+    config.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
 def ship_pipeline(vae: AutoencoderKL, tokenizer: CLIPTokenizer, modules: dict[str, nn.Module], *, notes: str) -> None:
