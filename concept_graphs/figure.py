@@ -232,7 +232,10 @@ def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) ->
             "itemsizing": "constant", "traceorder": "reversed", "bgcolor": "rgba(0,0,0,0)",
         },
         "uirevision": graph.meta.name,
-        "meta": {"caption": shown.caption, "shown_nodes": len(shown.nodes), "shown_edges": len(shown.edges)},
+        "meta": {
+            "caption": shown.caption, "shown_nodes": len(shown.nodes), "shown_edges": len(shown.edges),
+            "sideways": timeline.is_timeline(graph),
+        },
     }  # fmt: skip
 
 
