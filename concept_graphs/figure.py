@@ -8,7 +8,7 @@ import numpy as np
 
 from concept_graphs import timeline
 from concept_graphs.layout import in_turn, storeys
-from concept_graphs.placing import Anchor, placed_labels
+from concept_graphs.placing import Anchor, placed_beside, placed_labels
 from concept_graphs.tables import CONFIRMED
 from concept_graphs.text import esc_plotly, number, with_interval
 from concept_graphs.view import Shown, ViewSpec, select
@@ -204,7 +204,11 @@ def _labels(
         Anchor(row=int(i), x=float(x[i]), y=float(y[i]), text=graph.nodes["label"][i], pull=float(pull[i]))
         for i in shown.nodes
     ]
-    return placed_labels(anchors, view.width - 20 - _gutter(view))
+    room = view.width - 20 - _gutter(view)
+    if timeline.is_timeline(graph):
+        lanes = len(timeline.lanes(graph, _visible_levels(graph, view)))
+        return placed_beside(anchors, room, timeline.HEIGHT / max(lanes, 1))
+    return placed_labels(anchors, room)
 
 
 def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) -> dict[str, Any]:

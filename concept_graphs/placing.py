@@ -10,6 +10,7 @@ from concept_graphs.text import esc_plotly, visible
 CHARACTER = 6.3  # mean width of a character at 11 px, system fonts
 LONGEST = 26
 GAP = 8.0
+LINE = 13.0  # height of a line of labels, in pixels
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,28 @@ def placed_labels(anchors: Sequence[Anchor], width: int) -> tuple[dict[int, str]
                     texts[anchor.row] = _lifted(text, tier, below)
                     sides[anchor.row] = f"{'bottom' if below else 'top'} {side}"
                     break
+    return texts, sides
+
+
+def placed_beside(anchors: Sequence[Anchor], width: int, height: float) -> tuple[dict[int, str], dict[int, str]]:
+    """The same for concepts that stand one above the other: labels beside their markers, where they meet neither
+    another label nor another marker. `height`: pixels of one unit of y."""
+    texts: dict[int, str] = {}
+    sides: dict[int, str] = {}
+    taken = [(a.x * width - GAP, a.x * width + GAP, a.y * height, a.row) for a in anchors]
+    for anchor in sorted(anchors, key=lambda a: (-a.pull, a.row)):
+        length = CHARACTER * min(len(visible(anchor.text)), LONGEST)
+        centre, y = anchor.x * width, anchor.y * height
+        for side, left in (("right", centre + GAP), ("left", centre - GAP - length)):
+            right = left + length
+            met = any(
+                abs(y - other) < LINE and left < end and right > start and row != anchor.row
+                for start, end, other, row in taken
+            )
+            if left >= 0 and right <= width and not met:
+                taken.append((left, right, y, anchor.row))
+                texts[anchor.row], sides[anchor.row] = esc_plotly(anchor.text, LONGEST), f"middle {side}"
+                break
     return texts, sides
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LANE = 0.86  # of the distance of two lanes: what concepts are spread over
 COLUMN = 0.6  # of a band's width: what they are spread over sideways
 ROOM = 24  # concepts one above the other in a lane
+HEIGHT = 420  # pixels of all lanes together in a picture of usual size
 
 
 def is_timeline(graph: ConceptGraph) -> bool:

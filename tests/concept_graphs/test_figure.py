@@ -15,6 +15,7 @@ import pytest
 
 from concept_graphs.figure import layered_figure
 from concept_graphs.graph import ConceptGraph, EdgeTable
+from concept_graphs.placing import CHARACTER, GAP, LINE, Anchor, placed_beside
 from concept_graphs.text import visible
 from concept_graphs.view import ViewSpec, select
 from tests.fixtures.graphs import HOSTILE, make_graph
@@ -165,3 +166,24 @@ def test_drawing_needs_neither_torch_nor_plotly() -> None:
         "layered_figure(make_graph(5, 4, 3)); sys.exit(any(n in sys.modules for n in ('torch', 'plotly', 'gradio')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
+
+
+def test_labels_beside_markers_meet_neither_labels_nor_markers() -> None:
+    rng = np.random.default_rng(0)
+    anchors = [Anchor(n, 0.1 + 0.3 * (n % 3), rng.uniform(-0.4, 0.4), "some label", rng.random()) for n in range(40)]
+    texts, sides = placed_beside(anchors, 800, 400)
+    assert 5 < len(texts) < 40
+    boxes = []
+    for anchor in anchors:
+        x, y = anchor.x * 800, anchor.y * 400
+        if anchor.row in texts:
+            near, far = x + GAP, x + GAP + CHARACTER * len("some label")
+            ends = (near, far) if sides[anchor.row].endswith("right") else (2 * x - far, 2 * x - near)
+            assert 0 <= ends[0] < ends[1] <= 800
+            boxes.append((*ends, y, anchor.row))
+        boxes.append((x - 1, x + 1, y, anchor.row))
+    for at, (start, end, y, row) in enumerate(boxes):
+        for other in boxes[at + 1 :]:
+            both_markers = end - start < 3 and other[1] - other[0] < 3
+            apart = abs(y - other[2]) >= LINE or end <= other[0] or start >= other[1]
+            assert row == other[3] or both_markers or apart
