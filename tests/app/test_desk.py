@@ -186,8 +186,8 @@ def test_a_form_out_of_bounds_is_refused(form: tuple[Any, ...]) -> None:
 
 
 def test_the_toolbar_is_a_view() -> None:
-    assert spec_of({}).verdicts() == {"composed", "carried"}
-    assert spec_of({"unsupported": True}).verdicts() == {"composed", "carried", "unsupported", "untested"}
+    assert spec_of({}).verdicts() == {"composed", "carried", "generated"}
+    assert spec_of({"unsupported": True}).verdicts() == {"composed", "carried", "generated", "unsupported", "untested"}
     for bar in ({"levels": ["<b>"]}, {"top_k": 10**9}, {"min_effect": "x"}, {"search": "x" * 1000}):
         with pytest.raises(WorkbenchError):
             spec_of(bar)
