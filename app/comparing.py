@@ -29,3 +29,15 @@ def compare_pictures(subject: Any, probe: str, levers: list[Lever], inputs: Any,
 
     found = compare(subject, opened(probe), levers, inputs, **rest)
     return dict(found.model_dump(mode="json"))
+
+
+def sweep_pictures(subject: Any, probe: str, lever: Lever, inputs: Any, **rest: Any) -> dict[str, Any]:
+    """`steering.picture_sweep.sweep_lever` with a probe by name, as plain data. What it costs is told first, as
+    the progress of a step that is not done yet."""
+    from steering.picture_sweep import SweepConfig, plan_sweep, sweep_lever
+    from steering.sources import opened
+
+    cost = plan_sweep(subject, opened(probe), lever, inputs, rest["asking"], SweepConfig()).cost
+    rest["progress"](0, cost.calls, f"{cost.runs} runs, {cost.calls:,} calls of the denoiser")
+    found = sweep_lever(subject, opened(probe), lever, inputs, **rest)
+    return dict(found.model_dump(mode="json"))

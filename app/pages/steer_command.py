@@ -11,6 +11,7 @@ from pydantic import Field
 from app.components.lever_rack import LeverRow, Rack
 from app.desk import SELECTORS
 from probes.configs import Frozen, validated
+from probes.subjects.image_inputs import ImageInputs
 
 SHARED = ("operation", "strength", "where", "aim", "target", "donor", "weights", "branch", "noise", "limit", "cells")
 MOST_PICTURES = 8
@@ -48,6 +49,12 @@ class PictureAsk(Frozen):
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(self.seed + at for at in range(self.pictures))
+
+    def inputs(self) -> ImageInputs:
+        """What the subject is given."""
+        return ImageInputs(
+            prompts=(self.prompt,), negative=self.negative, steps=self.steps, guidance=self.guidance, seeds=self.seeds
+        )
 
     def flags(self) -> list[str]:
         """The same as flags of `steer`."""

@@ -8,24 +8,24 @@ from typing import Any
 
 import gradio as gr
 
-from app.comparing import compare_pictures
+from app.comparing import compare_pictures, sweep_pictures
 from app.components.lever_rack import Rack, rack_of
 from app.components.mask_painter import MaskPainter, mask_painted, painted
 from app.components.noise_timeline import NoiseTimeline, interval_chosen, interval_shown
 from app.components.pictures_view import PicturesView
 from app.desk import levers_of, shares
-from app.live import Told
+from app.live import Told, Work
 from app.pages.context import PageContext
 from app.pages.outcome import evidence_value, pictures_value
 from app.pages.steer_command import MOST_PICTURES, PictureAsk, command_line, pictures_asked
 from app.sources import Source, open_source
 from probes.errors import Stopped, WorkbenchError
-from probes.subjects.image_inputs import ImageInputs
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 EMPTY = "Put a lever on the rack, then press Generate: the pictures are made with and without it, from the same seeds."
 PROMPT = "red apple, fluent style"
 ALL = "all levers"
+SWEPT = ["hook point", "noise", "by", "effect", "by chance", "drift"]
 
 
 class PicturesPart:
@@ -68,6 +68,7 @@ class PicturesPart:
             with gr.Row():
                 self.go = gr.Button("Generate", variant="primary", elem_id="picture-go")
                 self.stop = gr.Button("Stop", elem_id="picture-stop")
+            self.sweep = gr.Button("Where does the first lever work?", size="sm", elem_id="picture-sweep")
         self.form: list[Any] = [prompt, seed, count, steps, guidance, negative, asking, controls]
         self.groups: list[Any] = [form]
 
@@ -82,6 +83,9 @@ class PicturesPart:
                 with gr.Column(scale=2, min_width=240):
                     self.painter = MaskPainter(elem_id="mask-painter")
             self.evidence = PicturesView({}, elem_id="picture-evidence")
+            self.swept = gr.Dataframe(
+                headers=SWEPT, datatype="str", interactive=False, wrap=True, visible=False, elem_id="picture-swept"
+            )
         self.groups.append(view)
 
     def wire(self) -> None:
@@ -91,6 +95,16 @@ class PicturesPart:
             self.steer,
             inputs=[self.source, rack, *place, *self.form],
             outputs=[self.view, self.evidence, self.last, rack, self.painter, self.timeline],
+            concurrency_id="model",
+            concurrency_limit=1,
+            trigger_mode="once",
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        self.sweep.click(
+            self.where_it_works,
+            inputs=[self.source, rack, *place, *self.form],
+            outputs=[self.view, self.swept],
             concurrency_id="model",
             concurrency_limit=1,
             trigger_mode="once",
@@ -109,24 +123,52 @@ class PicturesPart:
         """Values of the pictures, their figures and state, of the rack, the painter and the timeline."""
         stay = (gr.skip(),) * 5
         try:
-            source, ask = open_source(self.context.graphs, name), pictures_asked(given)
-            rack = placed_rack(rack_of(rack_value), target, mask, noise)
-            if not rack.levers:
-                raise WorkbenchError("no-lever", "There is no lever", "the rack is empty", "Add one above.")
-            page = str(request.session_hash)
-            work = self.context.works.begin(page, lambda progress, stop: self._run(source, rack, ask, progress, stop))
-            try:
-                for told in work.follow():
+            source, rack, ask = self._asked(name, rack_value, target, mask, noise, given)
+            for told in self._following(request, lambda *how: self._run(source, rack, ask, *how)):
+                if isinstance(told, Told):
                     yield busy(told), *stay
-                data = work.result()
-            finally:
-                self.context.works.end(page, work)
+                else:
+                    yield self._done(rack, told)
         except Stopped:
             yield {"message": "Stopped; what was made before stays."}, *stay
         except WorkbenchError as error:
             yield {"message": str(error), "failed": True}, *stay
-        else:
-            yield self._done(rack, data)
+
+    def where_it_works(
+        self, request: gr.Request, name: Any, rack_value: Any, target: Any, mask: Any, noise: Any, *given: Any
+    ) -> Iterator[tuple[Any, Any]]:
+        """Values of the view, for the progress and one sentence, and of the table of places."""
+        try:
+            source, rack, ask = self._asked(name, rack_value, target, mask, noise, given)
+            for told in self._following(request, lambda *how: self._sweep(source, rack, ask, *how)):
+                if isinstance(told, Told):
+                    yield busy(told), gr.skip()
+                else:
+                    rows = [swept_row(row) for row in told["rows"]]
+                    yield {"message": told["works_at"]}, gr.update(value=rows, visible=True)
+        except Stopped:
+            yield {"message": "Stopped."}, gr.skip()
+        except WorkbenchError as error:
+            yield {"message": str(error), "failed": True}, gr.skip()
+
+    def _asked(
+        self, name: Any, rack_value: Any, target: Any, mask: Any, noise: Any, given: Sequence[Any]
+    ) -> tuple[Source, Rack, PictureAsk]:
+        source, ask = open_source(self.context.graphs, name), pictures_asked(given)
+        rack = placed_rack(rack_of(rack_value), target, mask, noise)
+        if not rack.levers:
+            raise WorkbenchError("no-lever", "There is no lever", "the rack is empty", "Add one above.")
+        return source, rack, ask
+
+    def _following(self, request: gr.Request, work: Work) -> Iterator[Any]:
+        """How far the page's work is (`Told`), and last what came of it."""
+        page = str(request.session_hash)
+        begun = self.context.works.begin(page, work)
+        try:
+            yield from begun.follow()
+            yield begun.result()
+        finally:
+            self.context.works.end(page, begun)
 
     def _done(self, rack: Rack, data: dict[str, Any]) -> tuple[Any, ...]:
         first = data["unsteered"]["pictures"][0]
@@ -137,18 +179,27 @@ class PicturesPart:
         return value, evidence_value(data), data, told, painter, timeline
 
     def _run(self, source: Source, rack: Rack, ask: PictureAsk, progress: Any, stop: Any) -> dict[str, Any]:
-        inputs = ImageInputs(
-            prompts=(ask.prompt,), negative=ask.negative, steps=ask.steps, guidance=ask.guidance, seeds=ask.seeds
-        )
         with self.context.pool.use(source.subject) as subject:
             return compare_pictures(
                 subject,
                 source.probe,
                 levers_of(rack),
-                inputs,
+                ask.inputs(),
                 controls=ask.controls,
                 asking=ask.asking,
                 previews=True,
+                progress=progress,
+                stop=stop,
+            )
+
+    def _sweep(self, source: Source, rack: Rack, ask: PictureAsk, progress: Any, stop: Any) -> dict[str, Any]:
+        with self.context.pool.use(source.subject) as subject:
+            return sweep_pictures(
+                subject,
+                source.probe,
+                levers_of(rack)[0],
+                ask.inputs(),
+                asking=ask.asking,
                 progress=progress,
                 stop=stop,
             )
@@ -195,6 +246,14 @@ def placed_rack(rack: Rack, target: Any, mask: Any, noise: Any) -> Rack:
     place = {"cells": mask_painted(mask), "noise": interval_chosen(noise)}
     rows = tuple(row.model_copy(update=place) if target in (ALL, row.key) else row for row in rack.levers)
     return Rack(levers=rows)
+
+
+def swept_row(row: dict[str, Any]) -> list[str]:
+    """One place of a sweep as cells of the table."""
+    low, high = row["noise"]
+    drift = "–" if row["drift"] is None else f"{row['drift']:.0%}"
+    place = [row["point"], f"{high:g} to {low:g}", row["by"]]
+    return [*place, f"{row['effect']:+.4f}", f"{row['chance']:+.4f}", drift]
 
 
 def busy(told: Told) -> dict[str, Any]:

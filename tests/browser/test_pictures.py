@@ -86,6 +86,14 @@ def test_a_painted_mask_and_an_interval_steer_and_strength_zero_does_not(desk: A
     shown = desk.inner_text("#picture-evidence")
     assert "random latents of equal norm" in shown and "change elsewhere" in shown
     assert desk.locator("#noise-timeline .fc-previews img").count() > 2
+    # Long work is told of, ends at the next step when asked to, and leaves what is shown.
+    desk.fill("#picture-steps input", "200")
+    desk.click("#picture-sweep")
+    desk.wait_for_selector("#pictures progress")
+    desk.click("#picture-stop")
+    desk.wait_for_function("document.querySelector('#pictures').innerText.includes('Stopped.')")
+    assert desk.get_attribute("#picture-after", "src") == found["after"]
+    desk.fill("#picture-steps input", "4")
     strength(desk, 0)
     same = generated(desk)
     assert same["before"] == found["before"] == same["after"]
