@@ -140,11 +140,12 @@ def lever_report(lever: Lever, effect: LeverEffect, effective: float | None = No
 
 
 def selector_of(lever: Lever, level: Level) -> Selector:
-    """Where a lever acts: its own selector; without a noise interval of its own, at the noise of its level."""
-    selector, everywhere = lever.selector, Selector()
-    if selector.noise != everywhere.noise or level.where.noise == everywhere.noise:
-        return selector
-    return selector.model_copy(update={"noise": level.where.noise})
+    """Where a lever acts: its own selector; where that is the plain one, at the noise and on the guidance branch
+    its level was read at."""
+    selector, plain = lever.selector, Selector()
+    own = {name: getattr(level.where, name) for name in ("noise", "branch")}
+    left = {name: value for name, value in own.items() if getattr(selector, name) == getattr(plain, name)}
+    return selector.model_copy(update=left)
 
 
 def limit_of(lever: Lever, level: Level) -> float | None:

@@ -83,7 +83,7 @@ class _Run:
         steered = self.studio.make("steered", edits)
         guidance = self.studio.guidance(plain)
         reports = [
-            lever_report(lever, effect, lever.effective(guidance))
+            lever_report(lever, effect, self._placed(lever).effective(guidance))
             for lever, effect in zip(self.levers, effects, strict=True)
         ]
 
@@ -112,6 +112,10 @@ class _Run:
             previews=_previews(plain, keep) if previews else [],
             notices=[*self._outside_levels(plain), *_notices(reports, found, arms, plain)],
         )
+
+    def _placed(self, lever: Lever) -> Lever:
+        """The lever with the place it acts at spelled out."""
+        return lever.model_copy(update={"where": str(selector_of(lever, self.probe.level(lever.level)))})
 
     @property
     def _prompt(self) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from probes.addresses import HookPoint
+from probes.addresses import HookPoint, Selector
 from probes.errors import Stopped, WorkbenchError
 from probes.hooks import hooked, keep
 from probes.masks import Mask
@@ -60,6 +61,17 @@ def test_a_lever_acts_at_the_noise_of_its_level_unless_told_otherwise(probe: Any
         cells = tape.edited_places[edit.point] // len(INPUTS.seeds)
         assert 0 < len(inside) < len(seen) and cells == 64 * len(inside)
         assert effect.places == tape.edited_places[edit.point]
+
+
+def test_a_lever_acts_on_the_branch_its_level_was_read_on(probe: Any) -> None:
+    low = probe.levels[0]
+    turned = replace(low, record=low.record.model_copy(update={"where": Selector(noise=BAND, branch="uncond")}))
+    other = replace(probe, levels=(turned, probe.levels[1]))
+    found = compare_pictures(painter(), other, [lever()], INPUTS, controls=False)
+    assert found.levers[0].effective == pytest.approx(-3.0) and found.levers[0].moved > 0
+    both = compare_pictures(painter(), other, [lever(where="branch=both")], INPUTS, controls=False)
+    assert both.levers[0].effective == pytest.approx(1.0)
+    assert both.levers[0].places == 2 * found.levers[0].places
 
 
 def test_a_mask_of_any_size_changes_only_its_cells_at_the_point(probe: Any) -> None:
