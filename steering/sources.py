@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from probes.artefacts import resolve
 from probes.errors import WorkbenchError
 from probes.hierarchy.probe import Probe, open_probe
+from steering.parts import confirmed_parts
 
 if TYPE_CHECKING:
     from concept_graphs.graph import ConceptGraph
@@ -38,11 +39,8 @@ class Source:
         return concept
 
     def parts(self, concept: str, most: int) -> dict[str, float]:
-        """Concepts of the level below that interventions confirmed as parts, with the share of the strongest
-        effect, at most so many. Empty without a graph."""
-        edges = [] if self.graph is None else [e for e in self.graph.children(concept) if e.confirmed and e.effect]
-        strongest = max((abs(edge.effect or 0.0) for edge in edges), default=1.0)
-        return {edge.source: abs(edge.effect or 0.0) / strongest for edge in edges[:most]}
+        """`confirmed_parts` of the graph; none without a graph."""
+        return {} if self.graph is None else confirmed_parts(self.graph, concept, most)
 
 
 def open_source(ref: str | Path) -> Source:

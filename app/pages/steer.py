@@ -17,8 +17,10 @@ from app.sources import Source, open_source, source_names
 from probes.configs import validated
 from probes.errors import WorkbenchError
 from steering.levers import LeverSet
+from steering.parts import confirmed_parts
 
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+MOST_PARTS = 4
 # Hands the lever set to the browser as a file. The text comes from a text box that is never shown: the
 # value of a state does not reach scripts.
 DOWNLOAD = """(text) => { if (!text) return; const a = document.createElement("a");
@@ -67,6 +69,7 @@ class SteerPage:
     def _file_buttons(self) -> None:
         with gr.Row():
             self.save = gr.Button("Save levers", size="sm", min_width=90, elem_id="levers-save")
+            self.parts = gr.Button("Add parts", size="sm", min_width=80, elem_id="levers-parts")
             self.load = gr.UploadButton(
                 "Load levers",
                 file_types=[".json"],
@@ -102,6 +105,25 @@ class SteerPage:
             return with_lever(rack_of(rack), row).model_dump(mode="json")
         except (WorkbenchError, ValueError) as error:
             raise gr.Error(str(error), print_exception=False) from None
+
+    def with_parts(self, name: Any, rack: Any) -> Any:
+        """The rack with the confirmed parts of its concepts, each moved by its share of the strongest effect."""
+        try:
+            source, filled = open_source(self.context.graphs, name), rack_of(rack)
+            there = {row.concept for row in filled.levers}
+            for row in filled.levers:
+                parts = confirmed_parts(source.graph, row.concept, MOST_PARTS) if source.graph else {}
+                for concept, share in parts.items():
+                    if concept not in there:
+                        there.add(concept)
+                        moved = {"operation": row.operation, "strength": round(row.strength * share, 3)}
+                        place = {key: getattr(row, key) for key in ("where", "branch", "noise", "cells", "limit")}
+                        filled = with_lever(filled, source.row(concept).model_copy(update=moved | place))
+        except WorkbenchError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        if len(there) == len(rack_of(rack).levers):
+            gr.Info("No edge to a part of these concepts was confirmed.")
+        return filled.model_dump(mode="json")
 
     def command_for(self, name: Any, rack: Any, *forms: Any) -> str:
         """The command line of the forms as they stand, or what is wrong with them."""
@@ -142,6 +164,7 @@ def build(context: PageContext) -> None:
     page.text.wire()
     page.pictures.wire()
     page.add.click(page.added, inputs=[page.source, rack, page.level, page.latent], outputs=rack, **QUIET)
+    page.parts.click(page.with_parts, inputs=[page.source, rack], outputs=rack, **QUIET)
     page.save.click(page.as_file, inputs=[page.source, rack], outputs=page.as_text, **QUIET).then(
         None, inputs=page.as_text, js=DOWNLOAD, **QUIET
     )

@@ -22,6 +22,7 @@ from probes.artefacts import artefact_path, home
 from probes.errors import WorkbenchError
 from probes.hierarchy.probe import Probe
 from steering.levers import Lever, OperationParams
+from steering.parts import confirmed_parts
 from steering.registry import OPERATIONS
 from steering.sources import Source
 from tests.fixtures.graphs import make_graph
@@ -210,3 +211,16 @@ def test_tokens_show_what_is_hidden() -> None:
     assert [cell["text"] for cell in cells] == [" a", "⟨U+202E⟩gnp", "↵", "⟨U+0000⟩"]
     assert cells[0]["shown"] == "␣a" and cells[0]["value"] == 1.0
     assert "value" not in cells[1] and cells[2]["breaks"]
+
+
+def test_a_lever_takes_along_its_confirmed_parts_and_no_others(opened: OpenGraph) -> None:
+    graph = opened.graph
+    built = next(n.id for n in graph.nodes if sum(e.confirmed and bool(e.effect) for e in graph.children(n.id)) > 1)
+    parts = confirmed_parts(graph, built, 3)
+    edges = {edge.source: edge for edge in graph.children(built)}
+    assert 0 < len(parts) <= 3 and max(parts.values()) == 1.0
+    assert all(edges[part].confirmed and 0 < share <= 1 for part, share in parts.items())
+    asked_for = ["steer", "desk", "--concept", built, "--strength", "2", "--parts", "3", "--prompt", "x"]
+    levers = levers_asked(build_parser("steer").parse_args(asked_for), source(opened))
+    moved = {f"{lever.level}/{next(iter(lever.weights))}": lever.strength for lever in levers}
+    assert moved == {built: 2.0} | {part: pytest.approx(2 * share) for part, share in parts.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,10 @@ DRAWN = f"(run) => {BODY}.run && {BODY}.run !== run"
 @pytest.fixture(scope="module")
 def desk(chromium: Any, data_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The Steer page with a probe of a small pipeline that has no graph, and one lever on it."""
-    from probes.artefacts import artefact_path
-    from probes.hierarchy.probe import save_probe
-    from tests.fixtures.pictures import painter, picture_probe
+    from tests.fixtures.painted import save_painted
+    from tests.fixtures.pictures import painter
 
-    folder = tmp_path_factory.mktemp("pipeline")
-    painter().pipeline.save_pretrained(folder)
-    probe = picture_probe(painter())
-    record = probe.record.model_copy(update={"subject": str(folder)})
-    target = artefact_path("probe", "painted")
-    save_probe(replace(probe, record=record), target, name="painted", command="", parents={}, figures={})
+    save_painted(tmp_path_factory.mktemp("pipeline"))
     with running(pool=Pool(painter())) as address, new_page(chromium) as page:
         page.goto(f"{address}/?tab=steer")
         page.click("#steer-source input")
