@@ -83,12 +83,13 @@ def evidence_value(data: dict[str, Any]) -> dict[str, Any]:
         }
         for row in (steered, *data["controls"])
     ]
+    count = len(data["seeds"])
     return {
         "facts": _picture_facts(data),
         "rows": rows if data["controls"] else [],
         "headers": ["", "", *(["inside", "outside"] if masked else ["change"]), "drift"],
-        "rows_note": f"root mean square difference from unsteered, mean of {len(data['seeds'])} seeds; drift at the "
-        "last block, lower is gentler",
+        "rows_note": f"root mean square difference from unsteered, n {count} picture{'s' if count > 1 else ''}; "
+        "drift at the last block, lower is gentler",
     }
 
 
@@ -99,7 +100,7 @@ def _picture_facts(data: dict[str, Any]) -> list[dict[str, str]]:
         {
             "name": "change where masked" if masked else "change",
             "value": _mean(steered["rmse_inside"], 4),
-            "note": f"root mean square, values 0 to 1, n {n} pictures",
+            "note": f"root mean square, values 0 to 1, n {n}",
         }
     ]
     if masked:

@@ -25,7 +25,7 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 EMPTY = "Put a lever on the rack, then press Generate: the pictures are made with and without it, from the same seeds."
 PROMPT = "red apple, fluent style"
 ALL = "all levers"
-SWEPT = ["hook point", "noise", "by", "effect", "by chance", "drift"]
+SWEPT = ["effect", "by chance", "noise", "hook point", "by", "drift"]
 
 
 class PicturesPart:
@@ -252,8 +252,8 @@ def swept_row(row: dict[str, Any]) -> list[str]:
     """One place of a sweep as cells of the table."""
     low, high = row["noise"]
     drift = "–" if row["drift"] is None else f"{row['drift']:.0%}"
-    place = [row["point"], f"{high:g} to {low:g}", row["by"]]
-    return [*place, f"{row['effect']:+.4f}", f"{row['chance']:+.4f}", drift]
+    sizes = [f"{row['effect']:+.4f}", f"{row['chance']:+.4f}"]
+    return [*sizes, f"{high:g} to {low:g}", row["point"], row["by"], drift]
 
 
 def busy(told: Told) -> dict[str, Any]:
