@@ -17,7 +17,7 @@ OPEN_IN_TRAIN = """(slug) => { if (!slug) return; const u = new URL(location);
 
 def build(context: Any) -> None:
     """Build the page inside the current tab."""
-    blocks, tab = Context.root_block, Context.block
+    blocks, tab = Context.root_block, context.tab
     assert blocks is not None
     listing = gr.Dataframe(
         value=[],

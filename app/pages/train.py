@@ -32,7 +32,6 @@ def build(context: Any) -> None:
     """Build the page inside the current tab. `context.settings` gives the threads of a detached run."""
     blocks = Context.root_block
     assert blocks is not None
-    tab = Context.block
     opened = gr.State(False)
     preset = gr.State("")
     with gr.Row(equal_height=False):
@@ -61,7 +60,7 @@ def build(context: Any) -> None:
     with form_place:
         _form(context, kind, backend, preset, opened, panel.shown)
     panel.wire(context)
-    _open_when_seen(tab, opened)
+    _open_when_seen(context.tab, opened)
     linked = blocks.load(_linked_run, outputs=[panel.shown, opened], **TELLING)
     linked.then(panel.refresh, inputs=panel.inputs, outputs=panel.outputs, **QUIET)
 
@@ -80,15 +79,15 @@ def _choices() -> list[str]:
     return [row[0] for row in table()[0] if row[1] in SHOWN]
 
 
-def _linked_run(request: gr.Request) -> tuple[Any, bool]:
-    """The run the address names, when there is one, and whether the address opens this tab."""
+def _linked_run(request: gr.Request) -> tuple[Any, Any]:
+    """The run the address names, when there is one, and that this tab is open where the address says so."""
     asked = dict(request.query_params)
     slug = str(asked.get("run", ""))
     try:
         found = jobs.find(slug).slug if slug else ""
     except WorkbenchError:
         found = ""
-    return gr.update(choices=_choices(), value=found), asked.get("tab") == "train"
+    return gr.update(choices=_choices(), value=found), True if asked.get("tab") == "train" else gr.skip()
 
 
 def _title(name: str) -> str:
