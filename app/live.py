@@ -54,9 +54,10 @@ class LiveWork:
         try:
             last = None
             while self._thread.is_alive():
-                if self._told != last:
-                    last = self._told
-                    yield last
+                told = self._told._replace(what="stopping at the next step") if self._stop.is_set() else self._told
+                if told != last:
+                    last = told
+                    yield told
                 self._thread.join(TICK)
         finally:
             self.stop()

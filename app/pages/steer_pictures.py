@@ -205,10 +205,8 @@ class PicturesPart:
             )
 
     def stopped(self, request: gr.Request) -> Any:
-        """Ask this page's work to end."""
-        if self.context.works.stop(str(request.session_hash)):
-            return {"message": "Stopping at the next step.", "busy": True}
-        return {"message": "Nothing is running."}
+        """Ask this page's work to end. Whoever follows it says so: a word of our own could come after its last."""
+        return gr.skip() if self.context.works.stop(str(request.session_hash)) else {"message": "Nothing is running."}
 
     def command(self, source: Source, rack: Rack, form: Sequence[Any]) -> str:
         """The command line of the form as it stands."""

@@ -187,6 +187,19 @@ def test_live_work_is_followed_stopped_and_forgotten() -> None:
     assert list(quick.follow())[:1] in ([], [Told()]) and quick.result() == 7
 
 
+def test_whoever_follows_is_told_that_work_is_stopping() -> None:
+    released = threading.Event()
+
+    begun = LiveWork(lambda progress, stop: released.wait(30))
+    following = begun.follow()
+    assert next(following) == Told()
+    begun.stop()
+    try:
+        assert next(following) == Told(what="stopping at the next step")
+    finally:
+        released.set()
+
+
 def test_live_work_that_nobody_follows_any_more_ends() -> None:
     ended = threading.Event()
 
