@@ -145,8 +145,9 @@ def _job(args: argparse.Namespace) -> int:
     given = _given(args, row)
     flagged = {name: vars(args)[f"config:{name}"] for name in (row.chosen_by, "offline") if f"config:{name}" in args}
     config_class = row.config_class(given | flagged)
+    in_file = given.pop("preset", None) if "preset" not in config_class.model_fields else None
     values = merged(given, collect(args, config_class))
-    config = jobs.config_for(args.kind, values, getattr(args, "preset", None), called=as_flag)
+    config = jobs.config_for(args.kind, values, getattr(args, "preset", None) or in_file, called=as_flag)
     if args.detach:
         run = jobs.new_run(args.kind, config, getattr(args, "name", ""))
         jobs.start(run)

@@ -166,7 +166,7 @@ def config_for(
     """
     row = job(kind)
     config_class, presets = row.config_class(values), row.presets(values)
-    if preset is not None and preset not in presets:
+    if preset is not None and preset not in list(presets):
         known = ", ".join(presets) or "none"
         raise WorkbenchError("no-preset", f"{kind} has no preset {preset!r}", f"it has {known}", "Use one of these.")
     merging = merged(nested_defaults(config_class), Settings.load().defaults_for(config_class))

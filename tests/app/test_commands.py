@@ -120,6 +120,18 @@ def test_a_config_file_a_preset_and_flags_are_laid_over_each_other(tmp_path: Pat
     assert (config["name"], config["steps"], config["low"]) == ("flag", 2, {"n_latents": 4, "depths": [0.3]})
 
 
+def test_a_config_file_can_name_its_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "cfg.json"
+    config.write_text(json.dumps({"name": "from-file", "preset": "tiny", "low": {"depths": [0.3]}}))
+    assert main(["fake", str(config)]) == 0
+    found = all_runs()[0].record().config
+    assert (found["steps"], found["low"]) == (2, {"n_latents": 4, "depths": [0.3]})
+    for wrong in ("huge", ["tiny"], {}):
+        config.write_text(json.dumps({"name": "from-file", "preset": wrong}))
+        assert main(["fake", str(config)]) == 2
+        assert "it has tiny" in capsys.readouterr().err
+
+
 def test_a_finished_runs_config_can_be_run_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fake", "--name", "one", "--steps", "2"]) == 0
     again = str(all_runs()[0].path / "config.json")
