@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 DIRECTIONS, PRESENCE, NOISE = 4096, 0.006, 0.05
-UNREACHABLE = -1e4  # a bias no row overcomes
+UNREACHABLE = -30.0  # no row overcomes it; far larger, and clipping would leave the live latents nothing
 
 
 class Setting(NamedTuple):
