@@ -15,8 +15,8 @@ from torch import Tensor
 
 from probes.activations.capture import CaptureConfig
 from probes.activations.capture import work as capture
-from probes.activations.store import ActivationStore
-from probes.addresses import HookPoint
+from probes.activations.store import EVERYWHERE, ActivationStore
+from probes.addresses import HookPoint, Selector, parse_address
 from probes.artefacts import Parent, artefact_path, parent_of, resolve
 from probes.errors import WorkbenchError
 from probes.files import commit_directory, read_json, write_json
@@ -37,13 +37,15 @@ from probes.tensors import load_tensors, save_tensors
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A dictionary to import: its level's name, its file, where it reads and writes in the subject."""
+    """A dictionary to import: its level's name, its file, where it reads and writes in the subject, and in which
+    part of a run."""
 
     name: str
     path: str
     found: Imported
     point: HookPoint
     writes: HookPoint | None
+    where: Selector
     gain: tuple[Tensor, Tensor] | None = None
 
 
@@ -141,7 +143,7 @@ def _placed(config: ImportConfig, at: int, name: str, subject: Subject) -> _Want
     path = config.path[at]
     found = read_dictionary(path, budget=round(config.memory * 2**30))
     said = config.point[at] if at < len(config.point) else ""
-    point = HookPoint.parse(said) if said else resolve_place(found.reads, subject, level=name)
+    point, where = parse_address(said) if said else (resolve_place(found.reads, subject, level=name), EVERYWHERE)
     target = config.writes[at] if at < len(config.writes) else ""
     writes = HookPoint.parse(target) if target else None
     if writes is None and found.transcodes:
@@ -149,7 +151,7 @@ def _placed(config: ImportConfig, at: int, name: str, subject: Subject) -> _Want
     for place in (point, *([] if writes is None else [writes])):
         subject.points.module(place)
     gain = None if said else norm_gain(found.reads, point, subject)
-    return _Wanted(name, path, found, point, writes if writes != point else None, gain)
+    return _Wanted(name, path, found, point, writes if writes != point else None, where, gain)
 
 
 def _store_for(config: ImportConfig, subject: str, wanted: list[_Wanted], run: Run) -> str | None:
@@ -197,6 +199,7 @@ def _measured(store: ActivationStore, one: _Wanted, config: ImportConfig, run: R
         one.found,
         one.point,
         one.writes,
+        where=one.where,
         gain=one.gain,
         sparsity=config.sparsity,
         source=Path(one.path).name,

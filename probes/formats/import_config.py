@@ -39,7 +39,9 @@ class ImportConfig(Frozen):
     subject: str = Field(default="", description="Subject the dictionaries belong to; empty for the store's.")
     store: str = Field(default="", description="Activation store to measure on; empty to capture one of the same name.")
     point: tuple[str, ...] = Field(
-        default=(), description="Hook points, one for each path, where the files do not say where they read."
+        default=(),
+        description="Hook points, one for each path, where the files do not say where they read; a noise interval "
+        "may follow, such as mid_block.attentions.0:update@noise=0.5-1.",
     )
     writes: tuple[str, ...] = Field(
         default=(), description="Hook points that transcoders write at, where the files do not say."

@@ -6,15 +6,17 @@ text is not the one the dictionary was made for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from probes.activations.rows import RowKind, calibration_rows, shard_rows
-from probes.activations.store import ActivationStore
-from probes.addresses import HookPoint
+from probes.activations.store import EVERYWHERE, ActivationStore
+from probes.addresses import HookPoint, Selector
 from probes.autoencoders.dictionary import Dictionary
 from probes.errors import WorkbenchError
 from probes.formats.imported import Imported, dictionary_of
@@ -24,7 +26,6 @@ from probes.hierarchy.probe import Level, LevelRecord
 from probes.metrics.moments import Moments
 from probes.metrics.reconstruction import held_out_figures
 
-TOKENS = RowKind()
 CALIBRATION_ROWS = 8192
 FACTOR = 2.0
 OF_CODES = ("rows", "l0", "dead", "rare")
@@ -38,13 +39,15 @@ def measured_level(
     point: HookPoint,
     writes: HookPoint | None,
     *,
+    where: Selector = EVERYWHERE,
     gain: tuple[Tensor, Tensor] | None = None,
     sparsity: Sparsity = "refuse",
     source: str = "",
 ) -> tuple[Level, list[str]]:
     """The level with statistics and held-out figures, and what a reader must know of it.
 
-    `gain`: gain and bias of the norm at the point, for a dictionary that reads rows before them.
+    `where`: the part of a run whose rows it is measured on; `gain`: gain and bias of the norm at the point, for a
+    dictionary that reads rows before them.
     Raises `WorkbenchError` when the point was not captured or has another width, and, under `refuse`, when
     the number of active latents is more than twice off what `found.l0` says.
     """
@@ -57,9 +60,14 @@ def measured_level(
             "Choose the dictionary's own model, or its own place with --point.",
         )
     notes = [_origin(name, found, source), *found.notes]
-    space = _space(store, name, found, point, writes, notes)
+    kind = RowKind.in_store(store, 1)
+    sample = partial(calibration_rows, store, point, kind, CALIBRATION_ROWS, where)
+    space = _space(sample, name, found, point, writes, notes)
     space = space if gain is None else behind_gain(space, *gain)
-    level = _with_figures(store, name, space)
+    record = LevelRecord(
+        name=name, point=info, rows=kind, where=where, n_latents=space.n_latents, k=1, writes=space.writes
+    )
+    level = _with_figures(store, record, space)
     l0, declared = level.record.figures["l0"], found.l0
     if declared and not declared / FACTOR <= l0 <= declared * FACTOR:
         said = f"{l0:.1f} latents are active per row, and its makers say {declared:g}"
@@ -71,8 +79,7 @@ def measured_level(
                 "Check subject, place and text; or take it with --sparsity keep, or calibrate.",
             )
         if sparsity == "calibrate":
-            rows = calibration_rows(store, point, TOKENS, CALIBRATION_ROWS)
-            level = _with_figures(store, name, space.calibrated(rows, declared))
+            level = _with_figures(store, record, space.calibrated(sample(), declared))
             notes.append(f"Its threshold was calibrated here: before, {said}.")
         else:
             notes.append(f"Kept although {said}.")
@@ -88,28 +95,23 @@ def _origin(name: str, found: Imported, source: str) -> str:
 
 
 def _space(
-    store: ActivationStore,
+    sample: Callable[[], Tensor],
     name: str,
     found: Imported,
     point: HookPoint,
     writes: HookPoint | None,
     notes: list[str],
 ) -> Dictionary:
-    """The dictionary at its point; a mean norm that its file leaves open is measured on the store."""
+    """The dictionary at its point; a mean norm that its file leaves open is measured on a `sample` of the store."""
     norm = None
     if isinstance(found.normalisation, MeanNorm):
-        rows = calibration_rows(store, point, TOKENS, CALIBRATION_ROWS)
-        norm = float(rows.norm(dim=1).mean())
-        notes.append(f"Its files leave its scale open: the mean norm {norm:.4g} of this store's text was taken.")
+        norm = float(sample().norm(dim=1).mean())
+        notes.append(f"Its files leave its scale open: the mean norm {norm:.4g} of this store was taken.")
     return dictionary_of(found, name, point, writes, mean_norm=norm)
 
 
-def _with_figures(store: ActivationStore, name: str, space: Dictionary) -> Level:
-    """The level of a dictionary, its statistics measured on training text and its figures on held-out text."""
-    assert space.point is not None
-    record = LevelRecord(
-        name=name, point=store.info(space.point), rows=TOKENS, n_latents=space.n_latents, k=1, writes=space.writes
-    )
+def _with_figures(store: ActivationStore, record: LevelRecord, space: Dictionary) -> Level:
+    """The level of a dictionary, its statistics measured on training rows and its figures on held-out ones."""
     level = with_statistics(store, record, space)
     return replace(level, record=record.model_copy(update={"figures": _figures(store, level)}))
 
@@ -121,7 +123,7 @@ def _figures(store: ActivationStore, level: Level) -> dict[str, float]:
         return held_out_figures(store, level)
     moments = Moments(torch.zeros(level.space.w_dec.shape[1]), level.space.n_latents)
     for shard in store.shards("held_out"):
-        x, usable = shard_rows(store, shard, point, TOKENS)
+        x, usable = shard_rows(store, shard, point, level.rows, level.where)
         rows = x[usable].float()
         codes = level.space.encode(rows)
         decoded = level.space.reconstruct(rows, codes)
