@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from app.suites.bands import BandsConfig, band_rows
-from app.suites.colours import ColoursConfig, colour_rows
-from app.suites.dictionary_config import DictionariesConfig
-from app.suites.dictionary_table import dictionary_table
-from app.suites.emoji import EmojiConfig, emoji_rows
-from app.suites.main_job import MainJobConfig, main_job
-from app.suites.rows import Row, Rows
-from app.suites.speed import SpeedConfig, speed
-from app.suites.world_training import WorldsConfig
-from app.suites.worlds import world_rows
+from app.suites.registry import SUITES, section
+from app.suites.rows import Rows
+from app.suites.suite import Suite
 from probes.artefacts import artefact_path, write_manifest
 from probes.configs import Frozen, validated
 from probes.errors import Stopped
@@ -27,55 +19,36 @@ from probes.provenance import commit
 from probes.runs import Run
 
 
-class EvaluateConfig(Frozen):
-    """Measure a suite and write its rows."""
-
-    suite: Literal["main-job", "dictionaries", "worlds", "colours", "bands", "emoji", "speed"] = Field(
-        default="main-job", description="Which suite."
-    )
-    graph: str = Field(default="bundled/text", description="Concept graph that the main job's suite is about.")
+class _Choice(Frozen):
+    suite: Annotated[str, SUITES] = Field(default=SUITES.first, description="Which suite.")
     name: str = Field(
         default="", description="Name of the evaluation to write; the suite's, when empty.", max_length=64
     )
-    main_job: MainJobConfig = Field(default=MainJobConfig(), description="What the main job's suite measures.")
-    dictionaries: DictionariesConfig = Field(
-        default=DictionariesConfig(), description="Which dictionaries are trained, and what is measured of them."
+
+
+_suites: dict[str, Suite] = {name: SUITES.load(name) for name in SUITES}
+
+if TYPE_CHECKING:
+    _WithSections = _Choice
+else:  # a section per suite: its own config, under its own name
+    _WithSections = create_model(
+        "_WithSections",
+        __base__=_Choice,
+        **{
+            section(name): (suite.Config, Field(default=suite.Config(), description=SUITES[name].sentence))
+            for name, suite in _suites.items()
+        },
     )
-    worlds: WorldsConfig = Field(default=WorldsConfig(), description="Which worlds and architectures are measured.")
-    colours: ColoursConfig = Field(default=ColoursConfig(), description="What is measured of levers on pictures.")
-    bands: BandsConfig = Field(default=BandsConfig(), description="Which ways of coding noise bands are compared.")
-    emoji: EmojiConfig = Field(default=EmojiConfig(), description="How the bundled image pipeline is sampled.")
-    speed: SpeedConfig = Field(default=SpeedConfig(), description="What the speed suite races.")
 
 
+class EvaluateConfig(_WithSections):
+    """Measure a suite and write its rows."""
+
+
+# A preset says what every suite that has one of that name starts from.
 presets: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "colours": {"pairs": 1, "strengths": [0.0, 1.0, 2.0], "training_steps": 300, "apart": False},
-        "emoji": {"concepts": 20, "seeds": 1, "steps": 10},
-        "worlds": {"worlds": ["mixture", "tree"], "seeds": 2, "rows": 4096, "steps": 200, "rates": [3e-3]},
-        "dictionaries": {
-            "tokens": 40_000, "n_latents": 256, "k": 16, "steps": 120, "batch": 512, "dead_after": 10_000,
-            "rates": [2e-3], "trial_steps": 40, "rows": 8192, "loss_chunks": 8, "words": 40,
-        },
-    },
-    "small": {
-        "colours": {"pairs": 2},
-        "worlds": {"seeds": 3, "rows": 12_000, "steps": 600},
-        "dictionaries": {
-            "tokens": 160_000, "document_chunks": 8, "n_latents": 1152, "steps": 400, "batch": 1024,
-            "dead_after": 20_000, "rates": [1e-3, 3e-3], "trial_steps": 100, "rows": 16_384, "loss_chunks": 24,
-        },
-    },
-}  # fmt: skip
-
-SUITES: dict[str, Callable[[EvaluateConfig, Run], Iterator[Row]]] = {
-    "main-job": lambda config, run: main_job(config.graph, config.main_job, run),
-    "speed": lambda config, run: speed(config.speed, run),
-    "dictionaries": lambda config, run: dictionary_table(config.dictionaries, run),
-    "worlds": lambda config, run: world_rows(config.worlds, run),
-    "colours": lambda config, run: colour_rows(config.colours, run),
-    "bands": lambda config, run: band_rows(config.bands, run),
-    "emoji": lambda config, run: emoji_rows(config.emoji, run),
+    preset: {section(name): suite.presets[preset] for name, suite in _suites.items() if preset in suite.presets}
+    for preset in dict.fromkeys(preset for suite in _suites.values() for preset in suite.presets)
 }
 
 
@@ -84,10 +57,11 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
 
     Returns the rows' file, or None when it was asked to stop.
     """
+    suite = _suites[config.suite]
     run.begin(message=f"measuring {config.suite}")
     start = time.monotonic()
     try:
-        rows = list(SUITES[config.suite](config, run))
+        rows = list(suite.rows(getattr(config, section(config.suite)), run))
     except Stopped:
         return None
     found = Rows(suite=config.suite, commit=commit(), seconds=time.monotonic() - start, rows=rows)
@@ -95,7 +69,7 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
     target = artefact_path("evaluation", name)
     with commit_directory(target, replace=True) as folder:
         write_json(folder / "rows.json", found.model_dump(mode="json"))
-        for details in (run.path / name for name in ("levers.json", "labels.md", "samples.json")):
+        for details in (run.path / name for name in suite.leaves):
             if details.is_file():
                 (folder / details.name).write_bytes(details.read_bytes())
         write_manifest(folder, kind="evaluation", name=name, command=run.record().command)

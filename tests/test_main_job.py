@@ -155,8 +155,10 @@ def test_evaluation_measures_every_part(whale: Any) -> None:
         strengths=(0.5, 1.0),
         controls=1,
     )
-    job = MainJobConfig(tokens=12_000, corpus="bundled/moby-dick", loss_chunks=4, read_latents=5, levers=drawn)
-    made = run_job("evaluate", EvaluateConfig(graph="whale", name="whale", main_job=job))
+    job = MainJobConfig(
+        graph="whale", tokens=12_000, corpus="bundled/moby-dick", loss_chunks=4, read_latents=5, levers=drawn
+    )
+    made = run_job("evaluate", EvaluateConfig(name="whale", main_job=job))
     rows = {row.name: row for row in read_rows(made.parent).rows}
     assert len(rows) == len(read_rows(made.parent).rows)
     assert rows["dictionary.middle.explained_variance"].value > 0.1

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from app.suites.rows import FEW_SEEDS, Row, of_interval
+from app.suites.suite import Suite
 from probes.activations.store import ActivationStore
 from probes.artefacts import resolve
 from probes.configs import Frozen
@@ -121,3 +122,6 @@ def _trained(objective: Objective, batch_at: Any, config: LevelConfig, run: Run)
     if train(objective, batch_at, config.optimiser, progress) == "stopped":
         raise Stopped
     return {name: part.detach() for name, part in objective.module().state_dict().items()}
+
+
+SUITE = Suite(BandsConfig, band_rows)

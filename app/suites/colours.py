@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from app.suites.rows import Row, of_interval
+from app.suites.suite import Suite
 from probes.configs import Frozen
 from probes.errors import Stopped
 from probes.metrics.intervals import bootstrap
@@ -122,3 +123,13 @@ def _response(chosen: Doses) -> Iterator[Row]:
     yield Row(
         name="colours.chosen.monotone", value=chosen.monotone(), unit="Spearman over strengths", better="up", aim=0.9
     )
+
+
+SUITE = Suite(
+    ColoursConfig,
+    colour_rows,
+    presets={
+        "tiny": {"pairs": 1, "strengths": [0.0, 1.0, 2.0], "training_steps": 300, "apart": False},
+        "small": {"pairs": 2},
+    },
+)

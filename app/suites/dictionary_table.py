@@ -20,6 +20,7 @@ from app.suites.dictionary_measures import Measured, measured_dictionaries
 from app.suites.dictionary_training import trained_dictionaries
 from app.suites.kept import Kept
 from app.suites.rows import FEW_SEEDS, Row, of_interval
+from app.suites.suite import Suite
 from probes.activations.capture import CaptureConfig
 from probes.files import slug
 from probes.metrics.by_document import OF_TABLE
@@ -137,3 +138,19 @@ def _spoken(name: str, series: Series, flat: Series | None) -> Iterator[Row]:
         for seed, items in enumerate(series.items):
             single = bootstrap([items], series.of)
             yield of_interval(f"{name}.{series.figure}.seed-{seed}", single, unit, metric.better)
+
+
+SUITE = Suite(
+    DictionariesConfig,
+    dictionary_table,
+    presets={
+        "tiny": {
+            "tokens": 40_000, "n_latents": 256, "k": 16, "steps": 120, "batch": 512, "dead_after": 10_000,
+            "rates": [2e-3], "trial_steps": 40, "rows": 8192, "loss_chunks": 8, "words": 40,
+        },
+        "small": {
+            "tokens": 160_000, "document_chunks": 8, "n_latents": 1152, "steps": 400, "batch": 1024,
+            "dead_after": 20_000, "rates": [1e-3, 3e-3], "trial_steps": 100, "rows": 16_384, "loss_chunks": 24,
+        },
+    },
+)  # fmt: skip

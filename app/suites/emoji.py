@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from app.suites.rows import Row, of_interval
+from app.suites.suite import Suite
 from probes.artefacts import BUNDLED
 from probes.configs import Frozen
 from probes.errors import Stopped, WorkbenchError
@@ -259,3 +260,11 @@ class Nearness:
                 for at, pair in enumerate(one.pairs)
             ],
         }
+
+
+SUITE = Suite(
+    EmojiConfig,
+    emoji_rows,
+    presets={"tiny": {"concepts": 20, "seeds": 1, "steps": 10}},
+    leaves=("samples.json",),
+)

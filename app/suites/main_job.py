@@ -15,6 +15,7 @@ from app.suites.labels import label_rows
 from app.suites.levers import lever_rows
 from app.suites.probing import probing_rows
 from app.suites.rows import Row
+from app.suites.suite import Suite
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.reading import as_markdown, reading_sheet
 from probes.activations.capture import CaptureConfig
@@ -34,6 +35,7 @@ Part = Literal["dictionary", "graph", "probing", "labels", "levers"]
 class MainJobConfig(Frozen):
     """What of the main job to measure, and on how much text."""
 
+    graph: str = Field(default="bundled/text", description="Concept graph that is measured.")
     parts: tuple[Part, ...] = Field(default=get_args(Part), description="What to measure.", min_length=1)
     corpus: str = Field(
         default="bundled/state-of-the-union,bundled/moby-dick",
@@ -48,12 +50,12 @@ class MainJobConfig(Frozen):
     levers: LeverEvaluationConfig = Field(default=LeverEvaluationConfig(), description="How levers are evaluated.")
 
 
-def main_job(ref: str, config: MainJobConfig, run: Run) -> Iterator[Row]:
+def main_job(config: MainJobConfig, run: Run) -> Iterator[Row]:
     """Rows of a graph; the results behind them are left in the run's folder.
 
     Raises `Stopped` when the run is asked to stop.
     """
-    graph = ConceptGraph.open(ref)
+    graph = ConceptGraph.open(config.graph)
     refs = [graph.meta.probe, *seed_probes(graph)]
     probes = [open_probe(probe) for probe in refs]
     if "graph" in config.parts:
@@ -104,3 +106,6 @@ def _report_to(run: Run) -> Callable[[int, int], None]:
             raise Stopped
 
     return report
+
+
+SUITE = Suite(MainJobConfig, main_job, leaves=("levers.json", "labels.md"))

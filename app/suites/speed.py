@@ -18,6 +18,7 @@ from pydantic import Field
 from app.suites.capture_speed import capture_rows
 from app.suites.racing import Setting, Times, race, racers
 from app.suites.rows import Row, interval_row
+from app.suites.suite import Suite
 from probes.configs import Frozen
 from probes.errors import Stopped, WorkbenchError
 from probes.metrics.intervals import bootstrap
@@ -228,3 +229,6 @@ def ratio_row(name: str, slow: Times, fast: Times, *, unit: str, aim: float | No
     )
     row = interval_row(name, [*found[:3], found.n], unit=unit, better="up")
     return row.model_copy(update={"aim": aim})
+
+
+SUITE = Suite(SpeedConfig, speed)

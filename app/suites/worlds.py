@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from app.suites.kept import Kept
 from app.suites.rows import FEW_SEEDS, Row, of_interval
+from app.suites.suite import Suite
 from app.suites.world_training import FLAT, NESTED, Found, WorldsConfig, case_of, found_in
 from probes.metrics.intervals import bootstrap
 from probes.metrics.metric import Metric
@@ -124,3 +125,13 @@ def _interval(
 
 def _finite(values: Floats) -> Floats:
     return values[np.isfinite(values)]
+
+
+SUITE = Suite(
+    WorldsConfig,
+    world_rows,
+    presets={
+        "tiny": {"worlds": ["mixture", "tree"], "seeds": 2, "rows": 4096, "steps": 200, "rates": [3e-3]},
+        "small": {"seeds": 3, "rows": 12_000, "steps": 600},
+    },
+)

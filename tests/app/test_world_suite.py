@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from app.evaluate import EvaluateConfig, presets
 from app.worker import execute
 from probes.runs import Run
 from tests.fixtures.suites import few_resamples, rows_of, run_of, without_seconds
@@ -20,11 +19,6 @@ WORLDS = {
     "steps": 30,
     "rates": (1e-3, 1e-2),
 }
-
-
-def test_presets_are_configs() -> None:
-    for preset in presets.values():
-        EvaluateConfig.model_validate(preset)
 
 
 def test_worlds_are_measured_over_seeds_and_go_on_where_they_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

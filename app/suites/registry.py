@@ -1,0 +1,23 @@
+"""The suites: what `evaluate` can measure. Adding one is one file that ends in its `SUITE`, and one row here."""
+
+from __future__ import annotations
+
+from probes.registry import Registry
+
+SUITES = Registry(
+    "suite",
+    {
+        "main-job": ("app.suites.main_job:SUITE", "Dictionaries, edges, labels and levers of one text graph."),
+        "dictionaries": ("app.suites.dictionary_table:SUITE", "Architectures trained on one store, in one table."),
+        "worlds": ("app.suites.worlds:SUITE", "Architectures on data whose truth is known."),
+        "colours": ("app.suites.colours:SUITE", "Levers that turn colours on the toy, read by rules."),
+        "bands": ("app.suites.bands:SUITE", "Ways of coding noise bands of images."),
+        "emoji": ("app.suites.emoji:SUITE", "What the bundled emoji pipeline draws, read by a judge."),
+        "speed": ("app.suites.speed:SUITE", "Training, encoding and capture against other libraries."),
+    },
+)
+
+
+def section(name: str) -> str:
+    """The config section of a suite: its name as an identifier."""
+    return name.replace("-", "_")
