@@ -41,8 +41,12 @@ class Doses(NamedTuple):
 
     def selectivity(self) -> Table:
         """Mean effect minus the largest loss among what should have been kept, `strength`."""
+        return np.asarray(self.effect.mean(axis=1) - self.loss())
+
+    def loss(self) -> Table:
+        """The largest loss among what should have been kept, `strength`; 0 where nothing should."""
         lost = [1 - table.mean(axis=1) for table in self.kept.values()]
-        return np.asarray(self.effect.mean(axis=1) - (np.max(lost, axis=0) if lost else 0.0))
+        return np.max(lost, axis=0) if lost else np.zeros(len(self.strengths))
 
     def at(self, strength: float) -> int:
         """The row of a strength. Raises `ValueError` for one that was not measured."""
@@ -53,6 +57,14 @@ def working_strength(doses: Doses) -> float:
     """The strength of best selectivity, the weakest among equals: to be chosen on other items than are scored."""
     found = doses.selectivity()
     return doses.strengths[int(np.flatnonzero(found >= found.max() - 1e-12)[0])]
+
+
+def best_form(forms: Sequence[Doses]) -> tuple[int, float]:
+    """Which of several forms of an arm is most selective, and at which strength; the first and the weakest among
+    equals. To be chosen on other items than are scored."""
+    tops = [float(found.selectivity().max()) for found in forms]
+    at = int(np.flatnonzero(np.array(tops) >= max(tops) - 1e-12)[0])
+    return at, working_strength(forms[at])
 
 
 def beyond(arm: Doses, control: Doses, strength: float, control_strength: float | None = None) -> Interval:
@@ -79,11 +91,11 @@ class Point(NamedTuple):
 
 
 def points(arms: Sequence[Doses], price: str = "collateral") -> list[Point]:
-    """Every arm at every strength, its price being `collateral` or `off_manifold`."""
+    """Every arm at every strength, its price being `collateral`, `off_manifold` or `loss`."""
     found = []
     for doses in arms:
-        prices: Table = getattr(doses, price)
-        means = zip(doses.strengths, doses.effect.mean(axis=1), prices.mean(axis=1), strict=True)
+        prices: Table = doses.loss() if price == "loss" else getattr(doses, price).mean(axis=1)
+        means = zip(doses.strengths, doses.effect.mean(axis=1), prices, strict=True)
         found += [Point(doses.arm, strength, float(effect), float(cost)) for strength, effect, cost in means]
     return found
 

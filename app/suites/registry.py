@@ -13,6 +13,10 @@ SUITES = Registry(
         "colours": ("app.suites.colours:SUITE", "Levers that turn colours on the toy, read by rules."),
         "bands": ("app.suites.bands:SUITE", "Ways of coding noise bands of images."),
         "emoji": ("app.suites.emoji:SUITE", "What the bundled emoji pipeline draws, read by a judge."),
+        "steering-image": (
+            "app.suites.steering_image:SUITE",
+            "Levers on the bundled emoji pipeline: hierarchical, flat, difference of means.",
+        ),
         "speed": ("app.suites.speed:SUITE", "Training, encoding and capture against other libraries."),
     },
 )

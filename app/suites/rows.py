@@ -26,6 +26,7 @@ class Row(Frozen):
     better: Better = Field(default="", description="Which way is better.")
     baseline: float | None = Field(default=None, description="The same number for a baseline.")
     aim: float | None = Field(default=None, description="What the project aims at.")
+    note: str = Field(default="", description="What the number says, or how it came about, in words.")
 
 
 class Rows(Frozen):
@@ -70,6 +71,7 @@ def of_interval(
     *,
     baseline: float | None = None,
     aim: float | None = None,
+    note: str = "",
 ) -> Row:
     """A row from an interval, with its numbers of items and seeds."""
     value, low, high, n, seeds = found
@@ -84,4 +86,5 @@ def of_interval(
         better=better,
         baseline=baseline,
         aim=aim,
+        note=note,
     )

@@ -8,6 +8,7 @@ import pytest
 from steering.doses import (
     Doses,
     Point,
+    best_form,
     beyond,
     distinguishing,
     front_area,
@@ -54,6 +55,18 @@ def test_selectivity_subtracts_the_largest_loss_of_anything_else() -> None:
     assert working_strength(RISING) == 2
     useless = doses(table(0, 0, 0, 0), table(1, 1, 1, 1))
     assert working_strength(useless) == 0
+
+
+def test_the_most_selective_form_is_chosen_with_its_own_strength() -> None:
+    weak = doses(table(0, 0.1, 0.2, 0.3), table(1, 1, 1, 1))
+    assert best_form([weak, RISING]) == (1, 2)
+    assert best_form([RISING, RISING]) == (0, 2)
+
+
+def test_loss_is_a_price_like_any_other() -> None:
+    assert np.allclose(RISING.loss(), [0, 0, 0.1, 0.6])
+    assert [round(point.price, 6) for point in points([RISING], "loss")] == [0, 0, 0.1, 0.6]
+    assert not doses(table(0, 0, 0, 0), table(1, 1, 1, 1))._replace(kept={}).loss().any()
 
 
 def test_beyond_is_paired_over_items() -> None:
