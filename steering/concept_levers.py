@@ -6,6 +6,7 @@ At strength 1 an `add` makes up the difference between both kinds of captions as
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -25,10 +26,11 @@ Form = Literal["add", "swap", "remove", "move"]
 
 
 class Part(NamedTuple):
-    """A change of activations, and the noise interval it is made in."""
+    """A change of activations, the noise interval it is made in, and the strength beyond which more changes nothing."""
 
     change: Change
     noise: Interval
+    most: float = math.inf
 
 
 class Latents(NamedTuple):
@@ -84,7 +86,8 @@ def parts_of(level: Level, latents: Latents, noise: Interval | None = None) -> l
         parts.append(Part(_adding(added(level, latents.adds)), where))
     if latents.takes:
         scale = latent_change(level.space, latents.takes, "scale")
-        parts.append(Part(lambda x, seen: -scale(x, seen), where))
+        # beside what is added, no more is taken out than there is; alone, strength is all there is to choose
+        parts.append(Part(lambda x, seen: -scale(x, seen), where, 1.0 if latents.adds else math.inf))
     return parts
 
 
@@ -115,7 +118,7 @@ def rows_arm(name: str, point: HookPoint, by_rows: Sequence[tuple[tuple[int, ...
             items = where.items or tuple(range(len(x)))
             mine = [at for at, item in enumerate(items) if item in wanted]
             total = torch.zeros_like(x)
-            total[mine] = strength * part.change(x[mine], where)
+            total[mine] = min(strength, part.most) * part.change(x[mine], where)
             return total
 
         return Edit(point, Selector(rows=rows, noise=part.noise), change)

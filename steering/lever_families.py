@@ -36,11 +36,11 @@ class Case(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """One form of a family: the operation, how many latents (of each level), and what it does to a case."""
+    """One form of a family: the operation, how many latents (of each level; 0 for none), and what it does to a case."""
 
     name: str
     form: Form
-    count: int
+    size: int
     parts: Callable[[Case], list[Part]]
 
 

@@ -142,10 +142,8 @@ def _map(store: ActivationStore, low: Level, high: Level, config: SteeredLevelsC
     if run.stop_requested():
         raise Stopped
     run.update(message=f"selection map {low.name} to {high.name}")
-    fitted, held_out = (
-        paired(store, split, low, high, max_rows=rows)
-        for split, rows in (("train", config.map_rows), ("held_out", config.map_rows // 2))
-    )
+    fitted = paired(store, "train", low, high, max_rows=config.map_rows)
+    held_out = paired(store, "held_out", low, high, max_rows=config.map_rows // 2)
     usual = MapConfig()
     optimiser = usual.optimiser.model_copy(update={"steps": config.map_steps})
     asked = usual.model_copy(update={"rows": config.map_rows, "minimum_rows": 40, "optimiser": optimiser})

@@ -145,14 +145,14 @@ def _tuned(bed: Bed, stage: Stage) -> dict[str, Tuned]:
     """Every arm's form and strength, by selectivity on development captions."""
     families = bed.families
     found = {name: _best(bed, stage, name, shapes) for name, shapes in _main_forms(bed).items()}
-    form, count = found["hierarchical"].shape.form, found["hierarchical"].shape.count
+    form, count = found["hierarchical"].shape.form, found["hierarchical"].shape.size
     for at, one in enumerate(families.levels):
         shape = families.of_levels(form, count, [at])
         found[f"level_{one.level.name}"] = _best(bed, stage, f"level_{one.level.name}", [shape])
     found["one_level"] = max(
         (found[f"level_{one.level.name}"] for one in families.levels), key=lambda one: one.doses.selectivity().max()
     )
-    found["along_edges"] = _best(bed, stage, "along_edges", [families.along_edges(count) for count in bed.counts])
+    found["along_edges"] = _best(bed, stage, "along_edges", [families.along_edges(count)])
     found["single_hierarchical"] = _best(bed, stage, "single_hierarchical", [families.single(True)])
     found["single_flat"] = _best(bed, stage, "single_flat", [families.single(False)])
     return found
@@ -178,7 +178,7 @@ def _doses(bed: Bed, stage: Stage, name: str, shape: Shape, strengths: Sequence[
 def _scored(bed: Bed, stage: Stage, tuned: dict[str, Tuned]) -> dict[str, Doses]:
     """The three ways at every strength and all else at its own, on the scored captions."""
     families, best = bed.families, tuned["hierarchical"]
-    form, count = best.shape.form, best.shape.count
+    form, count = best.shape.form, best.shape.size
     alone = next(at for at, one in enumerate(families.levels) if tuned["one_level"] is tuned[f"level_{one.level.name}"])
     found = {name: _doses(bed, stage, name, tuned[name].shape, (0.0, *bed.strengths)) for name in MAIN}
     once = {name: (tuned[name].shape, tuned[name].strength) for name in OTHERS}

@@ -44,7 +44,7 @@ def unlearning_rows(bed: Bed, kind: Kind, tuning: int, scoring: int, targets: in
     found = {"unsteered": _read(bed, stage, stage.bench.plain)}
     found |= {way: _steered(bed, stage, way, *chosen[way]) for way in MAIN}
     shape, strength = chosen["hierarchical"]
-    random = bed.families.random(shape.form, shape.count, CONTROL_SEED)
+    random = bed.families.random(shape.form, shape.size, CONTROL_SEED)
     found["random"] = _steered(bed, stage, "random", random, strength)
     for way, one in found.items():
         if way in chosen:

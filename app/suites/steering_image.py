@@ -29,10 +29,10 @@ class SteeringImageConfig(Frozen):
     levels: SteeredLevelsConfig = Field(default=SteeredLevelsConfig(), description="What levers are made from.")
     counts: tuple[int, ...] = Field(default=(8, 64), description="Latents of a set, to choose among.", min_length=1)
     strengths: tuple[float, ...] = Field(
-        default=(1.0, 2.0, 4.0, 8.0), description="Strengths to choose among and to score.", min_length=1
+        default=(4.0, 8.0, 16.0, 32.0), description="Strengths to choose among and to score.", min_length=1
     )
-    tuning: int = Field(default=3, description="Development captions per pair of vendors, or of a target.", ge=1)
-    scoring: int = Field(default=8, description="Scored captions per pair of vendors, or of a target.", ge=1)
+    tuning: int = Field(default=2, description="Development captions per pair of vendors, or of a target.", ge=1)
+    scoring: int = Field(default=6, description="Scored captions per pair of vendors, or of a target.", ge=1)
     targets: int = Field(default=3, description="Things that are unlearnt, one at a time.", ge=1, le=50)
     steps: int = Field(default=20, description="Denoising steps.", ge=1, le=1000)
     guidance: float = Field(default=2.0, description="Classifier-free guidance; 1 is none.", ge=1, le=20)
@@ -74,8 +74,7 @@ def steering_rows(config: SteeringImageConfig, run: Run) -> Iterator[Row]:
     )  # fmt: skip
     for task in TASKS:
         if task.name in config.parts:
-            # a group is steered to from all others: as many captions in all as there are of vendors
-            times = 1 if task.name == "vendors" else 2
+            times = 1 if task.name == "vendors" else 2  # two groups, six pairs of vendors
             yield from task_rows(bed, task, config.tuning * times, config.scoring * times)
     if "unlearning" in config.parts:
         yield from unlearning_rows(bed, "style", config.tuning, config.scoring, config.targets)

@@ -9,7 +9,7 @@ import torch
 from probes.hierarchy.selection_map import SelectionMap
 from probes.hooks import Edit, Where
 from steering.arms import Arm
-from steering.concept_levers import Latents, added, at_random, chosen, direction_part, parts_of
+from steering.concept_levers import Latents, added, at_random, chosen, direction_part, parts_of, rows_arm
 from steering.contrasts import along_edges
 from steering.lever_families import Case, Families, Shape, forms_of
 from tests.fixtures.captions import POINT, TYPICAL, level, means
@@ -65,6 +65,17 @@ def test_a_swap_takes_out_what_is_there_and_a_removal_nothing_else() -> None:
     (part,) = parts_of(SEEN.level, latents)
     x = torch.tensor([[[5.0, 1, 1, 1], [0.0, 1, 1, 1]]])
     assert (x + part.change(x, Where(0))).tolist() == [[[0, 1, 1, 1], [0, 1, 1, 1]]]
+
+
+def test_beside_what_is_added_no_more_is_taken_out_than_there_is() -> None:
+    x = torch.tensor([[[5.0, 1, 1, 1]]])
+    swap, remove = (rows_arm("a", POINT, [((0,), parts_of(SEEN.level, one))]) for one in (
+        Latents({1: 1.5}, {0: 1.0}), Latents({}, {0: 1.0}),
+    ))  # fmt: skip
+    total = sum((effect(edit, x) for edit in edits(swap, 4.0)), x)
+    assert total.tolist() == [[[0, 13, 1, 1]]]
+    (edit,) = edits(remove, 4.0)
+    assert (x + effect(edit, x)).tolist() == [[[-15, 1, 1, 1]]]
 
 
 def test_random_latents_add_as_much_and_are_none_of_the_chosen() -> None:
