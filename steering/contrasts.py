@@ -61,6 +61,11 @@ class Contrast(NamedTuple):
         rise = sign * self.codes
         return [int(latent) for latent in np.argsort(-rise, kind="stable")[:count] if rise[latent] > 0]
 
+    def turned(self, seed: int) -> Contrast:
+        """The same with a difference of means as long in a random direction."""
+        drawn = np.random.default_rng(seed).standard_normal(self.difference.shape)
+        return self._replace(difference=drawn * (np.linalg.norm(self.difference) / np.linalg.norm(drawn)))
+
     def largest(self, count: int) -> list[int]:
         """The latents that change most, whichever way, at most `count` and none that does not."""
         size = np.abs(self.codes)

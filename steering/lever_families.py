@@ -25,6 +25,8 @@ from steering.concept_levers import (
 )
 from steering.contrasts import PictureMeans, Truths, along_edges
 
+CONTROL_SEED = 7
+
 
 class Case(NamedTuple):
     """Pictures (their numbers in a bench) that are steered from captions `off` to captions `on`, both `picture` of
@@ -35,13 +37,24 @@ class Case(NamedTuple):
     off: Truths
 
 
+Parts = Callable[[Case], list[Part]]
+
+
 class Shape(NamedTuple):
-    """One form of a family: the operation, how many latents (of each level; 0 for none), and what it does to a case."""
+    """One form of a family: the operation, how many latents (of each level; 0 for none), what it does to a case, and
+    a `control` that does as much of nothing in particular: random latents, or a random direction."""
 
     name: str
     form: Form
     size: int
-    parts: Callable[[Case], list[Part]]
+    parts: Parts
+    control: Parts | None = None
+
+    def randomly(self) -> Shape:
+        """The control as a form of its own. Raises `ValueError` for a form without one."""
+        if self.control is None:
+            raise ValueError(f"{self.name} has no random control")
+        return self._replace(parts=self.control)
 
 
 @dataclass(frozen=True)
@@ -67,33 +80,41 @@ class Families:
 
     def of_levels(self, form: Form, count: int, which: Sequence[int]) -> Shape:
         """The latents of some levels only, each at its own noise."""
-
-        def parts(case: Case) -> list[Part]:
-            found = [self.levels[at] for at in which]
-            return [part for one in found for part in parts_of(one.level, self.latents(one, case, form, count))]
-
-        return Shape(f"{form}-{count}", form, count, parts)
+        return self._of([self.levels[at] for at in which], form, count)
 
     def flat_set(self, form: Form, count: int) -> Shape:
         """As many latents of the flat dictionary, at all noise."""
-        return Shape(
-            f"{form}-{count}",
-            form,
-            count,
-            lambda case: parts_of(self.flat.level, self.latents(self.flat, case, form, count)),
-        )
+        return self._of([self.flat], form, count)
+
+    def _of(self, where: Sequence[PictureMeans], form: Form, count: int) -> Shape:
+        def parts(case: Case) -> list[Part]:
+            return [part for one in where for part in parts_of(one.level, self.latents(one, case, form, count))]
+
+        def control(case: Case) -> list[Part]:
+            found = []
+            for at, one in enumerate(where):
+                drawn = at_random(one.level, self.latents(one, case, form, count), _seed(case, at))
+                found += parts_of(one.level, drawn)
+            return found
+
+        return Shape(f"{form}-{count}", form, count, parts, control)
 
     def means(self, form: Form, by_level: bool) -> Shape:
         """The difference of means: of the whole trajectory, or each level's own at its noise."""
         where = self.levels if by_level else (self.flat,)
-        return Shape(
-            f"{form}-{'each-band' if by_level else 'whole'}",
-            form,
-            0,
-            lambda case: [
-                direction_part(one.contrast(case.on, case.off), form, one.level.where.noise) for one in where
-            ],
-        )
+
+        def parts(case: Case) -> list[Part]:
+            contrasts = [(one, one.contrast(case.on, case.off)) for one in where]
+            return [direction_part(found, form, one.level.where.noise) for one, found in contrasts]
+
+        def control(case: Case) -> list[Part]:
+            contrasts = [(one, one.contrast(case.on, case.off)) for one in where]
+            return [
+                direction_part(found.turned(_seed(case, at)), form, one.level.where.noise)
+                for at, (one, found) in enumerate(contrasts)
+            ]
+
+        return Shape(f"{form}-{'each-band' if by_level else 'whole'}", form, 0, parts, control)
 
     def single(self, hierarchical: bool) -> Shape:
         """The one latent that changes most: of all levels, at its level's noise; or of the flat dictionary."""
@@ -124,19 +145,6 @@ class Families:
             return found
 
         return Shape(f"edges-{count}", "add", count, parts)
-
-    def random(self, form: Form, count: int, seed: int) -> Shape:
-        """Random latents for those of `hierarchical`, of similar frequency and equal size."""
-
-        def parts(case: Case) -> list[Part]:
-            found = []
-            for at, one in enumerate(self.levels):
-                latents = self.latents(one, case, form, count)
-                drawn = at_random(one.level, latents, seed + 31 * at + 1009 * case.rows[0])
-                found += parts_of(one.level, drawn)
-            return found
-
-        return Shape(f"{form}-{count}", form, count, parts)
 
     def wrong_level(self, form: Form, count: int, at: int) -> Shape:
         """At the noise of level `at`, the latents of the next one (of the lowest, for the highest), as large."""
@@ -170,3 +178,8 @@ def forms_of(families: Families, forms: Sequence[Form], counts: Sequence[int]) -
     moves: tuple[Form, ...] = tuple("move" if form == "swap" else form for form in forms)
     shapes["difference_of_means"] = [families.means(form, by) for form in moves for by in (False, True)]
     return shapes
+
+
+def _seed(case: Case, at: int) -> int:
+    """Each case, and each level of it, draws its own."""
+    return CONTROL_SEED + 31 * at + 1009 * case.rows[0]

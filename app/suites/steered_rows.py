@@ -11,9 +11,9 @@ from probes.metrics.intervals import Interval, bootstrap
 from steering.doses import Doses, beyond, front_area, points
 
 COMPARED = {
-    "hierarchical": ("random", "flat", "difference_of_means", "along_edges", "one_level"),
-    "flat": ("random",),
-    "difference_of_means": ("random",),
+    "hierarchical": ("random_for_hierarchical", "flat", "difference_of_means", "along_edges", "one_level"),
+    "flat": ("random_for_flat",),
+    "difference_of_means": ("random_for_difference_of_means",),
     "one_level": ("wrong_level", "wrong_noise"),
     "single_hierarchical": ("single_flat",),
 }

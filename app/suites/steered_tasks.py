@@ -19,7 +19,6 @@ from steering.picture_bench import Oracle, PictureBench
 GROUPS = ("food-drink", "animals-nature")
 OTHERS = ("one_level", "along_edges", "single_hierarchical", "single_flat")
 MAIN = ("hierarchical", "flat", "difference_of_means")
-CONTROL_SEED = 7
 
 
 class Bed(NamedTuple):
@@ -182,8 +181,8 @@ def _scored(bed: Bed, stage: Stage, tuned: dict[str, Tuned]) -> dict[str, Doses]
     alone = next(at for at, one in enumerate(families.levels) if tuned["one_level"] is tuned[f"level_{one.level.name}"])
     found = {name: _doses(bed, stage, name, tuned[name].shape, (0.0, *bed.strengths)) for name in MAIN}
     once = {name: (tuned[name].shape, tuned[name].strength) for name in OTHERS}
+    once |= {f"random_for_{name}": (tuned[name].shape.randomly(), tuned[name].strength) for name in MAIN}
     once |= {
-        "random": (families.random(form, count, CONTROL_SEED), best.strength),
         "wrong_level": (families.wrong_level(form, count, alone), tuned["one_level"].strength),
         "wrong_noise": (families.wrong_noise(form, count, alone), tuned["one_level"].strength),
     }

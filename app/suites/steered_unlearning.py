@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from app.suites.rows import Row, of_interval
 from app.suites.steered_captions import SCORING, TUNING, in_turn
 from app.suites.steered_rows import verdict
-from app.suites.steered_tasks import CONTROL_SEED, MAIN, Bed
+from app.suites.steered_tasks import MAIN, Bed
 from probes.worlds.emoji import STYLES, Pair
 from steering.lever_families import Case, Shape, forms_of
 from steering.picture_bench import PictureBench, Pixels
@@ -43,9 +43,8 @@ def unlearning_rows(bed: Bed, kind: Kind, tuning: int, scoring: int, targets: in
     stage = asked_of(bed, kind, scoring, targets, scored=True)
     found = {"unsteered": _read(bed, stage, stage.bench.plain)}
     found |= {way: _steered(bed, stage, way, *chosen[way]) for way in MAIN}
-    shape, strength = chosen["hierarchical"]
-    random = bed.families.random(shape.form, shape.size, CONTROL_SEED)
-    found["random"] = _steered(bed, stage, "random", random, strength)
+    for way, (shape, strength) in chosen.items():
+        found[f"random_for_{way}"] = _steered(bed, stage, f"random_for_{way}", shape.randomly(), strength)
     for way, one in found.items():
         if way in chosen:
             shape, strength = chosen[way]
@@ -54,7 +53,7 @@ def unlearning_rows(bed: Bed, kind: Kind, tuning: int, scoring: int, targets: in
         for measure, interval in one.scores().items():
             yield of_interval(f"{name}.{way}.{measure}", interval, f"{SAID[measure]}; over pictures", "up")
         yield Row(name=f"{name}.{way}.mean", value=one.mean(), n=len(one.asked), unit="mean of the three", better="up")
-    for other in ("random", "flat", "difference_of_means"):
+    for other in ("random_for_hierarchical", "flat", "difference_of_means"):
         for measure, interval in paired_gain(found["hierarchical"], found[other]).items():
             label = f"{name}.hierarchical_beyond_{other}.{measure}"
             note = verdict(interval, "hierarchical", other)

@@ -14,7 +14,13 @@ from tests.fixtures.suites import rows_of, run_of
 
 ARMS = ("hierarchical", "flat", "difference_of_means", "one_level", "along_edges", "single_hierarchical", "single_flat")
 TINY = SUITE.presets["tiny"]
-CONTROLS = ("random", "wrong_level", "wrong_noise")
+CONTROLS = (
+    "random_for_hierarchical",
+    "random_for_flat",
+    "random_for_difference_of_means",
+    "wrong_level",
+    "wrong_noise",
+)
 
 
 def test_captions_that_are_scored_share_no_concept_with_those_developed_on() -> None:

@@ -149,6 +149,15 @@ def test_every_way_may_choose_among_as_many_forms() -> None:
     for found in shapes.values():
         assert len({shape.name for shape in found}) == 4
         assert all(shape.parts(CASE) for shape in found)
+        for shape in found:
+            control, own = shape.randomly().parts(CASE), shape.parts(CASE)
+            assert [part.noise for part in control] == [part.noise for part in own]
+            if shape.form == "add":
+                x = torch.zeros(1, 1, 4)
+                sizes = [[float(part.change(x, Where(0)).norm()) for part in made] for made in (control, own)]
+                assert sizes[0] == pytest.approx(sizes[1])
+    with pytest.raises(ValueError, match="no random control"):
+        families().single(True).randomly()
     bands = [shape for shape in shapes["difference_of_means"] if "each" in shape.name]
     assert [part.noise for part in bands[0].parts(CASE)] == [LOW, HIGH]
     assert np.array_equal(level("low", LOW).space.table.typical.numpy(), TYPICAL)
