@@ -47,7 +47,7 @@ def add_picture_flags(parser: argparse.ArgumentParser) -> None:
     add("--negative", help="What no picture should show.")
     add("--asking", help="A prompt that asks for what the levers bring: two more controls.")
     add("--steps", type=int, help="Steps of the schedule. Default: 20.")
-    add("--guidance", type=float, help="Guidance scale. Default: the pipeline's own.")
+    add("--guidance", type=float, help="Guidance scale. Default: the recorded one, or the pipeline's own.")
     add("--height", type=int, help="Rows of pixels. Default: the pipeline's own.")
     add("--width", type=int, help="Columns of pixels. Default: the pipeline's own.")
     add("--sweep", action="store_true", default=None, help="Find where the first lever works instead: point and noise.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -99,13 +98,7 @@ class Studio:
 
     def guidance(self, made: Made) -> float | None:
         """The guidance scale in use; None where one branch runs alone."""
-        if "uncond" not in made.branches:
-            return None
-        if self.inputs.guidance is not None:
-            return self.inputs.guidance
-        taken = inspect.signature(type(self.subject.pipeline).__call__).parameters
-        own = taken["guidance_scale"].default if "guidance_scale" in taken else None
-        return float(own) if isinstance(own, (int, float)) else None
+        return self.subject.guidance_of(self.inputs) if "uncond" in made.branches else None
 
 
 def _note_last(made: Made) -> Reader:

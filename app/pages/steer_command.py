@@ -41,7 +41,9 @@ class PictureAsk(Frozen):
     seed: int = Field(default=0, description="Seed of the first picture; the others count up.", ge=0, le=2**31 - 1)
     pictures: int = Field(default=2, description="How many pictures, each with its seed.", ge=1, le=MOST_PICTURES)
     steps: int = Field(default=20, description="Steps of the schedule.", ge=1, le=200)
-    guidance: float | None = Field(default=None, description="Guidance scale; none for the pipeline's own.", ge=0)
+    guidance: float | None = Field(
+        default=None, description="Guidance scale; none for the recorded or the pipeline's own.", ge=0
+    )
     negative: str = Field(default="", description="What no picture should show.", max_length=2000)
     asking: str = Field(default="", description="A prompt that asks for what the levers bring.", max_length=2000)
     controls: bool = Field(default=True, description="Also run the controls.")

@@ -12,11 +12,13 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTokenizer
 
+from app.suites.emoji import EmojiConfig
 from probes.artefacts import BUNDLED, write_manifest
 from probes.metrics.emoji_judge import FILE, EmojiJudge
 
 COMMAND = "make assets-emoji"
 LICENCE = "Apache-2.0 (weights learnt here from Noto, Apache-2.0, Twemoji, CC-BY-4.0, and Fluent, MIT: see NOTICE)"
+GUIDANCE = EmojiConfig().guidance  # what the stage `guidance` found best; every command takes it from the manifest
 PAGE = ("README.md", "samples.png")
 
 
@@ -55,7 +57,8 @@ def ship_pipeline(vae: AutoencoderKL, tokenizer: CLIPTokenizer, modules: dict[st
     folder = BUNDLED / "pipelines" / "emoji"
     page = {name: (folder / name).read_bytes() for name in PAGE if (folder / name).is_file()}
     export(vae, tokenizer, modules, folder)
-    write_manifest(folder, kind="subject", name="emoji", command=COMMAND, licence=LICENCE, notes=notes)
+    figures = {"guidance": GUIDANCE}
+    write_manifest(folder, kind="subject", name="emoji", command=COMMAND, licence=LICENCE, notes=notes, figures=figures)
     for name, raw in page.items():
         (folder / name).write_bytes(raw)
 

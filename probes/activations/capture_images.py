@@ -105,7 +105,7 @@ def work(config: ImageCaptureConfig, run: Run) -> Path | None:
         ),
         fed_with="images",
         bands=tuple(config.bands),
-        made_by=inputs_of(config, (), ()).model_dump(mode="json", exclude={"prompts", "seeds"})
+        made_by=subject.completed(inputs_of(config, (), ())).model_dump(mode="json", exclude={"prompts", "seeds"})
         | {"branch": config.branch, "noise": plan.setting.noise},
     )
     figures = {

@@ -37,7 +37,9 @@ class ImageCaptureConfig(Frozen):
     images: int = Field(default=1, description="Images per prompt, each with a seed of its own.", ge=1, le=10_000)
     seed: int = Field(default=0, description="Seed of the first image; the others count up.", ge=0, le=2**31)
     steps: int = Field(default=20, description="Steps of the schedule.", ge=1, le=1000)
-    guidance: float | None = Field(default=None, description="Guidance scale; none for the pipeline's own.", ge=0)
+    guidance: float | None = Field(
+        default=None, description="Guidance scale; none for the recorded or the pipeline's own.", ge=0
+    )
     negative: str = Field(default="", description="What no image should show.", max_length=500)
     height: int | None = Field(default=None, description="Rows of pixels; none for the pipeline's own.", ge=1)
     width: int | None = Field(default=None, description="Columns of pixels; none for the pipeline's own.", ge=1)

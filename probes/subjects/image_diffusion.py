@@ -7,6 +7,7 @@ What differs between families is small and stands elsewhere: where to hook and w
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -57,13 +58,13 @@ class ImageDiffusion(Reads, RestartsAnywhere):
 
     kind = "image_diffusion"
 
-    def __init__(self, pipeline: Any, *, name: str, revision: str = "") -> None:
+    def __init__(self, pipeline: Any, *, name: str, revision: str = "", guidance: float | None = None) -> None:
         for part in pipeline.components.values():
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
         pipeline.set_progress_bar_config(disable=True)
         self.pipeline: Any = pipeline
-        self.name, self.revision = name, revision
+        self.name, self.revision, self._guidance = name, revision, guidance
         self.root = denoisers_of(pipeline)[0]
         self.points = PointTable(self.root, suggested_points(self.root), picture_member)
         self.lock = _LOCKS.setdefault(self.root, threading.RLock())
@@ -117,6 +118,20 @@ class ImageDiffusion(Reads, RestartsAnywhere):
             canvas=run.canvas,
         )
 
+    def completed(self, inputs: ImageInputs) -> ImageInputs:
+        """The inputs with the guidance that its makers recorded for this pipeline, where none was asked for."""
+        if self._guidance is None or inputs.guidance is not None or "guidance_scale" in inputs.extra:
+            return inputs
+        return ImageInputs(**{**dict(inputs), "guidance": self._guidance})
+
+    def guidance_of(self, inputs: ImageInputs) -> float | None:
+        """The guidance scale that these inputs are run with: asked for, recorded, or the pipeline's own."""
+        asked = inputs.extra.get("guidance_scale", self.completed(inputs).guidance)
+        if asked is None:
+            taken = inspect.signature(type(self.pipeline).__call__).parameters
+            asked = taken["guidance_scale"].default if "guidance_scale" in taken else None
+        return float(asked) if isinstance(asked, (int, float)) else None
+
     # -- running -------------------------------------------------------------------------------------
 
     @torch.no_grad()
@@ -137,7 +152,7 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         chosen = seeds_of(inputs, seeds)
         with self._running(Trajectory(self.pipeline, chosen, stop=stop, progress=progress)) as run:
             made = self.pipeline(
-                **arguments_for(self.pipeline, inputs, run.generators, name=self.name), output_type="np"
+                **arguments_for(self.pipeline, self.completed(inputs), run.generators, name=self.name), output_type="np"
             )
         images = _as_pictures(getattr(made, "images", None), getattr(made, "frames", None))
         if not bool(torch.isfinite(images).all()):
@@ -205,7 +220,9 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         made: Any = None
         with self._running(run), contextlib.suppress(Finished, EarlyStop):
             made = call(
-                self.pipeline, **arguments_for(self.pipeline, inputs, run.generators, name=self.name), output_type="pt"
+                self.pipeline,
+                **arguments_for(self.pipeline, self.completed(inputs), run.generators, name=self.name),
+                output_type="pt",
             )
         images = None if made is None else getattr(made, "images", getattr(made, "frames", None))
         return Sampled(torch.empty(0) if run.latents is None else run.latents, run.checkpoints, images, run.outputs)

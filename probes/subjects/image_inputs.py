@@ -15,7 +15,9 @@ class ImageInputs(Frozen):
     prompts: tuple[str, ...] = Field(default=(), description="What each picture shows; none for other conditions.")
     negative: str = Field(default="", description="What no picture should show.")
     steps: int = Field(default=20, description="Steps of the schedule.", ge=1, le=1000)
-    guidance: float | None = Field(default=None, description="Guidance scale; none for the pipeline's own.", ge=0)
+    guidance: float | None = Field(
+        default=None, description="Guidance scale; none for the recorded or the pipeline's own.", ge=0
+    )
     height: int | None = Field(default=None, description="Rows of pixels; none for the pipeline's own.", ge=1)
     width: int | None = Field(default=None, description="Columns of pixels; none for the pipeline's own.", ge=1)
     seeds: tuple[int, ...] = Field(default=(0,), description="One seed per picture.", min_length=1)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probes.artefacts import BUNDLED
+from probes.artefacts import BUNDLED, read_manifest
 from probes.errors import WorkbenchError, first_line
 from probes.files import read_json
 
@@ -68,7 +68,7 @@ class DiffusionFiles:
                 first_line(error),
                 "Save it again with save_pretrained(safe_serialization=True).",
             ) from error
-        return ImageDiffusion(pipeline.to(device), name=ref)
+        return ImageDiffusion(pipeline.to(device), name=ref, guidance=_recorded_guidance(folder))
 
     def _folder(self, ref: str, offline: bool) -> Path:
         if ref.startswith("bundled/"):
@@ -77,6 +77,18 @@ class DiffusionFiles:
         if folder.is_dir():
             return folder
         return _fetched(ref, offline)
+
+
+def _recorded_guidance(folder: Path) -> float | None:
+    """The figure `guidance` of a pipeline's manifest: the scale its makers found best. A manifest.json of somebody
+    else says nothing."""
+    try:
+        manifest = read_manifest(folder)
+    except WorkbenchError:
+        return None
+    found = manifest.figures.get("guidance") if manifest.kind == "subject" else None
+    plain = isinstance(found, (int, float)) and not isinstance(found, bool)
+    return float(found) if plain and math.isfinite(found) and found >= 0 else None
 
 
 def _is_hub_id(ref: str) -> bool:

@@ -42,6 +42,10 @@ def test_it_is_an_ordinary_pipeline_and_a_function_of_prompt_and_seed() -> None:
     assert np.abs(first - sample(pipeline, corpus, pairs, 1, TEN).pictures.numpy()).max() > 0.05
 
 
+def test_commands_take_the_guidance_the_suite_measures_it_at() -> None:
+    assert read_manifest(PIPELINE).figures == {"guidance": EmojiConfig().guidance}
+
+
 def test_every_caption_fits_and_words_are_whole_tokens() -> None:
     from transformers import CLIPTokenizer
 

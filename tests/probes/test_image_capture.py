@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from probes.activations.prompts import read_prompts
 from probes.activations.rows import MixedRows, RowKind, shard_rows
 from probes.activations.store import ActivationStore
 from probes.addresses import HookPoint, parse_address
+from probes.artefacts import write_manifest
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import encode_shard, paired
 from probes.hierarchy.probe import Probe, open_probe
@@ -217,3 +219,14 @@ def test_what_was_not_captured_is_refused(store: ActivationStore) -> None:
         store.place_at(0.5, "down_blocks.0.attentions.0:update")
     assert store.place_at(0.5) == parse_address(f"{FINE}@noise=0.3-0.6")
     assert len(prompts()) == 12
+
+
+def test_a_store_says_the_guidance_its_images_were_made_with(folder: Path) -> None:
+    """What is recorded with a pipeline may change; the images of a store must be made again as they were."""
+    shutil.copytree(folder / "pipeline", folder / "recorded")
+    write_manifest(folder / "recorded", kind="subject", name="tiny", figures={"guidance": 3.0})
+    made = {}
+    for name in ("pipeline", "recorded"):
+        image_store(folder, name=f"own-{name}", subject=str(folder / name), guidance=None, images=1)
+        made[name] = ActivationStore(folder / "home" / "stores" / f"own-{name}").index.made_by["guidance"]
+    assert made == {"pipeline": None, "recorded": 3.0}

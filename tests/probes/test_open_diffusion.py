@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from probes.artefacts import write_manifest
 from probes.errors import WorkbenchError
 from probes.hooks import Edit, HookPoint, Selector, hooked, keep
 from probes.subjects import open_diffusion
@@ -58,6 +59,28 @@ def test_a_saved_pipeline_makes_the_same_pictures(saved: Path, tiny_pictures: Im
     assert subject.name == str(saved) and not any(part.requires_grad for part in subject.root.parameters())
     half = load_subject(str(saved), of=ImageDiffusion, dtype="bfloat16")
     assert next(half.root.parameters()).dtype == torch.bfloat16
+
+
+def test_the_guidance_a_manifest_records_is_taken_unless_another_is_asked_for(saved: Path, copied: Path) -> None:
+    write_manifest(copied, kind="subject", name="tiny", figures={"guidance": 3.5})
+    plain, recorded = opened(saved), opened(copied)
+    silent, asked = (prompted("a red dot", seeds=(3,), guidance=scale) for scale in (None, 3.5))
+    assert torch.equal(recorded.generate(silent).images, plain.generate(asked).images)
+    assert not torch.equal(plain.generate(silent).images, plain.generate(asked).images)
+    one = prompted("a red dot", seeds=(3,), guidance=1.5)
+    assert torch.equal(recorded.generate(one).images, plain.generate(one).images)
+    in_extra = prompted("a red dot", seeds=(3,), guidance=None, extra={"guidance_scale": 1.5})
+    assert torch.equal(recorded.generate(in_extra).images, plain.generate(one).images)
+    scales = [subject.guidance_of(inputs) for subject in (plain, recorded) for inputs in (silent, one, in_extra)]
+    assert scales == [7.5, 1.5, 1.5, 3.5, 1.5, 1.5]  # diffusers' own default is 7.5
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"version": 3}', '{"kind": "probe", "name": "x", "figures": {"guidance": 2}}']
+)
+def test_a_manifest_that_is_not_a_pipelines_says_nothing_of_guidance(copied: Path, content: str) -> None:
+    (copied / "manifest.json").write_text(content)
+    assert opened(copied).guidance_of(prompted("a red dot", guidance=None)) == 7.5
 
 
 def test_lists_in_an_index_that_name_no_class_are_no_parts(copied: Path) -> None:
