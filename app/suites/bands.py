@@ -7,6 +7,7 @@ a band than another.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -35,10 +36,10 @@ SHOWN = ("explained_variance", "dead", "l0")
 
 
 class BandsConfig(Frozen):
-    """Dictionaries for the noise bands of one hook point of a store of images, made in three ways."""
+    """Dictionaries for the noise bands of a store of images, made in three ways at each of some hook points."""
 
     store: str = Field(default="", description="Store of images, captured from trajectories.")
-    point: str = Field(default="", description="Hook point; empty for the store's first.")
+    points: tuple[str, ...] = Field(default=(), description="Hook points, each by itself; empty for the store's first.")
     ways: tuple[Way, ...] = Field(
         default=("each", "shared", "conditioned"), description="Which ways are compared.", min_length=1
     )
@@ -59,23 +60,33 @@ def band_rows(config: BandsConfig, run: Run) -> Iterator[Row]:
         raise WorkbenchError(
             "no-bands", f"The store {config.store!r} has no noise bands", "it is not of images", "Capture images."
         )
-    point = config.point or str(store.index.points[0].point)
+    points = config.points or (str(store.index.points[0].point),)
+    run.begin(steps=len(points) * len(config.ways) * config.seeds, message="training dictionaries")
+    done = itertools.count(1)
+    for point in points:
+        yield from _point_rows(store, config, point, run, done)
+
+
+def _point_rows(
+    store: ActivationStore, config: BandsConfig, point: str, run: Run, done: Iterator[int]
+) -> Iterator[Row]:
     places = [f"{point}@noise={low!r}-{high!r}" for low, high in store.index.bands]
-    run.begin(steps=len(config.ways) * config.seeds, message="training dictionaries")
-    means: dict[str, list[float]] = {}
-    for at, way in enumerate(config.ways):
+    apart: list[float] = []
+    for way in sorted(config.ways, key=lambda way: way != "each"):
         found = []
         for seed in range(config.seeds):
-            run.update(message=f"{way}, seed {seed}")
+            run.update(message=f"{point}, {way}, seed {seed}")
             found.append([level.record.figures for level in _levels(store, config, places, way, seed, run)])
-            run.progress(at * config.seeds + seed + 1)
+            run.progress(next(done))
+        name = f"bands.{point}.{way}"
         for number, (low, high) in enumerate(store.index.bands):
-            yield from _rows(f"bands.{way}.{low:g}-{high:g}", [seed[number] for seed in found])
-        means[way] = [float(np.mean([band["explained_variance"] for band in seed])) for seed in found]
-        baseline = float(np.mean(means["each"])) if "each" in means and way != "each" else None
-        interval = bootstrap([np.array([value]) for value in means[way]])
+            yield from _rows(f"{name}.{low:g}-{high:g}", [seed[number] for seed in found])
+        means = [float(np.mean([band["explained_variance"] for band in seed])) for seed in found]
+        apart = means if way == "each" else apart
+        baseline = float(np.mean(apart)) if apart and way != "each" else None
+        interval = bootstrap([np.array([value]) for value in means])
         unit = "explained variance, mean over bands; interval over seeds"
-        yield of_interval(f"bands.{way}.explained_variance", interval, unit, "up", baseline=baseline)
+        yield of_interval(f"{name}.explained_variance", interval, unit, "up", baseline=baseline)
 
 
 def _rows(name: str, seeds: Sequence[Mapping[str, float]]) -> Iterator[Row]:

@@ -23,14 +23,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_three_ways_of_coding_bands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--bands.n_latents", "32", "--bands.k", "4", "--bands.steps", "40", "--bands.batch", "64"]
-    assert main(["evaluate", "bands", "--bands.store", "images", *small, "--bands.seeds", "1", "--json"]) == 0
+    where = ["--bands.points", f"{COARSE},{FINE}"]
+    assert main(["evaluate", "bands", "--bands.store", "images", *where, *small, "--bands.seeds", "1", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]}
-    for way in ("each", "shared", "conditioned"):
-        for low, high in BANDS:
-            name = f"bands.{way}.{low:g}-{high:g}"
-            assert 0 < rows[f"{name}.explained_variance"]["value"] < 1
-            assert rows[f"{name}.l0"]["value"] == pytest.approx(4, rel=0.3) and rows[f"{name}.dead"]["better"] == "down"
-    assert rows["bands.shared.explained_variance"]["baseline"] == rows["bands.each.explained_variance"]["value"]
+    for point in (COARSE, FINE):
+        for way in ("each", "shared", "conditioned"):
+            for low, high in BANDS:
+                name = f"bands.{point}.{way}.{low:g}-{high:g}"
+                assert 0 < rows[f"{name}.explained_variance"]["value"] < 1
+                assert rows[f"{name}.l0"]["value"] == pytest.approx(4, rel=0.3)
+                assert rows[f"{name}.dead"]["better"] == "down"
+        each, shared = (rows[f"bands.{point}.{way}.explained_variance"] for way in ("each", "shared"))
+        assert shared["baseline"] == each["value"]
+    coarse, fine = (rows[f"bands.{point}.each.explained_variance"]["value"] for point in (COARSE, FINE))
+    assert coarse != fine
 
 
 def test_a_probe_may_share_one_dictionary_along_the_trajectory(home: Path) -> None:
