@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from concept_graphs.evidence import EvidenceConfig, SourceEffects, choose_places, grouped
+from concept_graphs.image_codes import image_codes
 from probes.activations.store import ActivationStore
 from probes.hierarchy.codes import encode_shard
 from probes.hierarchy.probe import Level
@@ -241,14 +242,6 @@ class _Batches:
 def image_deviation(store: ActivationStore, level: Level) -> np.ndarray:
     """s.d. over training images of each latent's mean code in an image, `n_latents`: the unit of effects."""
     sums, squares, count = np.zeros(level.space.n_latents), np.zeros(level.space.n_latents), 0
-    for shard in store.shards("train"):
-        found = encode_shard(store, shard, level)
-        own = torch.unique_consecutive(store.read(shard, "image")[0].long(), return_inverse=True)[1]
-        images = int(own.max()) + 1
-        key = own[:, None, None] * level.space.n_latents + found.codes.index
-        total = torch.zeros(images * level.space.n_latents, dtype=torch.float64)
-        total.index_add_(0, key.flatten(), found.codes.value.flatten().double())
-        places = torch.zeros(images, dtype=torch.float64).index_add_(0, own, found.usable.sum(dim=1).double())
-        mean = (total.reshape(images, -1) / places.clamp_min(1)[:, None]).numpy()
-        sums, squares, count = sums + mean.sum(axis=0), squares + (mean**2).sum(axis=0), count + images
+    for mean in image_codes(store, "train", level):
+        sums, squares, count = sums + mean.sum(axis=0), squares + (mean**2).sum(axis=0), count + len(mean)
     return np.asarray(np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0)))
