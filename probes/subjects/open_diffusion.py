@@ -87,8 +87,9 @@ def _recorded_guidance(folder: Path) -> float | None:
     except WorkbenchError:
         return None
     found = manifest.figures.get("guidance") if manifest.kind == "subject" else None
-    plain = isinstance(found, (int, float)) and not isinstance(found, bool)
-    return float(found) if plain and math.isfinite(found) and found >= 0 else None
+    if not isinstance(found, (int, float)) or isinstance(found, bool) or not 0 <= found < math.inf:
+        return None
+    return float(found)
 
 
 def _is_hub_id(ref: str) -> bool:
