@@ -20,10 +20,11 @@ CARD_EDGES = 5
 MARKS = {"composed": "●", "carried": "◐", "generated": "●", "unsupported": "○", "untested": "·"}
 GENERATES_NOTE = (
     "Effect: change of the lower concept's mean code in an image, in its standard deviations over images, when the "
-    "concept of the band with more noise is removed; negative means that the higher one brings the lower one about. "
+    "concept that is computed first is removed; negative means that the higher one brings the lower one about. "
     "The dot is the effect, the line its 95 % interval over held-out images, the grey band the null. State: the effect "
-    "when the sampler state alone carries it, every later noise prediction being that of the run without the edit. "
-    "q: p after Benjamini-Hochberg over all tested edges; lower is better. n counts images."
+    "when the sampler state alone carries it, every later noise prediction being that of the run without the edit; "
+    "between blocks of the same steps, the effect inside single passes, every step starting from the state of the run "
+    "without the edit. q: p after Benjamini-Hochberg over all tested edges; lower is better. n counts images."
 )
 EDGES_NOTE = (
     "Effect: change of the upper code, in its standard deviations, when the lower concept is removed; negative "
@@ -115,7 +116,7 @@ def edge_table(graph: ConceptGraph, twin: ReportTwin) -> Section:
     rows = [_edge_row(graph, graph.edge(source, target)) for source, target in twin.edges]
     said = f"The {len(rows):,} strongest of {len(graph.edges):,} edges in units of their null, confirmed ones first."
     generates = graph.meta.direction == "generates"
-    beside, note = ("state, s.d.", GENERATES_NOTE) if generates else ("held, s.d.", EDGES_NOTE)
+    beside, note = ("state or inside, s.d.", GENERATES_NOTE) if generates else ("held, s.d.", EDGES_NOTE)
     headers = ["from", "to", "effect, s.d.", beside, "q", "n", "verdict"]
     return Section(
         "Edges and their evidence",
@@ -129,6 +130,8 @@ def _edge_row(graph: ConceptGraph, edge: Edge) -> list[Cell]:
     held = Measure(edge.held, edge.held_low, edge.held_high)
     if edge.state is not None:
         held = Measure(edge.state, edge.state_low, edge.state_high)
+    if edge.inside is not None:
+        held = Measure(edge.inside, edge.inside_low, edge.inside_high)
     q = "–" if edge.q is None else f"{edge.q:.2g}"
     ends = [concept_link(graph, edge.source), concept_link(graph, edge.target)]
     return [*ends, _effect(edge), held, q, f"{edge.n}", _verdict(edge)]

@@ -27,10 +27,10 @@ LEGEND = {
     "where it fires changes the upper one. Its 95 % interval excludes zero and its effect is beyond the 95 % quantile "
     "of the null: the same places and the same size along a random decoder direction. Solid lines are composed: an "
     "effect is left when the direct residual path is held. Dashed lines are carried by that path alone.",
-    "generates": "Each point is a concept, each line an edge that intervention confirmed: removing the concept of the "
-    "band with more noise changes the one of the band with less, later in the same image. Its 95 % interval excludes "
-    "zero and its effect is beyond the 95 % quantile of the null: the same places and the same size along a random "
-    "decoder direction. Everything on the way passes through the sampler state.",
+    "generates": "Each point is a concept, each line an edge that intervention confirmed: removing the concept that is "
+    "computed first changes the other one, at less noise or in a later block, in the same image. Its 95 % interval "
+    "excludes zero and its effect is beyond the null, the same places and the same size along random decoder "
+    "directions: beyond its 95 % quantile, with q at most 0.05, and in the same images.",
 }
 CHOOSE = "Choosing a point leads to its card, where it has one below."
 

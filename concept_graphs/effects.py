@@ -12,6 +12,7 @@ from concept_graphs.evidence import SourceEffects
 from probes.metrics.intervals import bootstrap_means
 
 ACTIVE_PLACES = 5
+FALSE_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ def edge_evidence(
     targets: Sequence[int],
     tested_targets: Sequence[int],
     deviation: np.ndarray,
+    *,
+    paired: bool = False,
 ) -> EdgeEvidence:
     """Evidence for the edges (sources[e], targets[e]) from the runs of their sources.
 
@@ -35,7 +38,9 @@ def edge_evidence(
     upper level over all rows. An edge counts as confirmed when its 95 % interval over chunks excludes
     zero and |effect| exceeds the 95 % quantile of the null: the same places and the same size along
     random decoder directions, pooled over all tested edges of the pair. It is composed when what is left
-    with the direct residual path held passes the same two tests with the same sign, else carried.
+    with the direct residual path held passes the same two tests with the same sign, else carried. With `paired`
+    it also has to pass as one of many, and against the random directions of its own source in the same chunks: q
+    is at most 0.05, and the interval of the difference excludes zero on the side of the effect.
     """
     column = {target: at for at, target in enumerate(tested_targets)}
     rows = [_one(effects.get(s), column[t], deviation[t]) for s, t in zip(sources, targets, strict=True)]
@@ -53,6 +58,9 @@ def edge_evidence(
     )
     columns["q"] = _false_discovery(columns["p"])
     confirmed = tested & _excludes_zero(columns, "effect") & (magnitude > null95)
+    if paired:
+        same_side = np.sign(columns["beyond"]) == np.sign(columns["effect"])
+        confirmed &= _excludes_zero(columns, "beyond") & same_side & (columns["q"] <= FALSE_SHARE)
     composed = (
         confirmed
         & _excludes_zero(columns, "held")
@@ -79,6 +87,9 @@ _EMPTY: dict[str, Any] = {
     "held": np.nan,
     "held_low": np.nan,
     "held_high": np.nan,
+    "beyond": np.nan,
+    "beyond_low": np.nan,
+    "beyond_high": np.nan,
     "relative": np.nan,
     "n": 0,
     "places": 0,
@@ -91,8 +102,9 @@ def _one(found: SourceEffects | None, at: int, deviation: float) -> dict[str, An
     if found is None or found.count[:, at].sum() == 0 or deviation <= 0:
         return _EMPTY
     count = found.count[:, at : at + 1]
-    sums = np.stack([found.change[:, at], found.held[:, at]], axis=1) / deviation
-    value, low, high = bootstrap_means(sums, np.repeat(count, 2, axis=1), seed=found.source)
+    beyond = found.change[:, at] - found.null[:, :, at].mean(axis=0)
+    sums = np.stack([found.change[:, at], found.held[:, at], beyond], axis=1) / deviation
+    value, low, high = bootstrap_means(sums, np.repeat(count, 3, axis=1), seed=found.source)
     places_on, base = found.count_active[:, at].sum(), found.base_active[:, at].sum()
     relative = found.change_active[:, at].sum() / base if places_on >= ACTIVE_PLACES and base > 0 else np.nan
     return {
@@ -102,6 +114,9 @@ def _one(found: SourceEffects | None, at: int, deviation: float) -> dict[str, An
         "held": value[1],
         "held_low": low[1],
         "held_high": high[1],
+        "beyond": value[2],
+        "beyond_low": low[2],
+        "beyond_high": high[2],
         "relative": relative,
         "n": int((count > 0).sum()),
         "places": int(count.sum()),

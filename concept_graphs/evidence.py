@@ -37,6 +37,13 @@ class EvidenceConfig(Frozen):
     minimum_chunks: int = Field(
         default=5, description="Sources that fire in fewer held-out chunks or images are not tested.", ge=2
     )
+    companions: int = Field(
+        default=0,
+        description="Companions that are ablated with a source, each where it fires: the latents of its level that "
+        "rise most where it is on. Of images only.",
+        ge=0,
+        le=64,
+    )
     nulls: int = Field(default=2, description="Random directions per source at the same places and size.", ge=1)
     rows: int = Field(default=32, description="Chunks or images per pass, of several sources together.", ge=1)
     seed: int = Field(default=0, description="Seed of chunk choice and random directions.", ge=0)

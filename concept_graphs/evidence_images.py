@@ -1,29 +1,33 @@
-"""Evidence for edges along a trajectory: ablate a latent of the band with more noise, and see what codes of the
-band with less noise do in the same image.
+"""Evidence for edges along a trajectory: ablate a latent, with its companions, where it is computed first, and see
+what codes do that are computed later in the same image: at less noise, or in a later block of the same steps.
 
-High noise is computed first, so the edit goes there: at every step of the band, in the branch that was captured,
-where the latent fires. A run restarts from the latents before the band's first step; one run of a source gives its
-effect on every target, and several sources share a batch. Codes are averaged over the cells of an image and the
-captured steps of the band.
+The edit goes to every step of the first level's band, in the branch that was captured, where the latents fire. A
+run restarts from the latents before the band's first step; one run of a source gives its effect on every target,
+and several sources share a batch. Codes are averaged over the cells of an image and the captured steps of the band.
 
-Everything between two steps passes through the sampler state, so there is no path beside the computation to be
-held. What is measured instead is what the state alone carries: the changed run goes on with the noise predictions
-of the unchanged one, and the lower band reads what is left of the change in the latents.
+Between two steps everything passes through the sampler state, so there is no path beside the computation to be
+held. What is measured instead, of a band that comes later, is what the state alone carries: the changed run goes on
+with the noise predictions of the unchanged one, and the later band reads what is left of the change in the latents.
+Of a later block of the same steps it is the opposite, what single passes of the denoiser carry: every step starts
+from the state of the unchanged run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from concept_graphs.companions import companions_of
 from concept_graphs.evidence import EvidenceConfig, SourceEffects, choose_places, grouped
 from concept_graphs.image_codes import image_codes
 from probes.activations.store import ActivationStore
+from probes.addresses import HookPoint
 from probes.hierarchy.codes import encode_shard
 from probes.hierarchy.probe import Level
 from probes.hooks import Edit, Where, hooked
@@ -70,22 +74,38 @@ def _firsts(image: Tensor) -> list[int]:
 
 
 class Bands(NamedTuple):
-    """Steps of a schedule: the first of the band that is edited, the first after it, and those that are read."""
+    """Steps of a schedule: the first of the band that is edited, the first after it, and those that are read.
+    `within`: read from the first edited step on, in a later block, and not only after the band."""
 
     start: int
     after: int
     read: frozenset[int]
+    within: bool = False
 
 
-def bands_of(store: ActivationStore, first: Level, then: Level) -> Bands:
-    """From the noise of every step. `first` has more noise than `then`."""
+def bands_of(store: ActivationStore, first: Level, then: Level, *, later: bool = False) -> Bands:
+    """From the noise of every step. `later`: a pass of the denoiser computes `then` after `first`. No step is read
+    where nothing of `then` is computed after the edit."""
     noise: list[float] = store.index.made_by["noise"]
     low, high = first.where.noise
     edited = [step for step, level in enumerate(noise) if low <= level <= high]
     captured = {round(level, 6) for level, _ in then.record.point.drift}
     low, high = then.where.noise
     read = {step for step, level in enumerate(noise) if low <= level <= high and round(level, 6) in captured}
-    return Bands(edited[0], edited[-1] + 1, frozenset(read - set(edited)))
+    start, after = edited[0], edited[-1] + 1
+    within = later and any(start <= step < after for step in read)
+    return Bands(start, after, frozenset(step for step in read if step >= (start if within else after)), within)
+
+
+def computed_later(subject: ImageDiffusion, images: HeldOutImages, first: HookPoint, then: HookPoint) -> bool:
+    """Whether one pass of the denoiser computes `then` after `first`: seen in a step of the first held-out image."""
+    if first == then:
+        return False
+    seen: list[HookPoint] = []
+    readers = {point: lambda x, where, point=point: seen.append(point) for point in (first, then)}
+    with torch.no_grad(), hooked(subject, readers):
+        subject.sampled(images.inputs([0]), until=1)
+    return seen.index(first) < seen.index(then)
 
 
 def ablate_in_images(
@@ -99,14 +119,18 @@ def ablate_in_images(
     report: Callable[[int, int], None] = lambda done, of: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[SourceEffects]:
-    """Ablate each latent of the first of `levels` where it fires and yield its effects on all targets of the other.
+    """Ablate each latent of the first of `levels`, with its companions, where they fire and yield its effects on
+    all targets of the other.
 
     A place is an image. Sources that fire in too few are skipped. Stops early, between batches, when `stop` says
     so.
     """
     places = choose_places(images.fires(levels[0], sources), sources, config)
     waiting = sorted(places)
-    work = _Batches(subject, images, levels, targets, bands_of(images.store, *levels), config)
+    sets = dict(zip(waiting, companions_of(images.store, levels[0], waiting, count=config.companions), strict=True))
+    later = computed_later(subject, images, *(level.record.point.point for level in levels))
+    bands = bands_of(images.store, *levels, later=later)
+    work = _Batches(subject, images, levels, targets, bands, config, {one: tuple(sets[one]) for one in waiting})
     done = 0
     for group in grouped(waiting, {s: len(places[s]) for s in waiting}, config.rows):
         if stop():
@@ -119,27 +143,34 @@ def ablate_in_images(
 
 @dataclass
 class _Ablation:
-    """The edit of one batch: each row loses its own latent, and what is taken is remembered by call.
+    """The edit of one batch: each row loses its own latents, and what is taken is remembered by call.
 
-    `taken`: the codes to take, `row place`, of a run before; without, those the activation has.
+    `members`: `row latent`, the latents of each row, -1 where it has fewer. `elsewhere`: decoder rows, `row latent
+    d`, along which what `taken` of a run before says (`row place latent` by call) is taken in their stead, in every
+    place as long as what was taken there.
     """
 
     level: Level
-    owner: Tensor
-    rows: Tensor  # `row d`, what one unit of code writes
+    members: Tensor
     taken: Mapping[int, Tensor] | None = None
+    elsewhere: Tensor | None = None
     kept: dict[int, Tensor] = field(default_factory=dict)
 
     def change(self, x: Tensor, where: Where) -> Tensor:
-        items = torch.tensor(where.items, device=x.device)
-        if self.taken is None:
-            wanted, column = self.owner.unique(return_inverse=True)
+        items = torch.tensor(where.items)
+        members = self.members[items]
+        there = (members >= 0)[..., None]
+        members = torch.where(members >= 0, members, members[:, :1])
+        own = self.level.space.w_dec[members] * there
+        if self.taken is None or self.elsewhere is None:
+            wanted, column = members.unique(return_inverse=True)
             codes = self.level.space.encode(x.cpu(), wanted.tolist()).value
-            z = codes.gather(2, column[items.cpu()][:, None, None].expand(-1, codes.shape[1], 1))[..., 0]
+            z = codes.gather(2, column[:, None].expand(-1, codes.shape[1], -1))
             self.kept[where.call] = z
-        else:
-            z = self.taken[where.call]
-        return (-z[..., None] * self.rows[items.cpu()][:, None]).to(x)
+            return -(z @ own).to(x)
+        z = self.taken[where.call]
+        length, moved = (z @ own).norm(dim=-1, keepdim=True), z @ (self.elsewhere[items] * there)
+        return -(moved * length / moved.norm(dim=-1, keepdim=True).clamp(min=1e-12)).to(x)
 
 
 @dataclass(frozen=True)
@@ -150,10 +181,11 @@ class _Batches:
     targets: Sequence[int]
     bands: Bands
     config: EvidenceConfig
+    sets: Mapping[int, tuple[int, ...]]
 
     def effects(self, owner: Sequence[int], images: Sequence[int]) -> Iterator[SourceEffects]:
-        """One batch: each row is an image with the latent that is ablated in it. `held` of what is yielded is the
-        effect that the sampler state alone carries."""
+        """One batch: each row is an image with the source that is ablated in it. `held` of what is yielded is the
+        effect that the sampler state alone carries, or single passes of the denoiser alone."""
         unique, back = np.unique(images, return_inverse=True)
         inputs = self.images.inputs(list(unique))
         base, checkpoint, outputs = self._base(inputs)
@@ -162,13 +194,15 @@ class _Batches:
         outputs = {step: output[torch.from_numpy(back)] for step, output in outputs.items()}
         before = base[torch.from_numpy(back)]
         space, source = self.levels[0].space, torch.tensor(owner)
-        ablation = _Ablation(self.levels[0], source, space.w_dec[source])
+        sets = [torch.tensor(self.sets[one]) for one in owner]
+        members = pad_sequence(sets, batch_first=True, padding_value=-1)
+        ablation = _Ablation(self.levels[0], members)
         changed = self._both(row_inputs, start, ablation, outputs, before)
         drawn = []
         for draw in range(self.config.nulls):
             seeds = [generator(self.config.seed, f"null{draw}", latent) for latent in owner]
-            other = torch.stack([torch.randint(space.n_latents, (), generator=seed) for seed in seeds])
-            elsewhere = _Ablation(self.levels[0], source, space.w_dec[other], ablation.kept)
+            other = torch.stack([torch.randint(space.n_latents, members.shape[1:], generator=seed) for seed in seeds])
+            elsewhere = replace(ablation, taken=ablation.kept, elsewhere=space.w_dec[other], kept={})
             drawn.append(self._both(row_inputs, start, elsewhere, outputs, before))
         for one in dict.fromkeys(owner):
             mine = source == one
@@ -187,9 +221,10 @@ class _Batches:
             )
 
     def _base(self, inputs: ImageInputs) -> tuple[Tensor, Checkpoint, dict[int, Tensor]]:
-        """Target codes `image target`, where to restart, and the noise predictions from the band's end on."""
+        """Target codes `image target`, where to restart, and the noise predictions from the band's end on, or from
+        its start where reading starts there."""
         last = max(self.bands.read)
-        wanted = range(self.bands.after, last + 1)
+        wanted = range(self.bands.start if self.bands.within else self.bands.after, last + 1)
         codes, seen = self._read(inputs, keep=(self.bands.start,), until=last + 1, record=wanted)
         return codes, seen[0][self.bands.start], seen[1]
 
@@ -201,13 +236,18 @@ class _Batches:
         outputs: Mapping[int, Tensor],
         before: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Change of the target codes `row target`: of the whole run, and where the state alone carries it."""
-        end = (self.bands.after,)
-        edit = Edit(self.levels[0].record.point.point, self.levels[0].where, ablation.change)
+        """Change of the target codes `row target`: of the whole run, and of its part (see `effects`)."""
+        point, selector = self.levels[0].record.point.point, self.levels[0].where
         until = max(self.bands.read) + 1
-        full, seen = self._read(inputs, start=start, keep=end, until=until, edits=[edit])
-        carried, _ = self._read(inputs, start=seen[0][self.bands.after], until=until, outputs=outputs)
-        return full - before, carried - before
+        keep = () if self.bands.within else (self.bands.after,)
+        edits = [Edit(point, selector, ablation.change)]
+        full, seen = self._read(inputs, start=start, keep=keep, until=until, edits=edits)
+        if self.bands.within:
+            edits = [Edit(point, selector, replace(ablation, kept={}).change)]
+            part, _ = self._read(inputs, start=start, until=until, edits=edits, outputs=outputs)
+        else:
+            part, _ = self._read(inputs, start=seen[0][self.bands.after], until=until, outputs=outputs)
+        return full - before, part - before
 
     def _read(
         self,

@@ -177,7 +177,9 @@ def _tested_pair(
     if effects is None:
         return None
     deviation = study.deviation(then, codes)
-    evidence = study.judged(edge_evidence(effects, ablated.tolist(), measured.tolist(), targets, deviation))
+    paired_too = study.direction == "generates"
+    found_effects = edge_evidence(effects, ablated.tolist(), measured.tolist(), targets, deviation, paired=paired_too)
+    evidence = study.judged(found_effects, first, then)
     r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
     agreement = seed_agreement(probe, others, low, high, proposed) if others else None
     return PairEvidence(low, high, proposed, r2, evidence, agreement)
@@ -328,7 +330,7 @@ def _counts(pairs: Sequence[PairEvidence]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for pair in pairs:
         verdict, name = pair.evidence.columns["verdict"], f"{pair.low.name}-{pair.high.name}"
-        kinds = ("generated",) if "state" in pair.evidence.columns else ("composed", "carried")
+        kinds = ("composed", "carried") if "held" in pair.evidence.columns else ("generated",)
         beyond = np.abs(pair.evidence.columns["effect"]) > pair.evidence.columns["null995"]
         confirmed = np.isin(verdict, list(CONFIRMED))
         figures |= {

@@ -302,13 +302,16 @@ def _edge_hover(graph: ConceptGraph, edge: Edge) -> str:
     lines = [f"<b>{ends[0]} → {ends[1]}</b>", edge.verdict]
     if edge.effect is not None:
         effect = with_interval(edge.effect, edge.effect_low, edge.effect_high)
-        removed = "removing the higher concept changes the lower" if edge.state is not None else "effect of removal"
+        along = edge.state is not None or edge.inside is not None
+        removed = "removing the higher concept changes the lower" if along else "effect of removal"
         lines.append(f"{removed} {effect} s.d., n = {edge.n}")
         lines.append(f"null: 95 % below {number(edge.null95)}")
     if edge.held is not None:
         lines.append(f"path held {with_interval(edge.held, edge.held_low, edge.held_high)}")
     if edge.state is not None:
         lines.append(f"by the sampler state alone {with_interval(edge.state, edge.state_low, edge.state_high)}")
+    if edge.inside is not None:
+        lines.append(f"inside single passes {with_interval(edge.inside, edge.inside_low, edge.inside_high)}")
     return "<br>".join(lines)
 
 

@@ -59,8 +59,8 @@ class Study(Protocol):
         """s.d. of each latent of the level measured, over what its effects are averaged over, `n_latents`."""
         ...
 
-    def judged(self, evidence: EdgeEvidence) -> EdgeEvidence:
-        """The evidence in the words that fit the direction."""
+    def judged(self, evidence: EdgeEvidence, first: Level, then: Level) -> EdgeEvidence:
+        """The evidence in the words that fit the direction and these levels, of which `first` was ablated."""
         ...
 
     def describe(self, level: Level, latents: Sequence[int], others: Sequence[Probe], *, count: int) -> Described:

@@ -9,7 +9,14 @@ import numpy as np
 from concept_graphs.describe_images import describe_images
 from concept_graphs.effects import EdgeEvidence
 from concept_graphs.evidence import EvidenceConfig, SourceEffects
-from concept_graphs.evidence_images import HeldOutImages, ablate_in_images, image_deviation
+from concept_graphs.evidence_images import (
+    Bands,
+    HeldOutImages,
+    ablate_in_images,
+    bands_of,
+    computed_later,
+    image_deviation,
+)
 from concept_graphs.study import Described, Direction
 from probes.activations.store import ActivationStore
 from probes.errors import WorkbenchError
@@ -30,16 +37,21 @@ class ImageStudy:
         self.images = HeldOutImages(store)
 
     def check(self, *levels: Level) -> None:
-        """The lower level must have less noise, so that what is done to the higher one comes before it."""
+        """The higher level must be computed first, so that what is done to it comes before the lower one: at more
+        noise, or in an earlier block of the same steps."""
         low, high = levels
-        if low.where.noise[1] > high.where.noise[1] or low.where.noise == high.where.noise:
+        if not self._bands(high, low).read:
             raise WorkbenchError(
                 "wrong-order",
                 f"Edges between {low.name} and {high.name} cannot be tested",
                 f"{low.name} reads at {low.address}, {high.name} at {high.address}; "
                 "the higher level has to be computed first",
-                "Train again with the least noise at the lowest level.",
+                "Train again with the least noise, or the latest block, at the lowest level.",
             )
+
+    def _bands(self, first: Level, then: Level) -> Bands:
+        later = computed_later(self.subject, self.images, first.record.point.point, then.record.point.point)
+        return bands_of(self.store, first, then, later=later)
 
     def ablate(
         self,
@@ -60,12 +72,14 @@ class ImageStudy:
         """Over training images, of the code's mean over an image."""
         return image_deviation(self.store, then)
 
-    def judged(self, evidence: EdgeEvidence) -> EdgeEvidence:
-        """Confirmed edges are generated ones; what text calls held is here what the sampler state carries."""
-        columns = {name.replace("held", "state"): column for name, column in evidence.columns.items()}
+    def judged(self, evidence: EdgeEvidence, first: Level, then: Level) -> EdgeEvidence:
+        """Confirmed edges are generated ones; what text calls held is here what the sampler state carries, or
+        single passes of the denoiser do."""
+        part = "inside" if self._bands(first, then).within else "state"
+        columns = {name.replace("held", part): column for name, column in evidence.columns.items()}
         confirmed = np.isin(columns["verdict"], ["composed", "carried"])
         columns["verdict"] = np.where(confirmed, "generated", columns["verdict"])
-        null = {name.replace("held", "state"): value for name, value in evidence.null.items()}
+        null = {name.replace("held", part): value for name, value in evidence.null.items()}
         return EdgeEvidence(columns, null | {"unit": "mean code of an image"})
 
     def describe(self, level: Level, latents: Sequence[int], others: Sequence[Probe], *, count: int) -> Described:

@@ -51,6 +51,13 @@ class TextStudy:
         report: Callable[[int, int], None],
         stop: Callable[[], bool],
     ) -> Iterator[SourceEffects]:
+        if config.companions:
+            raise WorkbenchError(
+                "no-sets",
+                "Companions cannot be ablated with a source of a text graph",
+                "the evidence of texts is of one latent at a time",
+                "Leave evidence.companions at 0.",
+            )
         held_out = HeldOut(self.store, first, then)
         return ablate_sources(self.subject, held_out, sources, targets, config, report=report, stop=stop)
 
@@ -60,7 +67,7 @@ class TextStudy:
         square = np.asarray(codes.high.multiply(codes.high).mean(axis=0)).ravel()
         return np.asarray(np.sqrt(np.maximum(square - mean**2, 0)))
 
-    def judged(self, evidence: EdgeEvidence) -> EdgeEvidence:
+    def judged(self, evidence: EdgeEvidence, first: Level, then: Level) -> EdgeEvidence:
         return evidence
 
     def describe(self, level: Level, latents: Sequence[int], others: Sequence[Probe], *, count: int) -> Described:

@@ -81,6 +81,11 @@ class Edge(Frozen):
     effect_high: float | None = Field(None, description="Upper end of the 95 % interval of the effect.")
     n: Count = Field(0, description="Number of held-out chunks in which the edge was tested.")
     places: Count = Field(0, description="Number of rows at which the source was ablated.")
+    beyond: float | None = Field(
+        None, description="Effect less that of random directions at the same places and size, in the same chunks."
+    )
+    beyond_low: float | None = Field(None, description="Lower end of the 95 % interval of beyond.")
+    beyond_high: float | None = Field(None, description="Upper end of the 95 % interval of beyond.")
     relative: float | None = Field(None, description="Relative change of an active target; null if none was.")
     null95: float | None = Field(
         None, ge=0, description="95 % quantile of |effect| at the same places and size in a random direction."
@@ -103,6 +108,15 @@ class Edge(Frozen):
     )
     state_low: float | None = Field(None, description="Lower end of the 95 % interval of state.")
     state_high: float | None = Field(None, description="Upper end of the 95 % interval of state.")
+    inside: float | None = Field(
+        None,
+        description=(
+            "Effect inside single passes of the denoiser, where a later block of the same steps is read: every step "
+            "starts from the sampler state of the run without the change."
+        ),
+    )
+    inside_low: float | None = Field(None, description="Lower end of the 95 % interval of inside.")
+    inside_high: float | None = Field(None, description="Upper end of the 95 % interval of inside.")
     seed_support: Share | None = Field(
         None, description="Share of dictionary seeds whose matched pair is also proposed; null if unknown."
     )
@@ -111,7 +125,8 @@ class Edge(Frozen):
         description=(
             "composed, carried or generated: the interval excludes zero and |effect| exceeds null95; carried: the "
             "direct residual path explains it alone; generated: tested from high to low along a trajectory, where "
-            "everything passes through the sampler state; unsupported: tested without success."
+            "also q is at most 0.05 and the interval of beyond excludes zero on the side of the effect; unsupported: "
+            "tested without success."
         ),
     )
 

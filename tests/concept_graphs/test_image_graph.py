@@ -15,20 +15,30 @@ import torch
 from torch import Tensor
 
 from app.worker import run_job
+from concept_graphs.companions import companions_of
 from concept_graphs.describe_images import pictures_of
 from concept_graphs.evidence import EvidenceConfig
-from concept_graphs.evidence_images import HeldOutImages, ablate_in_images, bands_of, image_deviation
+from concept_graphs.evidence_images import (
+    HeldOutImages,
+    _Ablation,
+    ablate_in_images,
+    bands_of,
+    computed_later,
+    image_deviation,
+)
 from concept_graphs.figure import ViewSpec, layered_figure
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.study_images import ImageStudy
 from probes.activations.store import ActivationStore
+from probes.addresses import HookPoint
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import encode_shard
 from probes.hierarchy.probe import Level, Probe, open_probe
+from probes.hooks import Where
 from probes.subjects.image_diffusion import ImageDiffusion
 from probes.subjects.image_inputs import ImageInputs
 from probes.subjects.loading import load_subject
-from tests.fixtures.image_stores import FINE, image_store
+from tests.fixtures.image_stores import COARSE, FINE, image_store
 
 SMALL: dict[str, Any] = {"n_latents": 48, "k": 4, "dead_after": 3000, "optimiser": {"steps": 60, "batch": 128}}
 STEPS, GUIDANCE = 8, 4.0
@@ -74,12 +84,12 @@ def graph(probe: Probe) -> ConceptGraph:
 
 
 def _by_hand(
-    subject: ImageDiffusion, inputs: ImageInputs, level: Level, latent: int | None, frozen: dict[int, Tensor] | None
+    subject: ImageDiffusion, inputs: ImageInputs, level: Level, latents: list[int], frozen: dict[int, Tensor]
 ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-    """A sampling loop of its own: (update of FINE by step, noise prediction by step). `latent` is taken out in the
-    level's band; after the band the noise prediction is `frozen`'s, where that is given."""
+    """A sampling loop of its own: (update of FINE by step, noise prediction by step). `latents` are taken out in the
+    level's band; the noise prediction is `frozen`'s at its steps."""
     pipe = subject.pipeline
-    unet, module = pipe.unet, pipe.unet.get_submodule(FINE.removesuffix(":update"))
+    unet, fine = pipe.unet, pipe.unet.get_submodule(FINE.removesuffix(":update"))
     positive, negative = pipe.encode_prompt(inputs.prompts[0], "cpu", 1, True, "")
     pipe.scheduler.set_timesteps(STEPS)
     noise = [float(t) / 1000 for t in pipe.scheduler.timesteps]
@@ -87,26 +97,28 @@ def _by_hand(
     low, high = level.where.noise
     step = 0
 
-    def hook(_: Any, args: tuple[Any, ...], output: Any) -> Any:
-        update = (output[0] - args[0])[1].flatten(1).T
-        seen[step] = update
-        if latent is None or not low <= noise[step] <= high:
+    def read(_: Any, args: tuple[Any, ...], output: Any) -> None:
+        seen[step] = (output[0] - args[0])[1].flatten(1).T
+
+    def edit(_: Any, args: tuple[Any, ...], output: Any) -> Any:
+        if not latents or not low <= noise[step] <= high:
             return None
-        z = level.space.encode(update, [latent]).value
-        taken = (z * level.space.w_dec[latent]).T.reshape(output[0].shape[1:])
+        z = level.space.encode((output[0] - args[0])[1].flatten(1).T, latents).value
+        taken = (z @ level.space.w_dec[latents]).T.reshape(output[0].shape[1:])
         return (torch.stack([output[0][0], output[0][1] - taken]),)
 
     predictions = {}
-    handle = module.register_forward_hook(hook)
+    edited = unet.get_submodule(level.record.point.point.path)
+    handles = [edited.register_forward_hook(edit), fine.register_forward_hook(read)]
     with torch.no_grad():
         x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(inputs.seeds[0]))
         for step, t in enumerate(pipe.scheduler.timesteps):
             without, with_prompt = unet(torch.cat([x, x]), t, torch.cat([negative, positive])).sample.chunk(2)
             predictions[step] = without + GUIDANCE * (with_prompt - without)
-            if frozen is not None and noise[step] < low:
-                predictions[step] = frozen[step]
+            predictions[step] = frozen.get(step, predictions[step])
             x = pipe.scheduler.step(predictions[step], t, x).prev_sample
-    handle.remove()
+    for handle in handles:
+        handle.remove()
     return seen, predictions
 
 
@@ -125,9 +137,10 @@ def test_effects_are_those_of_runs_made_by_hand(store: ActivationStore, probe: P
     for source in sources[:2]:
         for row, image in enumerate(chosen[source]):
             inputs = images.inputs([image])
-            plain, predictions = _by_hand(subject, inputs, high, None, None)
-            changed, _ = _by_hand(subject, inputs, high, source, None)
-            carried, _ = _by_hand(subject, inputs, high, source, predictions)
+            plain, predictions = _by_hand(subject, inputs, high, [], {})
+            later = {step: predictions[step] for step in range(bands.after, STEPS)}
+            changed, _ = _by_hand(subject, inputs, high, [source], {})
+            carried, _ = _by_hand(subject, inputs, high, [source], later)
 
             def mean(seen: dict[int, Tensor]) -> np.ndarray:
                 rows = torch.stack([low.space.encode(seen[step], targets).value.mean(dim=0) for step in bands.read])
@@ -139,6 +152,80 @@ def test_effects_are_those_of_runs_made_by_hand(store: ActivationStore, probe: P
     largest = max(np.abs(one.change).max() for one in found.values())
     assert largest > 1e-4
     assert any(np.abs(one.change - one.held).max() > 1e-5 for one in found.values())
+
+
+@pytest.fixture(scope="module")
+def blocks(home: Path, store: ActivationStore) -> Probe:
+    """Two hook points at the same noise; of the levels in between and above nothing is asked."""
+    maps = {"rows": 2000, "minimum_rows": 10, "optimiser": {"steps": 30, "batch": 128, "learning_rate": 0.03}}
+    at = {"low": f"{FINE}@noise=0.6-1.0", "middle": f"{COARSE}@noise=0.6-1.0", "high": f"{COARSE}@noise=0.0-0.3"}
+    run_job("train", name="blocks", store="images", maps=maps, **{name: SMALL | {"at": at[name]} for name in at})
+    return open_probe("blocks")
+
+
+def test_effects_on_a_later_block_of_the_same_steps_are_those_of_runs_made_by_hand(
+    store: ActivationStore, blocks: Probe, subject: ImageDiffusion
+) -> None:
+    fine, coarse = blocks.level("low"), blocks.level("middle")
+    images, config = HeldOutImages(store), EvidenceConfig(chunks=2, minimum_chunks=2, nulls=1, rows=8, companions=2)
+    often = images.fires(coarse, list(range(coarse.space.n_latents))).sum(dim=0)
+    sources = often.argsort(descending=True)[:2].tolist()
+    targets = list(range(fine.space.n_latents))
+    found = {one.source: one for one in ablate_in_images(subject, images, (coarse, fine), sources, targets, config)}
+    bands = bands_of(store, coarse, fine, later=True)
+    assert bands.within and min(bands.read) < bands.after
+    together = companions_of(store, coarse, sources, count=2)
+    assert any(len(one) == 3 for one in together)
+    chosen = _chosen(images, coarse, sources, config)
+    for source, members in zip(sources, together, strict=True):
+        for row, image in enumerate(chosen[source]):
+            inputs = images.inputs([image])
+            plain, predictions = _by_hand(subject, inputs, coarse, [], {})
+            changed, _ = _by_hand(subject, inputs, coarse, list(members), {})
+            inside, _ = _by_hand(subject, inputs, coarse, list(members), predictions)
+
+            def mean(seen: dict[int, Tensor]) -> np.ndarray:
+                rows = torch.stack([fine.space.encode(seen[step], targets).value.mean(dim=0) for step in bands.read])
+                return np.asarray(rows.mean(dim=0))
+
+            np.testing.assert_allclose(found[source].change[row], mean(changed) - mean(plain), atol=2e-5)
+            np.testing.assert_allclose(found[source].held[row], mean(inside) - mean(plain), atol=2e-5)
+    assert max(np.abs(one.change).max() for one in found.values()) > 1e-4
+    assert any(np.abs(one.change - one.held).max() > 1e-5 for one in found.values())
+
+
+def test_the_null_of_a_set_is_as_long_as_what_was_taken_in_every_place(
+    store: ActivationStore, blocks: Probe, subject: ImageDiffusion
+) -> None:
+    level, images = blocks.level("middle"), HeldOutImages(store)
+    lengths: dict[bool, dict[int, Tensor]] = {False: {}, True: {}}
+    change = _Ablation.change
+
+    def noted(self: _Ablation, x: Tensor, where: Where) -> Tensor:
+        made = change(self, x, where)
+        lengths[self.elsewhere is not None].setdefault(
+            where.call, made.norm(dim=-1)
+        )  # of the whole run, which is first
+        return made
+
+    config = EvidenceConfig(chunks=2, minimum_chunks=2, nulls=1, rows=8, companions=3)
+    often = images.fires(level, list(range(level.space.n_latents))).sum(dim=0)
+    source = int(often.argmax())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Ablation, "change", noted)
+        list(ablate_in_images(subject, images, (level, blocks.level("low")), [source], [0], config))
+    assert lengths[True].keys() == lengths[False].keys() and max(map(torch.max, lengths[True].values())) > 0
+    for call, length in lengths[True].items():
+        torch.testing.assert_close(length, lengths[False][call], rtol=1e-4, atol=1e-6)
+
+
+def test_the_order_of_blocks_is_that_of_a_pass(store: ActivationStore, subject: ImageDiffusion) -> None:
+    images = HeldOutImages(store)
+    order = ["down_blocks.0.attentions.0:update", "mid_block:in", COARSE, "mid_block:out", FINE]
+    points = [HookPoint.parse(text) for text in order]
+    for at, first in enumerate(points):
+        for number, then in enumerate(points):
+            assert computed_later(subject, images, first, then) == (at < number)
 
 
 def _chosen(images: HeldOutImages, level: Level, sources: list[int], config: EvidenceConfig) -> dict[int, list[int]]:
@@ -205,11 +292,15 @@ def test_a_graph_of_bands_is_a_graph(graph: ConceptGraph, probe: Probe, tmp_path
     assert ConceptGraph.load(tmp_path / "copy") == graph
 
 
-def test_levels_in_the_wrong_order_are_refused(store: ActivationStore, probe: Probe, home: Path) -> None:
+def test_levels_in_the_wrong_order_are_refused(store: ActivationStore, probe: Probe, blocks: Probe, home: Path) -> None:
     study = ImageStudy(str(home / "pipeline"), store, dtype="float32", device="cpu", offline=True)
     study.check(probe.level("low"), probe.level("high"))
+    study.check(blocks.level("low"), blocks.level("middle"))
+    for low, high in (("high", "low"), ("low", "low")):
+        with pytest.raises(WorkbenchError, match="computed first"):
+            study.check(probe.level(low), probe.level(high))
     with pytest.raises(WorkbenchError, match="computed first"):
-        study.check(probe.level("high"), probe.level("low"))
+        study.check(blocks.level("middle"), blocks.level("low"))
 
 
 def test_the_picture_of_a_trajectory_runs_from_noise_to_finished(graph: ConceptGraph) -> None:
