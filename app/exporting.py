@@ -69,12 +69,9 @@ def export(config: ExportConfig) -> Exported:
     probe = open_probe(config.probe)
     level = probe.level(config.level)
     if level.rows.span != 1:
-        raise WorkbenchError(
-            "not-exportable",
-            f"Level {level.name} cannot be saved for another tool",
-            f"its rows are means over {level.rows.span} tokens, which other tools do not know",
-            "Choose a level of token rows.",
-        )
+        raise _not_exportable(level, f"its rows are means over {level.rows.span} tokens", "token rows")
+    if level.record.beside:
+        raise _not_exportable(level, f"its rows are of {len(level.places.read)} hook points at once", "one hook point")
     change = _change(probe, level, config) if needs_approximation(level.space) else None
     l0 = level.record.figures.get("l0", level.record.k) if change is None else change.l0[1]
     said = {"model_name": probe.record.subject, "l0": l0}
@@ -89,9 +86,18 @@ def export(config: ExportConfig) -> Exported:
     )
 
 
+def _not_exportable(level: Level, why: str, wanted: str) -> WorkbenchError:
+    return WorkbenchError(
+        "not-exportable",
+        f"Level {level.name} cannot be saved for another tool",
+        f"{why}, which other tools do not know",
+        f"Choose a level of {wanted}.",
+    )
+
+
 def _change(probe: Probe, level: Level, config: ExportConfig) -> Change:
     """The approximation, chosen on rows kept from training and judged on held-out ones."""
-    from probes.activations.rows import calibration_rows, shard_rows
+    from probes.activations.rows import calibration_rows, shard_pairs
     from probes.activations.store import ActivationStore
     from probes.artefacts import resolve
     from probes.formats.export import approximated, change_of
@@ -105,9 +111,8 @@ def _change(probe: Probe, level: Level, config: ExportConfig) -> Change:
             f"another tool has one of them, and what dropping the other changes cannot be measured ({error.why})",
             "Name a store of the same subject with --store.",
         ) from error
-    point = level.record.point.point
-    x, usable = shard_rows(store, store.shards("held_out")[0], point, level.rows, level.where)
-    judging = x[usable].float()
+    x, meant, usable = shard_pairs(store, store.shards("held_out")[0], level.places, level.rows)
+    judging, target = x[usable].float(), meant[usable].float()
     if config.rule != "auto":
-        return change_of(level.space, config.rule, judging)
-    return approximated(level.space, calibration_rows(store, point, level.rows, 8192), judging)
+        return change_of(level.space, config.rule, judging, target)
+    return approximated(level.space, calibration_rows(store, level.places, level.rows, 8192), judging, target)

@@ -66,7 +66,7 @@ def firings(
         on = (found.codes.value > 0) & (which >= 0)
         chunk, row, _ = on.nonzero(as_tuple=True)
         parts.append((which[on], found.codes.value[on], chunk + seen, row, document[chunk]))  # type: ignore[arg-type]
-        usable = store.usable(shard, level.record.point.point)
+        usable = store.usable(shard, level.point)
         rows = torch.arange(len(document))
         texts.append((store.tokens(shard), usable, document, start, torch.full_like(rows, shard), rows))  # type: ignore[arg-type]
         seen += len(document)
@@ -93,8 +93,8 @@ def token_values(store: ActivationStore, level: Level, shard: int, row: int, lat
     For token rows: the codes. For span rows: each token's own pre-activation, since a span's code is the
     mean of its tokens' (before the threshold).
     """
-    x = store.activations(shard, level.record.point.point)[row].float()
-    usable = store.usable(shard, level.record.point.point)[row]
+    x = store.activations(shard, level.point)[row].float()
+    usable = store.usable(shard, level.point)[row]
     if level.rows.span == 1:
         value = level.space.encode(x, [latent]).value[:, 0]
     else:

@@ -190,7 +190,7 @@ def _heat_maps(
 ) -> dict[tuple[Frame, int], Tensor]:
     """Codes over the grid (`row column`) by frame and latent: from the store where it has every cell, else from
     making the images again, which their seeds make exact."""
-    point, grid = level.record.point.point, level.record.point.grid
+    point, grid = level.point, level.record.point.grid
     assert grid is not None
     maps: dict[tuple[Frame, int], Tensor] = {}
     if not wanted:

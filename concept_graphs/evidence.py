@@ -85,13 +85,13 @@ class HeldOut:
 
     def __init__(self, store: ActivationStore, low: Level, high: Level) -> None:
         self.store, self.low, self.high = store, low, high
-        point = low.record.point.point
+        point = low.point
         shards = store.shards("held_out")
         self.inputs = torch.cat([store.inputs(s) for s in shards])
         self.valid = torch.cat([store.read(s, "valid")[0] for s in shards])
         self.x = torch.cat([store.activations(s, point) for s in shards])
         self.usable_low = torch.cat([store.usable(s, point) for s in shards])
-        self.usable_high = torch.cat([store.usable(s, high.record.point.point) for s in shards])
+        self.usable_high = torch.cat([store.usable(s, high.point) for s in shards])
         self.document = torch.cat([store.documents_of(s)[0] for s in shards])
 
     def codes_of(self, sources: Sequence[int], block: int = 32) -> Tensor:
@@ -219,7 +219,7 @@ def _target_codes(
 
     `delta`: `row pos d` added at the lower level, or None for the unedited run; `places`: `row place` bool.
     """
-    low, high = held_out.low.record.point.point, held_out.high.record.point.point
+    low, high = held_out.low.point, held_out.high.point
     inputs, padding = held_out.inputs[chunk], ~held_out.valid[chunk]
     edits = [] if delta is None else [Edit(low, Selector(), lambda x, where: delta)]
 

@@ -237,7 +237,7 @@ class _Batches:
         before: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Change of the target codes `row target`: of the whole run, and of its part (see `effects`)."""
-        point, selector = self.levels[0].record.point.point, self.levels[0].where
+        point, selector = self.levels[0].point, self.levels[0].where
         until = max(self.bands.read) + 1
         keep = () if self.bands.within else (self.bands.after,)
         edits = [Edit(point, selector, ablation.change)]
@@ -274,7 +274,7 @@ class _Batches:
             total.index_add_(0, torch.tensor([where.items[row] for row in rows]), codes)
             calls += 1
 
-        with torch.no_grad(), hooked(self.subject, {level.record.point.point: reader}, edits):
+        with torch.no_grad(), hooked(self.subject, {level.point: reader}, edits):
             made = self.subject.sampled(inputs, start=start, keep=keep, until=until, record=record, outputs=outputs)
         return total / max(calls, 1), (made.checkpoints, made.outputs)
 

@@ -28,7 +28,7 @@ from probes.errors import WorkbenchError
 from probes.files import commit_directory
 from probes.hierarchy.codes import paired
 from probes.hierarchy.fit_maps import MapConfig
-from probes.hierarchy.probe import Level, Probe, open_probe
+from probes.hierarchy.probe import Level, Probe, open_probe, refuse_several_places
 from probes.hierarchy.selection_map import SelectionMap
 from probes.metrics.intervals import bootstrap
 from probes.provenance import now
@@ -95,6 +95,7 @@ def work(config: GraphConfig, run: Run) -> Path | None:
     Returns the graph, or None when it was asked to stop.
     """
     probe = open_probe(config.probe)
+    refuse_several_places(probe.levels)
     store = ActivationStore(resolve(config.store or probe.record.store, "store"))
     subject_name = config.subject or probe.record.subject
     if subject_name != store.index.subject:
@@ -256,7 +257,7 @@ def _assemble(
         levels=[
             LevelRow(
                 name=level.name,
-                hook_point=str(level.record.point.point),
+                hook_point=str(level.point),
                 row=str(level.rows),
                 n_latents=level.record.n_latents,
                 fraction=level.record.point.fraction,

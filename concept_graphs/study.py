@@ -12,6 +12,7 @@ from concept_graphs.effects import EdgeEvidence
 from concept_graphs.evidence import EvidenceConfig, SourceEffects
 from concept_graphs.tables import Example, Node, Picture
 from probes.activations.store import ActivationStore
+from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.probe import Level, Probe
 from probes.registry import Registry
@@ -25,6 +26,18 @@ class Described(NamedTuple):
     nodes: list[Node]
     examples: dict[str, list[Example]]
     pictures: dict[str, list[Picture]]
+
+
+def refuse_writing_elsewhere(*levels: Level) -> None:
+    """An edge is tested by what removing a code does where it was read. Raises `WorkbenchError` for a transcoder."""
+    for level in levels:
+        if level.record.writes is not None:
+            raise WorkbenchError(
+                "writes-elsewhere",
+                f"Edges of level {level.name} cannot be tested",
+                f"it reads at {level.point} and writes at {level.record.writes}",
+                "Make a graph of this level alone, from a probe that has no other.",
+            )
 
 
 class Study(Protocol):

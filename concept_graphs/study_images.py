@@ -17,7 +17,7 @@ from concept_graphs.evidence_images import (
     computed_later,
     image_deviation,
 )
-from concept_graphs.study import Described, Direction
+from concept_graphs.study import Described, Direction, refuse_writing_elsewhere
 from probes.activations.store import ActivationStore
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
@@ -39,6 +39,7 @@ class ImageStudy:
     def check(self, *levels: Level) -> None:
         """The higher level must be computed first, so that what is done to it comes before the lower one: at more
         noise, or in an earlier block of the same steps."""
+        refuse_writing_elsewhere(*levels)
         low, high = levels
         if not self._bands(high, low).read:
             raise WorkbenchError(

@@ -9,9 +9,8 @@ import numpy as np
 from concept_graphs.describe import describe
 from concept_graphs.effects import EdgeEvidence
 from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, ablate_sources
-from concept_graphs.study import Described, Direction
+from concept_graphs.study import Described, Direction, refuse_writing_elsewhere
 from probes.activations.store import ActivationStore
-from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.probe import Level, Probe
 from probes.metrics.loss_recovered import loss_recovered
@@ -30,15 +29,9 @@ class TextStudy:
 
     def check(self, *levels: Level) -> None:
         """An edge is tested by what removing a code does to the stream: both levels must read and write it."""
+        refuse_writing_elsewhere(*levels)
         for level in levels:
-            self.subject.block_of(level.record.point.point)
-            if level.record.writes is not None:
-                raise WorkbenchError(
-                    "writes-elsewhere",
-                    f"Edges of level {level.name} cannot be tested",
-                    f"it reads at {level.record.point.point} and writes at {level.record.writes}",
-                    "Make a graph of this level alone, from a probe that has no other.",
-                )
+            self.subject.block_of(level.point)
 
     def ablate(
         self,

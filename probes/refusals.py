@@ -39,9 +39,18 @@ SAID = {
 }
 
 
+class Unfit(ValueError):
+    """For a validator of a whole config: fields do not go together, and changing this one mends it."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(why)
+        self.field = field
+
+
 def field_of(error: ErrorDetails) -> str:
     """The refused field as `section.field`; empty where the value as a whole was refused."""
-    return ".".join(str(part) for part in error["loc"])
+    refused = error.get("ctx", {}).get("error")
+    return ".".join([*map(str, error["loc"]), *([refused.field] if isinstance(refused, Unfit) else [])])
 
 
 def is_left_out(error: ErrorDetails) -> bool:

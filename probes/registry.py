@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, Union
@@ -58,13 +58,12 @@ class Registry(Mapping[str, Entry]):
     def load(self, name: str) -> Any:
         return self[name].load()
 
-    def variants(self, where: Callable[[Any], bool] = lambda row: True) -> Any:
-        """The options of all rows (that satisfy `where`) as one type, told apart by `kind`.
+    def variants(self) -> Any:
+        """The options of all rows as one type, told apart by `kind`.
 
         A row's name alone means its defaults.
         """
-        rows = [row for row in map(self.load, self) if where(row)]
-        options: Any = Union[tuple(row.Options for row in rows)]  # noqa: UP007
+        options: Any = Union[tuple(self.load(name).Options for name in self)]  # noqa: UP007
         return Annotated[options, Field(discriminator="kind"), BeforeValidator(_named)]
 
     @property

@@ -100,9 +100,9 @@ def difference_of_means(subject: TextAutoregressive, level: Level, contexts: Con
         return torch.cat([x.float()[0], level_mask(level, x.float(), where)[0, :, None].float()], dim=1)
 
     for context in contexts:
-        with hooked(subject, {level.record.point.point: read}, stop=True) as tape:
+        with hooked(subject, {level.point: read}, stop=True) as tape:
             subject.run(context.tokens[None])
-        seen = tape.last(level.record.point.point)
+        seen = tape.last(level.point)
         use = seen[:, -1] == 0
         for kind in (False, True):
             means.add(kind, seen[use & (context.on == kind), :-1])

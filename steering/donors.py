@@ -48,7 +48,7 @@ def _text_donor(lever: Lever, level: Level, subject: TextAutoregressive) -> Dono
         rows = running_rows(x.float(), ~masked, where, level.rows.span, SpanMemory())
         return level.space.encode(rows, list(lever.weights))
 
-    point: HookPoint = level.record.point.point
+    point: HookPoint = level.point
     with hooked(subject, {point: read}, stop=True) as tape:
         subject.run(ids)
     codes: Codes = tape.last(point)
@@ -67,7 +67,7 @@ def _text_donor(lever: Lever, level: Level, subject: TextAutoregressive) -> Dono
 def _prompt_donor(lever: Lever, level: Level, subject: Subject, inputs: ImageInputs) -> Donor:
     if not lever.params.donor.strip():
         raise WorkbenchError("bad-lever", "A patch needs a donor prompt", "it is empty", "Write a donor prompt.")
-    point: HookPoint = level.record.point.point
+    point: HookPoint = level.point
     codes: dict[int, Tensor] = {}
 
     def read(x: Tensor, where: Where) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from probes.addresses import Selector
 from probes.errors import WorkbenchError
-from probes.hierarchy.probe import Level, Probe
+from probes.hierarchy.probe import Level, Probe, refuse_several_places
 from probes.hooks import Edit, Where
 from probes.latents import Codes, Directions
 from probes.operations import Params
@@ -62,6 +62,7 @@ def compile_lever(
     decoder does not write.
     """
     level = probe.level(lever.level)
+    refuse_several_places([level])
     latents = list(lever.weights)
     n = level.space.n_latents
     wanted = [*latents, *([lever.params.target] if lever.params.target is not None else [])]
@@ -79,7 +80,7 @@ def compile_lever(
         raise WorkbenchError(
             "bad-lever",
             f"{lever.operation} cannot be applied to level {level.name}",
-            f"it reads at {level.record.point.point}, and its directions lie at {writes}",
+            f"it reads at {level.point}, and its directions lie at {writes}",
             "Use scale with strength -1 to take the latent out.",
         )
     operation = OPERATIONS.load(lever.operation)
@@ -109,8 +110,8 @@ def compile_lever(
         return delta
 
     if writes is not None:
-        return Edit(writes, where_to, change, reads=level.record.point.point)
-    return Edit(level.record.point.point, where_to, change)
+        return Edit(writes, where_to, change, reads=level.point)
+    return Edit(level.point, where_to, change)
 
 
 def compile_levers(
@@ -171,7 +172,7 @@ def wanted_latents(lever: Lever) -> list[int]:
 def unit_directions(level: Level) -> Directions:
     """The level's decoder rows as plain unit directions, read by signed projection."""
     rows = torch.nn.functional.normalize(level.space.w_dec, dim=1)
-    return Directions(rows, level.space.table, level.record.point.point)
+    return Directions(rows, level.space.table, level.point)
 
 
 def direction_edit(
@@ -191,7 +192,7 @@ def direction_edit(
             _note(effect, wanted, delta, onto, chosen, where.weights(where_to, x.shape, x.device))
         return delta
 
-    return Edit(level.record.point.point, where_to, change)
+    return Edit(level.point, where_to, change)
 
 
 def _note(

@@ -351,7 +351,7 @@ def difference_directions(store: ActivationStore, level: Level, found: Firings, 
     on_sum, on_count = torch.zeros(n, width, dtype=torch.float64), torch.zeros(n, dtype=torch.float64)
     total, rows, seen = torch.zeros(width, dtype=torch.float64), 0, 0
     for shard in store.shards("train"):
-        x, usable = shard_rows(store, shard, level.record.point.point, level.rows, level.where)
+        x, usable = shard_rows(store, shard, level.places, level.rows)
         total, rows = total + x[usable].double().sum(dim=0), rows + int(usable.sum())
         mine = (found.chunk >= seen) & (found.chunk < seen + len(x))
         at = torch.from_numpy(found.latent[mine])

@@ -83,7 +83,7 @@ def plan_sweep(
     subject: ImageDiffusion, probe: Probe, lever: Lever, inputs: ImageInputs, asking: str, config: SweepConfig
 ) -> _Plan:
     """Where to try and what it costs. Raises `WorkbenchError` for a sweep of more than `most_calls`."""
-    own = probe.level(lever.level).record.point.point
+    own = probe.level(lever.level).point
     others = [point for point in subject.points.suggested if point != own] if asking else []
     points = (own, *_spread(others, config.points - 1))
     edges = [at / config.intervals for at in range(config.intervals + 1)]
@@ -173,7 +173,7 @@ def _edits(
     selector = lever.selector.model_copy(update={"noise": interval})
     sums = means[point, interval]
     draw = torch.randn(sums.sums.shape[1], generator=generator(0, f"sweep {point} {interval}"))
-    if point == probe.level(lever.level).record.point.point:
+    if point == probe.level(lever.level).point:
         own = lever.model_copy(update={"where": str(selector)})
         effect = LeverEffect()
         edit = compile_lever(own, probe, subject, effect, inputs=inputs)
@@ -210,7 +210,7 @@ def _tried(
     made = studio.make(where, [edits[0]])
     chance = studio.make(f"{where}, by chance", [edits[1]])
     drift = made.drift(plain)
-    own = point == probe.level(lever.level).record.point.point
+    own = point == probe.level(lever.level).point
     return Tried(
         point=str(point),
         noise=interval,

@@ -130,7 +130,7 @@ class _Run:
         def read(x: Tensor, where: Where) -> None:
             sums.add(on, x[where.selected(selector, x.shape, x.device)].float())
 
-        return {self.level.record.point.point: read}
+        return {self.level.point: read}
 
     def _controls(self, sums: Means) -> list[tuple[str, Made] | tuple[str, Made, str]]:
         lever, level = self.levers[0], self.level

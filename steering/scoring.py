@@ -36,7 +36,7 @@ def activity(subject: TextAutoregressive, level: Level, latent: int, prompts: Te
     """How strongly the unsteered subject reads a latent in generated text, `batch`: its mean code over the
     rows of the continuation, in units of its typical activation."""
     both = torch.cat([prompts, continuations], dim=1)
-    point, span, start = level.record.point.point, level.rows.span, prompts.shape[1]
+    point, span, start = level.point, level.rows.span, prompts.shape[1]
 
     def read(x: Tensor, where: Where) -> Tensor:
         usable = ~level_mask(level, x.float(), where)

@@ -17,7 +17,7 @@ from probes.activations import capture
 from probes.activations.capture import CaptureConfig, plan_capture
 from probes.activations.store import ActivationStore
 from probes.artefacts import resolve
-from probes.backends.causal_minimality import Config
+from probes.backends.minimality_config import Config
 from probes.errors import WorkbenchError
 from probes.files import read_json
 from probes.hierarchy.probe import Probe, open_probe

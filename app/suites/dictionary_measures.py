@@ -70,7 +70,7 @@ def _letters(
     config: DictionariesConfig, subject: TextAutoregressive, trained: Mapping[str, list[Level]]
 ) -> dict[str, list[FirstLetters]]:
     """Absorption by architecture and seed; nothing for a subject that has no words or does not spell."""
-    point = next(iter(trained.values()))[0].record.point.point
+    point = next(iter(trained.values()))[0].point
     try:
         words = read_words(subject, point, per_letter=config.words)
         return {name: [first_letters(words, level) for level in levels] for name, levels in trained.items()}

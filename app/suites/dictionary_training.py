@@ -13,7 +13,7 @@ from typing import Any
 
 from app.suites.dictionary_config import DictionariesConfig
 from app.suites.kept import Kept
-from probes.activations.rows import RowKind, calibration_rows
+from probes.activations.rows import calibration_rows
 from probes.activations.store import ActivationStore
 from probes.autoencoders.autoencoder import TrainableAutoencoder
 from probes.configs import merged, validated
@@ -89,10 +89,9 @@ def _chosen(config: DictionariesConfig, store: ActivationStore, architecture: st
     quiet = Progress(lambda step, values: None, run.stop_requested, lambda *state: None)
     if train_together(members, rows.batch_at, quiet, log_every=10**9, checkpoint_every=10**9) == "stopped":
         raise Stopped
-    point = store.point_at(config.depth)
-    sample = calibration_rows(store, point, RowKind(), TRIAL_ROWS)
+    sample = calibration_rows(store, rows.places, rows.kind, TRIAL_ROWS)
     found = [
-        tried(one, _module(member), sample, point)
+        tried(one, _module(member), sample, rows.places.point)
         for one, member in zip(asked, members, strict=True)
         if not member.failed
     ]

@@ -7,7 +7,7 @@ special, outliers) are no rows and take no part in a span's mean. A selector's n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from probes.activations.mixing import RollingOrder
-from probes.activations.store import EVERYWHERE, ActivationStore
-from probes.addresses import HookPoint, Selector
+from probes.activations.places import Places
+from probes.activations.store import ActivationStore
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
 from probes.training.randomness import permutation
@@ -103,16 +103,32 @@ def _pad_to(x: Tensor, span: int) -> Tensor:
     return torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], dim=1)
 
 
-def shard_rows(
-    store: ActivationStore, shard: int, point: HookPoint, kind: RowKind, where: Selector = EVERYWHERE
-) -> tuple[Tensor, Tensor]:
-    """All rows of one shard: (`chunk row d`, `chunk row` bool usable). Token and cell rows keep the store's type."""
-    x, usable = store.activations(shard, point), store.usable(shard, point, where)
+def shard_rows(store: ActivationStore, shard: int, places: Places, kind: RowKind) -> tuple[Tensor, Tensor]:
+    """All rows of one shard: (`chunk row d`, `chunk row` bool usable). Token and cell rows keep the store's type.
+
+    A row of several hook points is usable where it is at all of them; what is predicted is not looked at.
+    """
+    if places.beside:
+        parts, flags = zip(
+            *(shard_rows(store, shard, Places(one, places.where), kind) for one in places.read), strict=True
+        )
+        return torch.cat(parts, dim=-1), torch.stack(flags).all(dim=0)
+    x, usable = store.activations(shard, places.point), store.usable(shard, places.point, places.where)
     return (x, usable) if kind.span == 1 else pool_mean(x, usable, kind.span)
 
 
+def shard_pairs(store: ActivationStore, shard: int, places: Places, kind: RowKind) -> tuple[Tensor, Tensor, Tensor]:
+    """(what is read `chunk row d_in`, what is to be rebuilt `chunk row d_out`, usable `chunk row`): the same rows
+    twice where nothing else is predicted."""
+    x, usable = shard_rows(store, shard, places, kind)
+    if places.target is None:
+        return x, x, usable
+    target, also = shard_rows(store, shard, Places(places.target, places.where), kind)
+    return x, target, usable & also
+
+
 class MixedRows:
-    """Batches of shuffled rows, as a function of the step alone.
+    """Batches of shuffled rows, and of what they predict, as a function of the step alone.
 
     A store that fits `buffer_bytes` is shuffled whole, anew each epoch. A larger one streams: shards in an
     order drawn per epoch, through a rolling buffer that mixes neighbours apart (see `mixing`). A last
@@ -122,27 +138,26 @@ class MixedRows:
     def __init__(
         self,
         store: ActivationStore,
-        point: HookPoint,
+        places: Places,
         kind: RowKind,
         *,
         batch: int,
         seed: int,
-        where: Selector = EVERYWHERE,
         buffer_bytes: int = 4 * 2**30,
     ) -> None:
-        self.store, self.point, self.kind, self.batch, self.seed = store, point, kind, batch, seed
-        self.where = where
+        self.store, self.places, self.kind, self.batch, self.seed = store, places, kind, batch, seed
+        self.d_in = sum(store.info(one).d_model for one in places.read)
         self.shards = store.fitting_shards()
         self.counts = {shard: self._count(shard) for shard in self.shards}
         self.n_rows = sum(self.counts.values())
         if self.n_rows < batch:
             raise WorkbenchError(
                 "too-few-rows",
-                f"The store has {self.n_rows} rows of kind {kind} at {point}",
+                f"The store has {self.n_rows} rows of kind {kind} at {places}",
                 f"a batch takes {batch}",
                 "Capture more, or lower the batch.",
             )
-        width = store.info(point).d_model * (2 if kind.span == 1 else 4)
+        width = sum(store.info(one).d_model for one in places.every) * (2 if kind.span == 1 else 4)
         self._held: _Whole | _Rolling
         if self.n_rows * width <= buffer_bytes:
             self._held = _Whole(self)
@@ -150,18 +165,24 @@ class MixedRows:
             self._held = _Rolling(self, max(1, buffer_bytes // width // 2))
 
     def _count(self, shard: int) -> int:
-        usable = self.store.usable(shard, self.point, self.where)
-        return int((usable if self.kind.span == 1 else windows_usable(usable, self.kind.span)).sum())
+        every = [self.store.usable(shard, point, self.places.where) for point in self.places.every]
+        if self.kind.span > 1:
+            every = [windows_usable(usable, self.kind.span) for usable in every]
+        return int(torch.stack(every).all(dim=0).sum())
 
     def rows_of(self, shard: int) -> Tensor:
-        """The usable rows of one shard, `row d`, in the order of the store."""
-        x, usable = shard_rows(self.store, shard, self.point, self.kind, self.where)
-        return x[usable]
+        """The usable rows of one shard, in the order of the store, each with what it predicts after it."""
+        x, target, usable = shard_pairs(self.store, shard, self.places, self.kind)
+        return x[usable] if self.places.target is None else torch.cat([x[usable], target[usable]], dim=1)
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
-        """`{"x": batch d}` for a step: epoch and place follow from the step."""
+        """`x`, `batch d_in`, for a step, and `target`, `batch d_out`, where another hook point is predicted: epoch and
+        place follow from the step."""
         epoch, place = divmod(step, self.n_rows // self.batch)
-        return {"x": self._held.rows(epoch, place * self.batch, (place + 1) * self.batch)}
+        rows = self._held.rows(epoch, place * self.batch, (place + 1) * self.batch)
+        if self.places.target is None:
+            return {"x": rows}
+        return {"x": rows[:, : self.d_in], "target": rows[:, self.d_in :]}
 
 
 class _Whole:
@@ -261,21 +282,21 @@ def windows_usable(usable: Tensor, span: int) -> Tensor:
     return padded.reshape(padded.shape[0], -1, span).float().sum(dim=2) >= span / 2
 
 
-def calibration_rows(
-    store: ActivationStore, point: HookPoint, kind: RowKind, rows: int, where: Selector = EVERYWHERE
-) -> Tensor:
+def calibration_rows(store: ActivationStore, places: Places, kind: RowKind, rows: int) -> Tensor:
     """Up to `rows` usable rows, `row d` float32, that no dictionary was trained on."""
     parts: list[Tensor] = []
     for shard in store.calibration_shards():
-        x, usable = shard_rows(store, shard, point, kind, where)
+        x, usable = shard_rows(store, shard, places, kind)
         parts.append(x[usable].float())
     held = torch.cat(parts)
     return held[permutation(len(held), 0, "calibration")[:rows]]
 
 
-def sample_rows(batch_at: Callable[[int], dict[str, Tensor]], rows: int) -> Tensor:
-    """About `rows` shuffled rows, `row d` float32, from the first batches."""
-    parts: list[Tensor] = []
-    while sum(len(part) for part in parts) < rows:
-        parts.append(batch_at(len(parts))["x"].float())
-    return torch.cat(parts)[:rows]
+def sample_rows(batch_at: Callable[[int], Mapping[str, Tensor]], rows: int) -> dict[str, Tensor]:
+    """About `rows` shuffled rows from the first batches, by observation: `x`, and `target` where there is one;
+    `row d` float32."""
+    batches = [batch_at(0)]
+    while sum(len(batch["x"]) for batch in batches) < rows:
+        batches.append(batch_at(len(batches)))
+    names = [name for name in ("x", "target") if name in batches[0]]
+    return {name: torch.cat([batch[name].float() for batch in batches])[:rows] for name in names}

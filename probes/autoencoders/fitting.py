@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from probes.activations.rows import sample_rows
 from probes.addresses import HookPoint
 from probes.autoencoders.autoencoder import TrainableAutoencoder
 from probes.autoencoders.dictionary import Dictionary
@@ -134,7 +134,7 @@ def fit(
     `batch_at`: step to observations, `x` (`batch d_in`) and, for a transcoder, `target` (`batch d_out`);
     `sample`: `row d_in` rows that are not among them, for the threshold.
     """
-    start = _first(batch_at, SAMPLE_ROWS)
+    start = sample_rows(batch_at, SAMPLE_ROWS)
     target = start.get("target") if "target" in AUTOENCODERS.load(config.autoencoder.kind).reads else None
     trained = new_autoencoder(
         config, start["x"].shape[1], seed=seed, d_out=None if target is None else target.shape[1], sites=sites
@@ -143,15 +143,6 @@ def fit(
     quiet = Progress(lambda step, values: None, lambda: False, lambda step, tensors, state: None)
     train(objective_of(trained, config), batch_at, config.optimiser, progress or quiet)
     return finished(trained, config, sample, point or HookPoint(path="rows"), prefix)
-
-
-def _first(batch_at: Callable[[int], Batch], rows: int) -> dict[str, Tensor]:
-    """The observations of the first batches, about `rows` of them."""
-    batches = [batch_at(0)]
-    while sum(len(batch["x"]) for batch in batches) < rows:
-        batches.append(batch_at(len(batches)))
-    names = batches[0].keys() & {"x", "target"}
-    return {name: torch.cat([batch[name] for batch in batches])[:rows].float() for name in names}
 
 
 def _check_k(config: DictionaryConfig, *, whole: bool) -> None:

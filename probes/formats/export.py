@@ -90,39 +90,47 @@ def approximation(space: Dictionary, rule: Approximation) -> Dictionary:
     return replace(space, most_active=None)
 
 
-def approximated(space: Dictionary, choosing: Tensor, judging: Tensor) -> Change:
+def approximated(space: Dictionary, choosing: Tensor, judging: Tensor, target: Tensor | None = None) -> Change:
     """The approximation that changes the reconstruction of `choosing` less, and what it changes on `judging`.
 
-    Both `row d_in`, float32, of different documents.
+    Both `row d_in`, float32, of different documents; `target`, `row d_out`: as in `change_of`. SAELens' transcoders
+    have no largest number, so one that writes elsewhere keeps its threshold.
     """
+    if _writes_elsewhere(space):
+        return change_of(space, "jumprelu", judging, target)
     reference = space.reconstruct(choosing)
     errors = {
         rule: float((approximation(space, rule).reconstruct(choosing) - reference).square().sum())
         for rule in ("topk", "jumprelu")
     }
-    return change_of(space, "topk" if errors["topk"] <= errors["jumprelu"] else "jumprelu", judging)
+    return change_of(space, "topk" if errors["topk"] <= errors["jumprelu"] else "jumprelu", judging, target)
 
 
-def change_of(space: Dictionary, rule: Approximation, rows: Tensor) -> Change:
-    """What dropping a rule changes on rows `row d_in`."""
+def change_of(space: Dictionary, rule: Approximation, rows: Tensor, target: Tensor | None = None) -> Change:
+    """What dropping a rule changes on rows `row d_in`; `target`: what they predict, `row d_out`, where that is not
+    the rows themselves."""
     other = approximation(space, rule)
     was, now = space.encode(rows), other.encode(rows)
     moved = (other.change(now) - space.change(was)).norm(dim=1) > 1e-4 * space.change(was).norm(dim=1).clamp_min(1e-9)
+    meant = rows if target is None else target
     return Change(
         rule,
         len(rows),
         float(moved.float().mean()),
         (float(was.l0().float().mean()), float(now.l0().float().mean())),
-        (_explained(rows, space.reconstruct(rows, was)), _explained(rows, other.reconstruct(rows, now))),
+        (_explained(meant, space.reconstruct(rows, was)), _explained(meant, other.reconstruct(rows, now))),
     )
 
 
 def _explained(x: Tensor, decoded: Tensor) -> float:
-    """Share of the variance about the mean (not meaningful where the decoder writes elsewhere)."""
-    if x.shape != decoded.shape:
-        return float("nan")
+    """Share of the variance of `x` about its mean."""
     error, centre = (x.double() - decoded.double()).square().sum(), x.double() - x.double().mean(dim=0)
     return float(1 - error / centre.square().sum())
+
+
+def _writes_elsewhere(space: Dictionary) -> bool:
+    """Whether it is a transcoder to SAELens."""
+    return space.writes is not None or space.skip is not None or space.w_enc.shape[1] != space.w_dec.shape[1]
 
 
 def _parts(space: Dictionary) -> tuple[str, dict[str, Tensor], dict[str, Any]]:
@@ -137,8 +145,7 @@ def _parts(space: Dictionary) -> tuple[str, dict[str, Tensor], dict[str, Any]]:
         raise _no_rule(f"it standardises rows with epsilon {space.row_norm:g}, and SAELens with 1e-05")
     if space.gain is not None and space.magnitude_bias is not None:
         return "gated", *_gated(space, tensors, above)
-    elsewhere = space.writes is not None or space.skip is not None or space.w_enc.shape[1] != space.w_dec.shape[1]
-    if elsewhere:
+    if _writes_elsewhere(space):
         return _transcoder(space, tensors, above)
     if space.most_active is not None:
         return "topk", tensors, {"k": space.most_active, "rescale_acts_by_decoder_norm": False}

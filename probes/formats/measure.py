@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from probes.activations.places import Places
 from probes.activations.rows import RowKind, calibration_rows, shard_rows
 from probes.activations.store import EVERYWHERE, ActivationStore
 from probes.addresses import HookPoint, Selector
@@ -61,7 +62,7 @@ def measured_level(
         )
     notes = [_origin(name, found, source), *found.notes]
     kind = RowKind.in_store(store, 1)
-    sample = partial(calibration_rows, store, point, kind, CALIBRATION_ROWS, where)
+    sample = partial(calibration_rows, store, Places(point, where), kind, CALIBRATION_ROWS)
     space = _space(sample, name, found, point, writes, notes)
     space = space if gain is None else behind_gain(space, *gain)
     record = LevelRecord(
@@ -118,12 +119,12 @@ def _with_figures(store: ActivationStore, record: LevelRecord, space: Dictionary
 
 def _figures(store: ActivationStore, level: Level) -> dict[str, float]:
     """Held-out figures; where the place a transcoder writes to was not captured, of its codes alone."""
-    writes, point = level.record.writes, level.record.point.point
+    writes = level.record.writes
     if writes is None or any(info.point == writes for info in store.index.points):
         return held_out_figures(store, level)
     moments = Moments(torch.zeros(level.space.w_dec.shape[1]), level.space.n_latents)
     for shard in store.shards("held_out"):
-        x, usable = shard_rows(store, shard, point, level.rows, level.where)
+        x, usable = shard_rows(store, shard, level.places, level.rows)
         rows = x[usable].float()
         codes = level.space.encode(rows)
         decoded = level.space.reconstruct(rows, codes)

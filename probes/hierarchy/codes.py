@@ -26,7 +26,7 @@ class ShardCodes(NamedTuple):
 
 
 def encode_shard(store: ActivationStore, shard: int, level: Level) -> ShardCodes:
-    rows, usable = shard_rows(store, shard, level.record.point.point, level.rows, level.where)
+    rows, usable = shard_rows(store, shard, level.places, level.rows)
     inside = usable.any(dim=1)
     if bool(inside.all()):
         codes = level.space.encode(rows)

@@ -53,7 +53,8 @@ def work(config: MeasureConfig, run: Run) -> Path | None:
     _same_subject(probe, store)
     others = [open_probe(ref) for ref in config.beside]
     for level in probe.levels:
-        store.point_number(level.record.point.point)  # refused before anything is read
+        for point in level.places.read:
+            store.point_number(point)  # refused before anything is read
     run.begin(steps=len(probe.levels) * len(store.shards(config.split)))
     levels: list[Level] = []
     for level in probe.levels:

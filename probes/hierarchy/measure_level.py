@@ -11,11 +11,11 @@ from probes.activations.rows import RowKind, calibration_rows
 from probes.activations.store import ActivationStore
 from probes.autoencoders.banded import Banded
 from probes.autoencoders.dictionary import Dictionary
-from probes.autoencoders.fitting import finished, new_autoencoder
+from probes.autoencoders.fitting import finished
 from probes.errors import WorkbenchError
 from probes.hierarchy.probe import Level, LevelRecord
 from probes.hierarchy.statistics import latent_statistics, noise_profile, training_history
-from probes.hierarchy.train_level import LevelConfig
+from probes.hierarchy.train_level import LevelConfig, level_autoencoder, places_of
 from probes.metrics.reconstruction import held_out_figures
 from probes.metrics.seed_agreement import nearest_rows
 
@@ -27,18 +27,27 @@ def measured_level(
 ) -> Level:
     """Fold, round, calibrate on rows kept from training, measure statistics and held-out figures. `band`: which one
     it is of a dictionary that was trained on several."""
-    point, where = store.place_at(config.depth, config.at)
+    places = places_of(store, config)
     normalise = None
     if band is not None:
         bands, width = state["normalise.mean"].shape
         normalise = Banded(width, bands, modulates="normalise.gain" in state)
-    module = new_autoencoder(config, state["w_dec"].shape[1], normalise=normalise)
+    module = level_autoencoder(store, config, normalise=normalise)
     module.load_state_dict(state)
     kind = RowKind.in_store(store, config.span)
-    sample = calibration_rows(store, point, kind, CALIBRATION_ROWS, where)
-    space = finished(module, config, sample, point, name, band=band)
+    sample = calibration_rows(store, places, kind, CALIBRATION_ROWS)
+    space = finished(module, config, sample, places.point, name, writes=places.target, band=band)
     k = config.k if module.aims_at_k() else max(float(space.encode(sample).l0().float().mean()), 1e-6)
-    record = LevelRecord(name=name, point=store.info(point), rows=kind, where=where, n_latents=space.n_latents, k=k)
+    record = LevelRecord(
+        name=name,
+        point=store.info(places.point),
+        beside=tuple(store.info(one) for one in places.beside),
+        rows=kind,
+        where=places.where,
+        n_latents=space.n_latents,
+        k=k,
+        writes=places.target,
+    )
     level = with_statistics(store, record, space)
     level = replace(level, statistics={**level.statistics, **training_history(state)})
     return replace(level, record=record.model_copy(update={"figures": held_out_figures(store, level)}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from probes.activations.places import Places
 from probes.activations.rows import RowKind
 from probes.activations.store import EVERYWHERE, PointInfo, Split
 from probes.addresses import HookPoint, Selector
@@ -30,6 +31,9 @@ class LevelRecord(Frozen):
 
     name: str = Field(description="Name of the level.", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     point: PointInfo = Field(description="Hook point with its norms.")
+    beside: tuple[PointInfo, ...] = Field(
+        default=(), description="Further hook points whose rows are put beside those of the first (crosscoders)."
+    )
     rows: RowKind = Field(description="What is encoded at a time.")
     where: Selector = Field(default=EVERYWHERE, description="Which part of a run, such as a noise interval.")
     n_latents: int = Field(description="Width of the dictionary.", ge=1)
@@ -74,9 +78,33 @@ class Level:
         return self.record.where
 
     @property
+    def places(self) -> Places:
+        """Where its rows come from, and what they predict."""
+        beside = tuple(info.point for info in self.record.beside)
+        return Places(self.record.point.point, self.where, beside, self.record.writes)
+
+    @property
+    def point(self) -> HookPoint:
+        """The one hook point it is read at. Raises `WorkbenchError` for a level whose rows are of several."""
+        refuse_several_places([self])
+        return self.record.point.point
+
+    @property
     def address(self) -> str:
-        """Hook point and selector as one string."""
-        return f"{self.record.point.point}@{self.where}".removesuffix("@")
+        """Its places as one string."""
+        return str(self.places)
+
+
+def refuse_several_places(levels: Iterable[Level]) -> None:
+    """For what reads a level at one hook point, of a running subject or a store. Raises `WorkbenchError` otherwise."""
+    for level in levels:
+        if level.record.beside:
+            raise WorkbenchError(
+                "several-places",
+                f"Level {level.name} cannot be read at one hook point",
+                f"its rows are of {len(level.places.read)} hook points at once (a crosscoder)",
+                "Encode the rows of a store with it, or choose a level of one hook point.",
+            )
 
 
 @dataclass(frozen=True)

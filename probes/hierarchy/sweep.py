@@ -20,14 +20,14 @@ from probes.errors import WorkbenchError
 from probes.files import commit_directory, write_json
 from probes.hierarchy.measure_level import measured_level
 from probes.hierarchy.probe import Probe, ProbeRecord, save_probe
-from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for
+from probes.hierarchy.train_level import LevelConfig, Place, level_objective, rows_for
 from probes.runs import Run
 from probes.training.loop import OptimiserConfig, Progress
 from probes.training.together import Member, train_together
 from probes.training.trainee import Trainee, only_within_rounding
 
 MOST = 256
-SHARED = ("depth", "span", "optimiser.batch", "optimiser.log_every", "optimiser.checkpoint_every")
+SHARED = (*Place.model_fields, "optimiser.batch", "optimiser.log_every", "optimiser.checkpoint_every")
 
 
 def parsed_grid(given: Any) -> Any:

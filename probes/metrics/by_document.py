@@ -60,8 +60,7 @@ def by_document(store: ActivationStore, level: Level, *, training_rows: int, max
 
     `training_rows`: what the price of the edges inside the dictionary is shared by.
     """
-    point = level.record.point.point
-    fitted = _told(level, calibration_rows(store, point, level.rows, CALIBRATION_ROWS))
+    fitted = _told(level, calibration_rows(store, level.places, level.rows, CALIBRATION_ROWS))
     x, document = _held_out_rows(store, level, max_rows)
     held = _told(level, x)
     inside = level.space.edges()
@@ -92,7 +91,7 @@ def _held_out_rows(store: ActivationStore, level: Level, max_rows: int) -> tuple
     left = dict.fromkeys(range(len(store.index.documents)), max(max_rows // max(documents, 1), 1))
     parts, owners = [], []
     for shard in store.shards("held_out"):
-        x, usable = shard_rows(store, shard, level.record.point.point, level.rows, level.where)
+        x, usable = shard_rows(store, shard, level.places, level.rows)
         owner = store.documents_of(shard)[0]
         for number in owner.unique().tolist():
             own = usable & (owner == number)[:, None]

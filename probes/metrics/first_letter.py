@@ -103,7 +103,7 @@ def first_letters(words: Words, level: Level) -> FirstLetters:
         raise WorkbenchError(
             "no-letters",
             "Absorption cannot be measured",
-            f"no probe tells a first letter with F1 of {GOOD_PROBE} at {level.record.point.point}",
+            f"no probe tells a first letter with F1 of {GOOD_PROBE} at {level.point}",
             "Measure it at another layer or on a larger subject.",
         )
     return FirstLetters(torch.stack(fractions), torch.stack(fulls))

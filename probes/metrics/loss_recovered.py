@@ -102,7 +102,7 @@ def losses_recovered(
     """
     if any(level.rows.span != 1 for level in levels):
         raise ValueError("cross-entropy is measured for levels of token rows")
-    if len({level.record.point.point for level in levels}) > 1:
+    if len({level.point for level in levels}) > 1:
         raise ValueError("dictionaries are compared at one hook point")
     info = levels[0].record.point
     mean = _mean_row(store, levels[0])
@@ -187,8 +187,8 @@ KL_RECOVERED_ZERO = Metric(
 
 def _mean_row(store: ActivationStore, level: Level) -> Tensor:
     """The mean usable activation of the first training shards, `d`."""
-    total, count = torch.zeros(store.info(level.record.point.point).d_model, dtype=torch.float64), 0
+    total, count = torch.zeros(store.info(level.point).d_model, dtype=torch.float64), 0
     for shard in store.shards("train")[:8]:
-        x = store.activations(shard, level.record.point.point)[store.usable(shard, level.record.point.point)]
+        x = store.activations(shard, level.point)[store.usable(shard, level.point)]
         total, count = total + x.double().sum(dim=0), count + len(x)
     return (total / max(count, 1)).float()

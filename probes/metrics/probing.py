@@ -59,8 +59,8 @@ def describe_chunks(store: ActivationStore, level: Level, split: Split) -> Descr
     """Mean codes and mean activations of every chunk of a split that has a usable row."""
     codes, activations, documents, tokens = [], [], [], []
     for shard in store.shards(split):
-        x = store.activations(shard, level.record.point.point)
-        usable = store.usable(shard, level.record.point.point)
+        x = store.activations(shard, level.point)
+        usable = store.usable(shard, level.point)
         rows = pool_mean(usable[..., None].float(), usable, level.rows.span)[1].sum(dim=1)
         found = encode_shard(store, shard, level).codes
         summed = torch.zeros(len(x), level.space.n_latents)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from probes.activations.rows import shard_rows
+from probes.activations.rows import shard_pairs
 from probes.activations.store import ActivationStore, Split
-from probes.addresses import HookPoint
 from probes.hierarchy.probe import Level
 from probes.metrics.metric import Metric
 from probes.metrics.moments import Moments
@@ -64,7 +63,7 @@ def held_out_figures(
     """
     moments = Moments(_mean_target(store, level, split, max_rows), level.space.n_latents)
     for shard in _shards_until(store, level, split, max_rows):
-        x, target, usable = _rows_of(store, shard, level)
+        x, target, usable = shard_pairs(store, shard, level.places, level.rows)
         rows = x[usable].float()
         codes = level.space.encode(rows)
         moments.add(target[usable].float(), level.space.reconstruct(rows, codes), codes.index, codes.value)
@@ -75,20 +74,9 @@ def _mean_target(store: ActivationStore, level: Level, split: Split, max_rows: i
     """The mean of what is to be rebuilt, `d` float64."""
     total, count = torch.zeros(level.space.w_dec.shape[1], dtype=torch.float64), 0
     for shard in _shards_until(store, level, split, max_rows):
-        _, target, usable = _rows_of(store, shard, level)
+        _, target, usable = shard_pairs(store, shard, level.places, level.rows)
         total, count = total + target[usable].double().sum(dim=0), count + int(usable.sum())
     return total / max(count, 1)
-
-
-def _rows_of(store: ActivationStore, shard: int, level: Level) -> tuple[Tensor, Tensor, Tensor]:
-    """(what is read `chunk row d_in`, what is to be rebuilt `chunk row d_out`, usable `chunk row`)."""
-    point = level.record.point.point
-    writes: HookPoint = level.space.writes or point
-    x, usable = shard_rows(store, shard, point, level.rows, level.where)
-    if writes == point:
-        return x, x, usable
-    target, also = shard_rows(store, shard, writes, level.rows, level.where)
-    return x, target, usable & also
 
 
 def _shards_until(store: ActivationStore, level: Level, split: Split, max_rows: int | None) -> list[int]:
@@ -99,5 +87,5 @@ def _shards_until(store: ActivationStore, level: Level, split: Split, max_rows: 
             break
         chosen.append(shard)
         if max_rows is not None:
-            rows += int(_rows_of(store, shard, level)[2].sum())
+            rows += int(shard_pairs(store, shard, level.places, level.rows)[2].sum())
     return chosen

@@ -14,7 +14,7 @@ import pytest
 
 from app import jobs
 from app.worker import execute
-from probes.backends.causal_minimality import Config
+from probes.backends.minimality_config import Config
 from probes.files import sha256_of
 from probes.runs import Run
 from tests.fixtures import killed_training

@@ -30,11 +30,11 @@ def level(**rest: Any) -> dict[str, Any]:
 
 
 def asked(name: str) -> dict[str, Any]:
-    """The middle level's latents are divided, the others' rows."""
+    """The middle level's latents are divided, the others' rows; the lowest predicts another hook point."""
     return {
         "name": name,
         "store": "toy",
-        "low": level(depth=0.2),
+        "low": level(depth=0.2, autoencoder="transcoder", predicts="layers.1:out"),
         "middle": level(depth=0.5, how={"shards": 2, "average": 0.9}),
         "high": level(depth=0.8, span=4),
         "maps": {"rows": 2000, "minimum_rows": 5, "candidates": 8, "optimiser": {"steps": 10, "batch": 96}},

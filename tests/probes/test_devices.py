@@ -7,7 +7,8 @@ import torch
 
 from probes.activations.store import ActivationStore
 from probes.autoencoders.registry import AUTOENCODERS
-from probes.backends.causal_minimality import Config, stage_of
+from probes.backends.minimality_config import Config
+from probes.backends.minimality_stages import stage_of
 from probes.devices import batches_on, device_named
 from probes.errors import WorkbenchError
 from probes.kernels import plain

@@ -16,6 +16,7 @@ from app.commands import main
 from app.worker import execute, run_job
 from probes.activations import shards
 from probes.activations.frames import kept_steps, region_of, sampled_cells
+from probes.activations.places import Places
 from probes.activations.prompts import read_prompts
 from probes.activations.rows import MixedRows, RowKind, shard_rows
 from probes.activations.store import ActivationStore
@@ -176,12 +177,12 @@ def test_levels_read_their_own_band_and_point(store: ActivationStore, probe: Pro
         found, noise = encode_shard(store, 0, level), store.read(0, "noise")[0]
         inside = (noise >= level.where.noise[0]) & (noise <= level.where.noise[1])
         assert torch.equal(found.usable.any(dim=1), inside) and bool((found.codes.value[~inside] == 0).all())
-        rows, _ = shard_rows(store, 0, level.record.point.point, level.rows)
+        rows, _ = shard_rows(store, 0, Places(level.record.point.point), level.rows)
         torch.testing.assert_close(found.codes.value[inside], level.space.encode(rows[inside]).value)
         bins = level.statistics["profile"]
         covered = (bins[0] >= 0).nonzero().flatten().float().div(bins.shape[1])
         assert bool(((covered + 1 / bins.shape[1] >= level.where.noise[0]) & (covered <= level.where.noise[1])).all())
-    mixed = MixedRows(store, HookPoint.parse(FINE), RowKind(of="cell"), batch=8, seed=0, where=low.where)
+    mixed = MixedRows(store, Places(HookPoint.parse(FINE), low.where), RowKind(of="cell"), batch=8, seed=0)
     assert mixed.n_rows == sum(int(encode_shard(store, s, low).usable.sum()) for s in store.fitting_shards())
     assert middle.record.figures["explained_variance"] > 0 and len(probe.maps) == 2 and high.space.n_latents == 48
 

@@ -15,12 +15,17 @@ from torch import Tensor
 from app import jobs
 from app.worker import execute
 from probes.activations.nested_rows import NestedRows, Storey
+from probes.activations.places import Places
 from probes.activations.rows import RowKind, shard_rows
 from probes.activations.store import ActivationStore
 from probes.addresses import HookPoint
 from probes.artefacts import resolve
 from probes.autoencoders.fitting import DictionaryConfig, finished, new_autoencoder, objective_of
-from probes.backends import causal_minimality as recipe
+from probes.backends import minimality_stages
+from probes.backends.backend import Stage
+from probes.backends.causal_minimality import work
+from probes.backends.minimality_config import Config
+from probes.backends.minimality_stages import joint_stage, stages
 from probes.errors import WorkbenchError
 from probes.files import sha256_of
 from probes.hierarchy.fit_maps import MapConfig
@@ -51,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-def asked(name: str, joint: dict[str, Any] | None = None, kind: str = "topk") -> recipe.Config:
+def asked(name: str, joint: dict[str, Any] | None = None, kind: str = "topk") -> Config:
     how = {"steps": 20, "batch": 96, "log_every": 3, "checkpoint_every": 7, "learning_rate": 1e-2}
     level = {"autoencoder": kind, "n_latents": 48, "k": 3, "dead_after": 300, "optimiser": how}
     together = {"train": True, "optimiser": {**how, "batch": 32}, **(joint or {})}
@@ -64,19 +69,19 @@ def asked(name: str, joint: dict[str, Any] | None = None, kind: str = "topk") ->
         "maps": {"rows": 2000, "minimum_rows": 5, "candidates": 8, "optimiser": {"steps": 10, "batch": 96}},
         "joint": together,
     }
-    return recipe.Config.model_validate(values)
+    return Config.model_validate(values)
 
 
 def store() -> ActivationStore:
     return ActivationStore(resolve("toy", "store"))
 
 
-def stage(kind: str = "topk", **joint: Any) -> recipe.Stage:
+def stage(kind: str = "topk", **joint: Any) -> Stage:
     """The joint stage, from levels that were trained for no step at all."""
     config, states = asked("x", joint, kind), {}
-    for one in recipe.stages(config, store()):
+    for one in stages(config, store()):
         states[one.name] = {name: part.detach() for name, part in one.objective.module().state_dict().items()}
-    return recipe.joint_stage(config, store(), states)
+    return joint_stage(config, store(), states)
 
 
 # -- rows of all levels at once -----------------------------------------------------------------------------
@@ -94,7 +99,9 @@ def test_a_row_comes_with_all_rows_that_lie_in_it() -> None:
     rows, held = nested(), store()
     whole = {}
     for at, (name, span) in enumerate(SPANS.items()):
-        parts = [shard_rows(held, s, held.index.points[at].point, RowKind(span=span)) for s in held.fitting_shards()]
+        parts = [
+            shard_rows(held, s, Places(held.index.points[at].point), RowKind(span=span)) for s in held.fitting_shards()
+        ]
         whole[name] = [torch.cat([part[n].float() for part in parts]) for n in (0, 1)]
     top, usable = whole["high"][0], whole["high"][1].bool()
     seen: list[Tensor] = []
@@ -307,10 +314,10 @@ def test_without_it_two_stages_are_what_they_were(whole: Run) -> None:
 
 
 def test_several_processes_are_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "world", lambda: 2)
+    monkeypatch.setattr(minimality_stages, "world", lambda: 2)
     run = jobs.new_run("train", asked("several"))
     with pytest.raises(WorkbenchError, match="one process"):
-        recipe.work(asked("several"), run)
+        work(asked("several"), run)
     assert not (run.path / "levels").exists()
 
 

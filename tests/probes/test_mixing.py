@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from probes.activations.mixing import RollingOrder
+from probes.activations.places import Places
 from probes.activations.rows import MixedRows, RowKind
 from probes.activations.store import ActivationStore
 from tests.fixtures.stores import D_MODEL, make_store
@@ -22,7 +23,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ActivationStore:
 def rows_of(store: ActivationStore, *, held: int, span: int = 1, seed: int = 0, batch: int = 32) -> MixedRows:
     """Mixed rows of a store of 2,232 usable token rows, through a buffer of `held` token rows."""
     point = store.index.points[1].point
-    return MixedRows(store, point, RowKind(span=span), batch=batch, seed=seed, buffer_bytes=held * WIDTH)
+    return MixedRows(store, Places(point), RowKind(span=span), batch=batch, seed=seed, buffer_bytes=held * WIDTH)
 
 
 def left(order: RollingOrder) -> list[int]:

@@ -14,7 +14,8 @@ from probes.activations.rows import RowKind
 from probes.activations.store import ActivationStore
 from probes.autoencoders.dictionary import Dictionary, unknown_table
 from probes.autoencoders.fitting import new_autoencoder
-from probes.backends.causal_minimality import Config, work
+from probes.backends.causal_minimality import work
+from probes.backends.minimality_config import Config
 from probes.errors import WorkbenchError
 from probes.hierarchy.measure_level import compared
 from probes.hierarchy.measured import QUANTILES, STATISTICS
