@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.graphs import labelled
+from app.pins import read_pin
 from app.report_evidence import CARD_EXAMPLES, card_concepts, strongest_edges
 from app.report_html import render
 from app.report_sections import report_sections
@@ -27,15 +28,13 @@ from probes.artefacts import (
     resolve,
     write_manifest,
 )
-from probes.configs import Frozen, validated
-from probes.errors import WorkbenchError
-from probes.files import commit_directory, confined, read_json, sha256_of, write_json
+from probes.configs import Frozen
+from probes.files import commit_directory, sha256_of, write_json
 from probes.provenance import commit, now, versions
 from probes.runs import Run
-from steering.comparison import Comparison
+from steering.comparison import Pinned
 
 PAGE_FILE, TWIN_FILE = "report.html", "report.json"
-PIN_BYTES = 4 * 2**20
 
 
 class ReportConfig(Frozen):
@@ -67,7 +66,7 @@ class ReportTwin(Frozen):
     concepts: tuple[ConceptId, ...] = Field(description="Concepts shown as cards, in order.")
     examples: dict[ConceptId, list[Example]] = Field(description="The examples the cards show.")
     edges: tuple[tuple[ConceptId, ConceptId], ...] = Field(description="Edges in the evidence table, in order.")
-    comparisons: list[Comparison] = Field(description="The pinned steering runs.")
+    comparisons: list[Pinned] = Field(description="The pinned steering runs.")
 
 
 def work(config: ReportConfig, run: Run) -> Path:
@@ -75,7 +74,7 @@ def work(config: ReportConfig, run: Run) -> Path:
     run.begin(steps=3, message="reading the graph")
     folder = resolve(config.graph, "graph")
     graph, originals = labelled(ConceptGraph.load(folder), folder)
-    comparisons = [_pin(name) for name in config.pins]
+    comparisons = [read_pin(name) for name in config.pins]
     command = run.record().command
     twin = twin_of(graph, originals, comparisons, config, command=command, folder=folder)
     run.progress(1, message="making the sections", force=True)
@@ -94,7 +93,7 @@ def work(config: ReportConfig, run: Run) -> Path:
 def twin_of(
     graph: ConceptGraph,
     originals: dict[str, str],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[Pinned],
     config: ReportConfig,
     *,
     command: str,
@@ -125,21 +124,6 @@ def twin_of(
 def available_pins() -> list[str]:
     """Names of pinned comparisons, newest last."""
     return sorted(path.stem for path in (home() / "pins").glob("*.json"))
-
-
-def _pin(name: str) -> Comparison:
-    """A pinned comparison by name or path. Raises `WorkbenchError` for anything else."""
-    path = Path(name)
-    if path.suffix != ".json" or not path.is_file():
-        path = confined(home() / "pins", f"{name}.json")
-    if not path.is_file():
-        raise WorkbenchError(
-            "no-pin",
-            f"There is no pinned run called {name[:80]!r}",
-            "its file does not exist",
-            "Pin a comparison on the Steer page, or give the path of a file that steer --json wrote.",
-        )
-    return validated(Comparison, read_json(path, limit=PIN_BYTES), what=f"The pinned run {path.stem[:80]}")
 
 
 def _byline(twin: ReportTwin) -> str:

@@ -10,7 +10,7 @@ from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Edge, Node
 from concept_graphs.text import visible_token
 from probes.sections import Cell, Fact, Link, Measure, Section, Strip, Table
-from steering.comparison import Comparison
+from steering.comparison import Pinned
 
 if TYPE_CHECKING:
     from app.report import ReportTwin
@@ -34,7 +34,7 @@ EDGES_NOTE = (
 )
 
 
-def card_concepts(graph: ConceptGraph, comparisons: Sequence[Comparison], most: int) -> list[str]:
+def card_concepts(graph: ConceptGraph, comparisons: Sequence[Pinned], most: int) -> list[str]:
     """Ids of the concepts that get a card: those of pinned levers, then each level's best connected in turn.
 
     Listed from the highest level down; at most `most`.

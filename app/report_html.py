@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
 from app.components.base import script
 from app.static import plotly_file
 from concept_graphs.text import number, visible, visible_token
-from probes.sections import Cell, Fact, Figure, Link, Measure, Section, Strip, Table
+from probes.sections import Cell, Fact, Figure, Image, Link, Measure, Section, Strip, Table
 
 MARK_WIDTH, MARK_HEIGHT = 96, 14  # of the picture of a measure, in pixels
+PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 
 
 def render(title: str, byline: str, sections: Sequence[Section]) -> str:
@@ -88,14 +90,23 @@ def _section(section: Section, anchors: set[str]) -> str:
             _facts(section.facts),
             *(_words(name, words) for name, words in (section.words or {}).items()),
             *(_plot(section.anchor, at, figure) for at, figure in enumerate(section.figures)),
+            *map(_image_row, section.images),
             f'<div class="strips{" beside" if section.beside else ""}">' if section.strips else "",
             *map(_strip, section.strips),
             "</div>" if section.strips else "",
             *(_table(table, anchors) for table in section.tables),
+            f'<p class="note">The same again:</p><p class="command">{_command(section.command)}</p>'
+            if section.command
+            else "",
         )
     )
     kind = "part" if section.level > 2 else "opening"
     return f'<article id="{name}" class="{kind}">{inner}</article>'
+
+
+def _command(content: str) -> str:
+    """A command line as it is typed, line by line."""
+    return "<br>".join(map(_text, content.split("\n")))
 
 
 def _facts(facts: Sequence[Fact]) -> str:
@@ -114,6 +125,23 @@ def _words(name: str, words: Sequence[str]) -> str:
 def _plot(anchor: str, at: int, figure: Figure) -> str:
     name = escape(f"{anchor}-{at}")
     return f'<div class="plot" data-figure="{name}" role="img" aria-label="{_text(figure.alt)}"></div>'
+
+
+def _image_row(images: Sequence[Image]) -> str:
+    """Images side by side, each over its title and note."""
+    figures = (
+        f'<figure>{_image(image)}<figcaption><b>{_text(image.title)}</b> <span class="note">{_text(image.note)}</span>'
+        "</figcaption></figure>"
+        for image in images
+    )
+    return f'<div class="images">{"".join(figures)}</div>'
+
+
+def _image(image: Image) -> str:
+    """The choke point of pictures: an embedded PNG, or the words for it where the address is anything else."""
+    if PICTURE.fullmatch(image.address) is None:
+        return f'<span class="note">{_text(image.alt)}: no picture</span>'
+    return f'<img src="{image.address}" alt="{_text(image.alt)}">'
 
 
 def _figures(sections: Sequence[Section]) -> Iterator[tuple[str, Figure]]:
@@ -151,6 +179,8 @@ def _cells(row: Sequence[Cell], headers: Sequence[str], anchors: set[str]) -> st
 def _cell(cell: Cell, scale: float, anchors: set[str]) -> str:
     if isinstance(cell, Measure):
         return "–" if cell.value is None else _measure(cell, scale)
+    if isinstance(cell, Image):
+        return _image(cell)
     if isinstance(cell, Link):
         shown = _text(cell.text)
         return f'<a href="#{escape(cell.anchor)}">{shown}</a>' if cell.anchor in anchors else shown

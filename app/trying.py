@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.settings import Settings
-from app.trying_pictures import add_picture_flags, picture_flags_given, selector_flags, steer_pictures
+from app.trying_pictures import add_picture_flags, picture_flags_given, selector_flags, steer_pictures, typed
 from probes.configs import validated
 from probes.errors import WorkbenchError
 from steering.levers import Lever, LeverSet, OperationParams, lever_of
@@ -63,7 +63,7 @@ def steer(args: argparse.Namespace) -> int:
             "Choose another probe.",
         )  # fmt: skip
     _refuse(picture_flags_given(args), "pictures")
-    found = _compared(args, subject, source, levers)
+    found = _compared(args, subject, source, levers).model_copy(update={"command": typed(args)})
     print(found.model_dump_json() if args.json else _text(found))
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,11 @@ def add_picture_flags(parser: argparse.ArgumentParser) -> None:
     add("--width", type=int, help="Columns of pixels. Default: the pipeline's own.")
     add("--sweep", action="store_true", default=None, help="Find where the first lever works instead: point and noise.")
     add("--out", type=Path, help=f"Folder for the pictures. Default: {FOLDER}, or inside what --json prints.")
+
+
+def typed(args: argparse.Namespace) -> str:
+    """The command line as it was given."""
+    return shlex.join(["python", "-m", "app", *args.given])
 
 
 def picture_flags_given(args: argparse.Namespace) -> list[str]:
@@ -125,7 +131,7 @@ def steer_pictures(args: argparse.Namespace, subject: ImageDiffusion, source: So
         previews=True,
         keep=as_address if inside else into_folder(folder),
         progress=_told if sys.stderr.isatty() else _untold,
-    )
+    ).model_copy(update={"command": typed(args)})
     print(found.model_dump_json() if args.json else _printed(found, folder))
     return 0
 

@@ -25,7 +25,17 @@ class Link:
     anchor: str
 
 
-Cell = str | Measure | Link
+@dataclass(frozen=True)
+class Image:
+    """A picture as a PNG data address, and what it shows in words; `note` stands below it."""
+
+    address: str
+    alt: str
+    title: str = ""
+    note: str = ""
+
+
+Cell = str | Measure | Link | Image
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class Section:
 
     Level 2 is a chapter, level 3 a part of the chapter before it. `anchor` is the section's address in the
     page (letters, digits, hyphens); `tag` a short word before the title, `group` the number of its colour.
+    Images come in rows, those of a row side by side.
     """
 
     title: str
@@ -84,6 +95,8 @@ class Section:
     facts: Sequence[Fact] = ()
     words: Mapping[str, Sequence[str]] | None = None
     figures: Sequence[Figure] = ()
+    images: Sequence[Sequence[Image]] = ()
     strips: Sequence[Strip] = ()
     beside: bool = False
     tables: Sequence[Table] = ()
+    command: str = ""

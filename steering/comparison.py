@@ -47,6 +47,7 @@ class Comparison(Frozen):
     controls: list[Continuation] = []
     levers: list[LeverReport] = []
     notices: list[str] = []
+    command: str = Field(default="", description="The command line that does it again; empty where it is not known.")
 
 
 class Shots(Frozen):
@@ -90,3 +91,7 @@ class PictureComparison(Frozen):
     levers: list[LeverReport] = []
     previews: list[Preview] = []
     notices: list[str] = []
+    command: str = Field(default="", description="The command line that does it again; empty where it is not known.")
+
+
+Pinned = Comparison | PictureComparison  # what a report can show

@@ -16,8 +16,10 @@ from app.components.pictures_view import PicturesView
 from app.desk import levers_of, shares
 from app.live import Told, Work
 from app.pages.context import PageContext
-from app.pages.outcome import evidence_value, pictures_value
+from app.pages.outcome import pictures_value
+from app.pages.pinning import PinButton
 from app.pages.steer_command import MOST_PICTURES, PictureAsk, command_line, pictures_asked
+from app.picture_facts import evidence_value
 from app.sources import Source, open_source
 from probes.errors import Stopped, WorkbenchError
 
@@ -76,6 +78,7 @@ class PicturesPart:
         self.last = gr.State(None)
         with gr.Column(visible=False) as view:
             self.view = PicturesView({"message": EMPTY}, elem_id="pictures")
+            self.pin = PinButton("picture")
             with gr.Row(equal_height=False):
                 with gr.Column(scale=3, min_width=280):
                     self.target = gr.Dropdown([ALL], value=ALL, label="Where and when", elem_id="place-of")
@@ -111,6 +114,7 @@ class PicturesPart:
             show_progress="hidden",
             api_visibility="private",
         )
+        self.pin.wire(self.last)
         self.stop.click(self.stopped, outputs=self.view, **QUIET)
         for part in (self.painter, self.timeline):
             part.change(self.placed, inputs=[rack, *place], outputs=rack, trigger_mode="always_last", **QUIET)
@@ -180,7 +184,7 @@ class PicturesPart:
 
     def _run(self, source: Source, rack: Rack, ask: PictureAsk, progress: Any, stop: Any) -> dict[str, Any]:
         with self.context.pool.use(source.subject) as subject:
-            return compare_pictures(
+            found = compare_pictures(
                 subject,
                 source.probe,
                 levers_of(rack),
@@ -191,6 +195,7 @@ class PicturesPart:
                 progress=progress,
                 stop=stop,
             )
+        return found | {"command": command_line(source.ref, rack, ask)}
 
     def _sweep(self, source: Source, rack: Rack, ask: PictureAsk, progress: Any, stop: Any) -> dict[str, Any]:
         with self.context.pool.use(source.subject) as subject:

@@ -14,8 +14,8 @@ from app.components.lever_rack import Rack, rack_of
 from app.desk import levers_of, rack_from, shares
 from app.pages.context import Compare, PageContext
 from app.pages.outcome import outcome_value
+from app.pages.pinning import PinButton
 from app.pages.steer_command import Ask, asked, command_line
-from app.pins import pin
 from app.sources import Source, open_source
 from probes.configs import validated
 from probes.errors import WorkbenchError
@@ -62,8 +62,7 @@ class TextPart:
         self.last = gr.State(None)
         with gr.Column() as view:
             self.view = ComparisonView({"message": EMPTY}, elem_id="comparison")
-            self.pin = gr.Button("Pin to report", size="sm", elem_classes="fc-narrow", elem_id="steer-pin")
-            self.said = gr.Markdown("", elem_id="steer-said")
+            self.pin = PinButton("steer")
         self.groups.append(view)
 
     def wire(self) -> None:
@@ -82,7 +81,7 @@ class TextPart:
         )
         outputs = [self.view, self.last, rack, self.prompt, self.seed]
         self.ready.click(self.shipped, inputs=source, outputs=outputs, **QUIET)
-        self.pin.click(pinned, inputs=self.last, outputs=self.said, **QUIET)
+        self.pin.wire(self.last)
         source.change(self.offer, inputs=source, outputs=self.ready, **QUIET)
         blocks.load(self.offer, inputs=source, outputs=self.ready, **QUIET)
 
@@ -113,7 +112,8 @@ class TextPart:
                 controls=ask.controls,
                 concept=rack.levers[0].concept,
             )
-        return found if isinstance(found, dict) else dict(found.model_dump(mode="json"))
+        data = found if isinstance(found, dict) else dict(found.model_dump(mode="json"))
+        return {**data, "command": command_line(source.ref, rack, ask)}
 
     def command(self, source: Source, rack: Rack, form: Sequence[Any]) -> str:
         """The command line of the form as it stands."""
@@ -147,10 +147,3 @@ def shipped(folder: Any) -> dict[str, Any] | None:
     path = folder / SHIPPED
     data = read_json(path, limit=4 * 2**20) if path.is_file() else None
     return data if isinstance(data, dict) and "tokens" in data.get("steered", {}) else None
-
-
-def pinned(last: Any) -> str:
-    """Pin the last comparison for the report, and say so."""
-    if not isinstance(last, dict):
-        return "Nothing to pin yet: press Generate first."
-    return f"Pinned as {pin(last)}; choose it on the Report page."

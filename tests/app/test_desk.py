@@ -15,8 +15,8 @@ from app.components.token_strip import token_cells
 from app.desk import choices, levers_of, operations, rack_from, row_for, shares
 from app.graphs import GraphLibrary, OpenGraph
 from app.pages.graph import spec_of
+from app.pages.pinning import pinned
 from app.pages.steer_command import Ask, asked, command_line
-from app.pages.steer_text import pinned
 from app.trying import levers_asked
 from probes.artefacts import artefact_path, home
 from probes.errors import WorkbenchError

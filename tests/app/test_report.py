@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -11,16 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from app import jobs
 from app.graphs import GraphLibrary
+from app.pins import LONGEST
+from app.pins import pin as pin_run
 from app.report import ReportConfig, ReportTwin
 from app.report_evidence import card_concepts, strongest_edges
 from app.worker import execute
 from concept_graphs.graph import ConceptGraph, EdgeTable
+from probes.addresses import Selector
 from probes.artefacts import artefact_path, home, read_manifest
 from probes.errors import WorkbenchError
 from probes.files import write_json
+from probes.masks import Mask
+from steering.comparison import PictureComparison
 from steering.levers import lever_of
 from tests.browser.conftest import fake_compare
 from tests.fixtures.graphs import HOSTILE, make_graph
@@ -155,6 +162,74 @@ def test_a_run_of_another_probe_is_not_taken_for_this_graphs(graph: ConceptGraph
     part = content[content.index('id="steering-1"') : content.index('id="concepts"')]
     assert "Made with the probe another" in part and "<a " not in part
     assert key in part and twin.concepts != (key,)
+
+
+def png(colour: str, side: int = 8) -> str:
+    held = io.BytesIO()
+    Image.new("RGB", (side, side // 2), colour).save(held, "PNG")
+    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode()
+
+
+def painted_run(key: str, **changed: Any) -> dict[str, Any]:
+    """A comparison of pictures of two seeds with a hostile control, as `steer --json` writes it."""
+    row = {"name": "unsteered", "prompt": "a cat", "pictures": [png("red"), png("blue")], "drift": [0.1, 0.3]}
+    mask = str(Selector(cells=Mask.box(0, 0, 1, 0.5)))
+    return {
+        "subject": "bundled/toy", "probe": "painted", "prompt": "a cat", "negative": HOSTILE[0], "seeds": [3, 4],
+        "steps": 7, "guidance": 2.5, "noise": [1.0, 0.5], "unsteered": row,
+        "steered": {**row, "name": "steered", "rmse": [0.25, 0.35], "rmse_inside": [0.25, 0.35]},
+        "difference": [png("grey"), png("white")], "gain": 3.0,
+        "controls": [{**row, "name": HOSTILE[1], "prompt": HOSTILE[0], "rmse_inside": [0.5, 0.5]}],
+        "levers": [{"lever": lever_of(key, 1.5, where=mask).model_dump(), "places": 9, "moved": 5, "share": 0.3,
+                    "largest_share": 0.4}],
+        "previews": [{"noise": 1.0, "picture": png("green")}], "notices": [HOSTILE[1]],
+        "command": "python -m app steer painted --prompt 'a cat' <b>",
+    } | changed  # fmt: skip
+
+
+def test_a_pinned_run_of_pictures_is_embedded_with_its_settings_and_command(graph: ConceptGraph) -> None:
+    found = painted_run(graph.nodes["id"][0], difference=[png("grey", 1024), png("white")])
+    content, twin, _ = written(name="painted", pins=(pin_run(found),), concepts=1)
+    page, (kept,) = Page(content), twin.comparisons
+    assert isinstance(kept, PictureComparison) and kept.previews == []
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    shown = [kept.unsteered, kept.steered]
+    rows = [[*(row.pictures[at] for row in shown), kept.difference[at]] for at in range(2)]
+    assert [one["src"] for one in images[:6]] == [address for row in rows for address in row]
+    assert len(images) == 8 and all(one["alt"] for one in images)
+    # A large picture is reduced when it is pinned, a small one stays as it was made.
+    assert kept.unsteered.pictures == found["unsteered"]["pictures"] and len(kept.difference[0]) < 10_000
+    width = int.from_bytes(base64.b64decode(kept.difference[0].partition(",")[2])[16:20], "big")
+    assert width == LONGEST
+    for text in ("Seed 3, 4, 7 steps, guidance 2.5", "0.3000", "20%", "64 x 64 cells", found["command"], HOSTILE[1]):
+        assert text in page.text, text
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert not {tag for tag, _ in page.tags} & {"iframe", "object", "form", "input", "embed"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"difference": ["difference-3.png", "x.png"]}, "not inside the file"),
+        ({"difference": [png("red")]}, "one picture per seed"),
+        ({"seeds": []}, "one picture per seed"),
+        ({"steps": "many"}, "steps"),
+    ],
+)
+def test_pictures_that_cannot_be_embedded_are_one_sentence(
+    graph: ConceptGraph, tmp_path: Path, changed: dict[str, Any], why: str
+) -> None:
+    write_json(tmp_path / "pin.json", painted_run(graph.nodes["id"][0], **changed))
+    with pytest.raises(WorkbenchError, match=why):
+        written(name="no-pictures", pins=(str(tmp_path / "pin.json"),))
+
+
+def test_no_address_but_an_embedded_picture_reaches_the_page(graph: ConceptGraph, tmp_path: Path) -> None:
+    bad = 'data:image/png;base64,AAAA" onerror="alert(1)'
+    write_json(tmp_path / "pin.json", painted_run(graph.nodes["id"][0], difference=[bad, bad]))
+    page = Page(written(name="bad-pictures", pins=(str(tmp_path / "pin.json"),), concepts=1)[0])
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert "no picture" in page.text
 
 
 def test_the_policy_allows_two_scripts_and_no_address(report: tuple[str, ReportTwin, Path]) -> None:

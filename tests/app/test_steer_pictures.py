@@ -137,6 +137,7 @@ def test_the_command_writes_pictures_and_prints_what_happened(
     assert found.levers[0].lever.limit == 0.4 and min(found.steered.rmse) > 0 and found.steered.rmse_outside
     shown = [*found.unsteered.pictures, *found.steered.pictures, *found.difference, *found.controls[0].pictures]
     assert {file.name for file in out.iterdir()} >= set(shown) and len(set(shown)) == 8
+    assert shlex.split(found.command) == ["python", "-m", "app", "steer", *flags, "--out", str(out), "--json"]
     inside = json.loads(printed(capsys, *flags, "--no-controls", "--json"))
     assert inside["steered"]["pictures"][0].startswith("data:image/png;base64,")
     swept = PictureSweep.model_validate_json(printed(capsys, *flags, "--sweep", "--json"))

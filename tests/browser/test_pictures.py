@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from probes.artefacts import artefact_path
 from tests.browser.conftest import Pool, new_page, outside, running
 
 pytestmark = pytest.mark.browser
@@ -17,7 +18,9 @@ DRAWN = f"(run) => {BODY}.run && {BODY}.run !== run"
 
 
 @pytest.fixture(scope="module")
-def desk(chromium: Any, data_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def desk(
+    chromium: Any, data_home: Path, synthetic_graph: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     """The Steer page with a probe of a small pipeline that has no graph, and one lever on it."""
     from tests.fixtures.painted import save_painted
     from tests.fixtures.pictures import painter
@@ -54,6 +57,26 @@ def generated(page: Any) -> dict[str, Any]:
     return found | {"rmse": float(page.evaluate(f"{BODY}.rmse"))}
 
 
+def reported(page: Any, found: dict[str, Any]) -> None:
+    """Pin what is shown, write a report, and find the same three pictures in its file, opened from disk."""
+    page.click("#picture-pin")
+    page.get_by_text("Pinned as").wait_for()
+    page.get_by_role("tab", name="Report", exact=True).click()
+    page.wait_for_function("document.querySelector('#report-pins').innerText.includes('a-red-apple')")
+    page.click("#report-graph input")
+    page.get_by_role("option", name="synthetic", exact=True).click()
+    page.click("#report-go")
+    page.wait_for_selector("#report-file", state="visible")
+    opened = page.context.new_page()
+    opened.goto((artefact_path("report", "report") / "report.html").as_uri())
+    images = opened.locator("#steering-1 .images img")
+    addresses = images.evaluate_all("(all) => all.map((one) => one.naturalWidth && one.src)")
+    assert addresses == [found[name] for name in ("before", "after", "difference")]
+    assert "--levers levers.json" in opened.inner_text("#steering-1 .command")
+    opened.close()
+    page.get_by_role("tab", name="Steer", exact=True).click()
+
+
 def test_a_painted_mask_and_an_interval_steer_and_strength_zero_does_not(desk: Any) -> None:
     # A mask that is empty is told of in one sentence, and nothing on the page is lost.
     desk.check("#mask-on")
@@ -79,6 +102,7 @@ def test_a_painted_mask_and_an_interval_steer_and_strength_zero_does_not(desk: A
     shown = desk.inner_text("#picture-evidence")
     assert "random latents of equal norm" in shown and "change elsewhere" in shown
     assert desk.locator("#noise-timeline .fc-previews img").count() > 2
+    reported(desk, found)
     # Long work is told of, ends at the next step when asked to, and leaves what is shown.
     desk.fill("#picture-steps input", "200")
     desk.click("#picture-sweep")
