@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Node
 
 
-def concept_facts(node: Node, examples: int) -> list[dict[str, str]]:
+def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
     """Name, value, note and (where a name needs it) help of each figure."""
+    pictures = graph.meta.direction == "generates"
+    examples = len((graph.pictures if pictures else graph.examples).get(node.id, []))
     detection = "–" if node.detection is None else f"{node.detection:.2f}"
     low, high = node.detection_low, node.detection_high
     interval = "" if low is None or high is None else f"[{low:.2f}, {high:.2f}], n {node.detection_n:,}"
     ratio = node.spread / node.spread_floor if node.spread and node.spread_floor else None
     return [
-        {"name": "frequency", "value": f"{node.frequency:.2%}", "note": "share of rows"},
+        {
+            "name": "frequency",
+            "value": f"{node.frequency:.2%}",
+            "note": f"share of {'cells' if pictures else 'rows'}",
+        },
         {"name": "typical", "value": f"{node.typical:.3g}", "note": "95 % quantile when on"},
         {
             "name": "label finds it",
             "value": detection,
             "note": interval,
-            "help": "Area under the ROC curve on held-out text of finding its rows by "
+            "help": f"Area under the ROC curve on held-out {'images' if pictures else 'text'} of finding its "
+            f"{'images by words of their prompts,' if pictures else 'rows by'} "
             f"{', '.join(token.strip() or '␣' for token in node.label_tokens) or 'no words'}; "
             "0.5 is chance, higher is better.",
         },
         {
             "name": "spread",
             "value": "–" if ratio is None else f"{ratio:.1f}",
-            "note": "rows per chunk where it occurs",
+            "note": f"{'cells per picture' if pictures else 'rows per chunk'} where it occurs",
             "help": "Participation ratio over its floor for this kind of row.",
         },
         {
@@ -33,5 +41,5 @@ def concept_facts(node: Node, examples: int) -> list[dict[str, str]]:
             "value": "–" if node.seed_agreement is None else f"{node.seed_agreement:.2f}",
             "note": "best decoder cosine in other seeds",
         },
-        {"name": "examples", "value": str(examples), "note": "of different documents"},
+        {"name": "examples", "value": str(examples), "note": f"of different {'prompts' if pictures else 'documents'}"},
     ]

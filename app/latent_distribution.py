@@ -11,7 +11,7 @@ from probes.errors import WorkbenchError
 from probes.files import read_json
 from probes.hierarchy.measured import QUANTILES, read_latent
 
-TEXTS = {"train": "training text", "held_out": "held-out text"}
+WHERE = {"train": "training", "held_out": "held-out"}
 
 
 def distribution(graph: ConceptGraph, node: Node) -> dict[str, Any] | None:
@@ -29,7 +29,8 @@ def distribution(graph: ConceptGraph, node: Node) -> dict[str, Any] | None:
     if not {"histogram", "quantiles", "largest"} <= known.keys():
         return None
     bars = [int(count) for count in known["histogram"]]
-    where = TEXTS.get(record.get("measured_on", "train"), "")
+    kind = "images" if graph.meta.direction == "generates" else "text"
+    where = f"{WHERE.get(record.get('measured_on', 'train'), '')} {kind}".strip()
     return {
         "bars": bars,
         "largest": float(known["largest"]),

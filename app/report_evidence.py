@@ -75,9 +75,7 @@ def strongest_edges(graph: ConceptGraph, most: int) -> list[Edge]:
 def concept_card(graph: ConceptGraph, twin: ReportTwin, key: str) -> Section:
     node = graph.node(key)
     examples = twin.examples.get(key, [])
-    facts = [
-        Fact(row["name"], row["value"], row["note"]) for row in concept_facts(node, len(graph.examples.get(key, [])))
-    ]
+    facts = [Fact(row["name"], row["value"], row["note"]) for row in concept_facts(graph, node)]
     original = twin.original_labels.get(key)
     tables = [
         *_neighbours(graph, "Part of", graph.parents(key), "target"),

@@ -18,7 +18,8 @@ DEFAULT_VIEW: dict[str, Any] = {
 
 
 class ViewBar(Drawn):
-    """Value: a dictionary like `DEFAULT_VIEW` (an empty level list means all). Prop `levels`: level names.
+    """Value: a dictionary like `DEFAULT_VIEW` (an empty level list means all). Props: `levels`, level
+    names; `composes`, whether confirmed edges are of two kinds, composed and carried.
 
     Event: `change`, when the person or a handler changes the value.
     """
@@ -26,4 +27,6 @@ class ViewBar(Drawn):
     source: ClassVar[str] = "view_bar"
 
     def __init__(self, value: Any = None, **props: Any) -> None:
-        super().__init__(value or dict(DEFAULT_VIEW), **{"levels": [], "defaults": dict(DEFAULT_VIEW), **props})
+        super().__init__(
+            value or dict(DEFAULT_VIEW), **{"levels": [], "composes": True, "defaults": dict(DEFAULT_VIEW), **props}
+        )

@@ -26,7 +26,7 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 STEPS = (
     "Click a concept: the inspector shows what excites it and which edges survived intervention.",
     "Press + lever to put it on the rack.",
-    "Open Steer, move the slider and compare the two texts.",
+    "Open Steer, move the slider and compare what comes out with and without it.",
 )
 HEADERS = ["concept", "label", "level", "frequency", "label finds it", "confirmed edges"]
 PUT_IN_ADDRESS = """(graph, card) => { const u = new URL(location);
@@ -65,6 +65,14 @@ def picture(opened: OpenGraph, view: Any) -> dict[str, Any]:
         "key": opened.ref,
         "label": label,
     }
+
+
+def view_of(opened: OpenGraph) -> Any:
+    """The toolbar as it starts with a graph: its levels, and the kinds of edges it can have."""
+    meta = opened.graph.meta
+    return gr.update(
+        value=dict(DEFAULT_VIEW), levels=[level.name for level in meta.levels], composes=meta.direction == "composes"
+    )
 
 
 def table_of(opened: OpenGraph) -> list[list[str]]:
@@ -122,9 +130,8 @@ def build(context: PageContext) -> None:
             opened = library.open(ref)
         except WorkbenchError as error:
             return {"message": str(error)}, gr.update(), [], notices([str(error)])
-        levels = [level.name for level in opened.graph.meta.levels]
         said = notices(opened.graph.meta.warnings, tour=STEPS)
-        return picture(opened, DEFAULT_VIEW), gr.update(value=dict(DEFAULT_VIEW), levels=levels), table_of(opened), said
+        return picture(opened, DEFAULT_VIEW), view_of(opened), table_of(opened), said
 
     shown = [plot, view, table, bar]
     name.input(opened_graph, inputs=name, outputs=shown, **QUIET)

@@ -8,15 +8,20 @@ from app.components.token_strip import token_cells
 from app.facts import concept_facts
 from app.graphs import OpenGraph
 from app.latent_distribution import distribution
+from app.pages.inspect_pictures import pictures_of, profile_of
+from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Edge
 from concept_graphs.text import visible_token
 
 MOST_EDGES = 12
-NULL_NOTE = (
-    "Effect: change of the higher code, in its standard deviations, when the lower concept is ablated where "
-    "it fires in held-out text; 95 % interval over chunks. The grey band is the null: the same places and the "
-    "same size along a random decoder direction. Composed: something is left with the direct residual path held."
-)
+NULL_NOTES = {
+    "composes": "Effect: change of the higher code, in its standard deviations, when the lower concept is ablated "
+    "where it fires in held-out text; 95 % interval over chunks. The grey band is the null: the same places and the "
+    "same size along a random decoder direction. Composed: something is left with the direct residual path held.",
+    "generates": "Effect: change of the lower concept's mean code in an image, in its standard deviations, when the "
+    "higher concept is ablated earlier in its trajectory; 95 % interval over held-out images. The grey band is the "
+    "null: the same places and the same size along a random decoder direction.",
+}
 
 
 def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -32,13 +37,13 @@ def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) 
         "original": opened.original.get(concept, node.label),
         "edited": concept in opened.original,
         "is_lever": concept in levers,
-        "figures": concept_facts(node, len(graph.examples.get(concept, []))),
+        "figures": concept_facts(graph, node),
         "distribution": distribution(graph, node),
         "children": [_edge(opened, edge, edge.source) for edge in children[:MOST_EDGES]],
         "children_more": _more(len(children)),
         "parents": [_edge(opened, edge, edge.target) for edge in parents[:MOST_EDGES]],
         "parents_more": _more(len(parents)),
-        "null_note": NULL_NOTE if children or parents else "",
+        "null_note": NULL_NOTES[graph.meta.direction] if children or parents else "",
         "examples": [
             {
                 "document": example.document,
@@ -47,6 +52,9 @@ def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) 
             }
             for example in graph.examples.get(concept, [])
         ],
+        "pictures": pictures_of(graph, concept),
+        "profile": profile_of(graph, node),
+        "of_pictures": graph.meta.direction == "generates",
         "promoted": [{"shown": visible_token(t), "score": score} for t, score in node.promoted],
         "suppressed": [{"shown": visible_token(t), "score": score} for t, score in node.suppressed],
     }
@@ -61,11 +69,11 @@ def _edge(opened: OpenGraph, edge: Edge, other: str) -> dict[str, Any]:
         "low": edge.effect_low,
         "high": edge.effect_high,
         "null95": edge.null95,
-        "detail": _detail(edge),
+        "detail": _detail(opened.graph, edge),
     }
 
 
-def _detail(edge: Edge) -> str:
+def _detail(graph: ConceptGraph, edge: Edge) -> str:
     parts = [f"{edge.source} to {edge.target}: {edge.verdict}"]
     named = (
         ("effect", edge.effect),
@@ -77,7 +85,8 @@ def _detail(edge: Edge) -> str:
         ("cosine", edge.cosine),
     )
     parts += [f"{name} {value:.3g}" for name, value in named if value is not None]
-    return "; ".join([*parts, f"n {edge.n} chunks, {edge.places} places"])
+    counted = "images" if graph.meta.direction == "generates" else "chunks"
+    return "; ".join([*parts, f"n {edge.n} {counted}, {edge.places} places"])
 
 
 def _more(count: int) -> str:

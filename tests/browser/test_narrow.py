@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from probes.artefacts import artefact_path
 from tests.browser.test_tour import click_a_concept, open_graph
+from tests.fixtures.graphs import make_picture_graph
 
 pytestmark = pytest.mark.browser
 
@@ -23,6 +26,36 @@ def check(page: Any, what: str) -> None:
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= WIDE, what
     assert page.evaluate(SIDEWAYS, list(MAY_SCROLL)) == [], what
+
+
+@pytest.mark.parametrize(("wide", "scheme"), [(1400, "light"), (WIDE, "dark")])
+def test_a_concept_of_pictures_is_shown_on_its_true_grid(
+    chromium: Any, server: str, data_home: Path, wide: int, scheme: str
+) -> None:
+    folder = artefact_path("graph", "wide-pictures")
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        make_picture_graph("wide-pictures").save(folder)
+    key = make_picture_graph().nodes["id"][0]
+    context = chromium.new_context(viewport={"width": wide, "height": HIGH}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{server}/?tab=graph&graph=wide-pictures&concept={key}")
+    page.wait_for_selector("#inspector .fc-heat-cells")
+    image, cells = page.locator("#inspector .fc-heat img").first, page.locator("#inspector .fc-heat-cells").first
+    assert image.bounding_box() == cells.bounding_box() and image.evaluate("(one) => one.naturalWidth") == 16
+    box = cells.bounding_box()
+    assert box["width"] == pytest.approx(2 * box["height"], abs=1)
+    # The strongest cell, and only it, is fully drawn; a cell without the concept not at all.
+    drawn = cells.evaluate("(c) => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]")[3::4]
+    assert len(drawn) == 8 and drawn.index(max(drawn)) == 6 and drawn[0] == 0
+    xs = page.locator("#inspector .fc-profile-dot").evaluate_all("(all) => all.map((dot) => +dot.getAttribute('cx'))")
+    assert len(xs) == 3 and xs == sorted(xs)  # noise falls from the left to the right
+    assert page.evaluate("window.__pwn") is None
+    assert page.locator("#graph-composed").count() == 0 and page.locator("#graph-unsupported").count() == 1
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= wide
+    assert page.evaluate(SIDEWAYS, list(MAY_SCROLL)) == []
+    context.close()
 
 
 def test_no_page_scrolls_sideways(chromium: Any, server: str) -> None:

@@ -87,6 +87,69 @@ function edges(title, hint, items, more) {
   return box;
 }
 
+// The strongest pictures, each beside itself in grey with the code over it, cell by cell of the true grid.
+function pictures(value) {
+  const box = F.el("section", "fc-examples"), most = Math.max(...value.pictures.flatMap((one) => one.values), 1e-9);
+  F.add(box, F.add(F.el("h4", "", "Strongest pictures"), F.el("span", "fc-note", value.pictures.length ? `of different prompts; colour: code from 0 to ${F.number(most)}, on the grid of its hook point` : "")));
+  if (!value.pictures.length) return F.add(box, F.el("div", "fc-note", "none kept in this graph"));
+  const list = F.el("div", "fc-heats");
+  for (const one of value.pictures) {
+    const heat = F.add(F.el("div", "fc-heat"), still(one, ""), cells(one, most));
+    heat.setAttribute("role", "img");
+    heat.setAttribute("aria-label", one.heat_alt);
+    heat.title = one.heat_alt;
+    F.add(list, F.add(F.el("figure", "fc-heat-pair"), F.add(F.el("div", "fc-heat-two"), still(one, one.alt), heat),
+      F.add(F.el("figcaption"), F.el("div", "", one.prompt), F.el("div", "fc-source", one.source))));
+  }
+  return F.add(box, list);
+}
+
+function still(one, alt) {
+  const image = F.el("img");
+  Object.assign(image, { src: one.address, alt });
+  image.style.aspectRatio = String(one.ratio);
+  return image;
+}
+
+function cells(one, most) {
+  const canvas = F.el("canvas", "fc-heat-cells");
+  Object.assign(canvas, { width: one.columns, height: one.rows });
+  const brush = canvas.getContext("2d"), pixels = brush.createImageData(one.columns, one.rows);
+  one.values.forEach((code, at) => pixels.data.set([255, 110, 0, Math.round(230 * Math.max(0, code / most))], 4 * at));
+  brush.putImageData(pixels, 0, 0);
+  return canvas;
+}
+
+// The mean activation along the trajectory, from pure noise at the left to the finished picture at the right.
+function profile(found) {
+  if (!found) return null;
+  const box = F.el("section", "fc-profile"), wide = 340, high = 120, left = 34, low = high - 26, top = 8;
+  F.add(box, F.add(F.el("h4", "", "Along the trajectory"), F.el("span", "fc-note", "mean activation by noise")));
+  const most = Math.max(...found.points.map(([, mean]) => mean), 1e-9);
+  const x = (noise) => left + (1 - noise) * (wide - left - 8), y = (mean) => low - (mean / most) * (low - top);
+  const spoken = found.points.map(([noise, mean]) => `noise ${noise.toFixed(2)}: ${F.number(mean)}`).join(", ");
+  const art = F.svg("svg", { viewBox: `0 0 ${wide} ${high}`, class: "fc-profile-plot", role: "img", "aria-label": `Mean activation over the trajectory. ${spoken}` });
+  const text = (words, at, up, anchor) => { const label = F.svg("text", { x: at, y: up, "text-anchor": anchor }); label.textContent = words; art.appendChild(label); };
+  if (found.band) {
+    const [ends, starts] = found.band;
+    art.appendChild(F.svg("rect", { x: x(starts), y: top, width: x(ends) - x(starts), height: low - top, class: "fc-null" }));
+  }
+  art.appendChild(F.svg("line", { x1: x(1), x2: x(0), y1: low, y2: low, class: "fc-zero" }));
+  for (const noise of [1, 0.75, 0.5, 0.25, 0]) text(String(noise), x(noise), low + 12, "middle");
+  text("noise", (x(0) + x(1)) / 2, high - 2, "middle");
+  text(F.number(most, 2), left - 5, top + 5, "end");
+  text("0", left - 5, low + 3, "end");
+  art.appendChild(F.svg("polyline", { points: found.points.map(([noise, mean]) => `${x(noise)},${y(mean)}`).join(" "), class: "fc-profile-line" }));
+  for (const [noise, mean] of found.points) {
+    const dot = F.svg("circle", { cx: x(noise), cy: y(mean), r: 2.6, class: "fc-profile-dot" });
+    F.add(dot, F.svg("title")).lastChild.textContent = `noise ${noise.toFixed(2)}: ${F.number(mean)}`;
+    art.appendChild(dot);
+  }
+  F.add(box, art, F.el("div", "fc-note", `${found.said}${found.band ? " Grey: the noise its level reads in." : ""}`));
+  if (found.spread) F.add(box, F.el("div", "fc-note", found.spread));
+  return box;
+}
+
 function examples(value) {
   const box = F.el("section", "fc-examples");
   F.add(box, F.add(F.el("h4", "", "Strongest examples"), F.el("span", "fc-note", "hover a token for its code")));
@@ -121,9 +184,15 @@ function draw() {
     return;
   }
   F.add(root, heading(value), figures(value.figures),
+    ...(value.of_pictures ? [pictures(value), profile(value.profile)] : []),
     edges("Made of", "edges from the level below", value.children, value.children_more),
     edges("Part of", "edges to the level above", value.parents, value.parents_more));
   if (value.null_note) F.add(root, F.el("p", "fc-note", value.null_note));
+  if (value.of_pictures) {
+    F.add(root, distribution(value.distribution));
+    root.scrollTop = 0;
+    return;
+  }
   F.add(root, examples(value), distribution(value.distribution),
     words("Promoted tokens", "made likelier by the decoder row", value.promoted, "pos"),
     words("Suppressed tokens", "made less likely", value.suppressed, "neg"));
