@@ -128,7 +128,7 @@ def ablate_in_images(
     places = choose_places(images.fires(levels[0], sources), sources, config)
     waiting = sorted(places)
     sets = dict(zip(waiting, companions_of(images.store, levels[0], waiting, count=config.companions), strict=True))
-    later = computed_later(subject, images, *(level.record.point.point for level in levels))
+    later = computed_later(subject, images, *(level.point for level in levels))
     bands = bands_of(images.store, *levels, later=later)
     work = _Batches(subject, images, levels, targets, bands, config, {one: tuple(sets[one]) for one in waiting})
     done = 0

@@ -51,7 +51,7 @@ class ImageStudy:
             )
 
     def _bands(self, first: Level, then: Level) -> Bands:
-        later = computed_later(self.subject, self.images, first.record.point.point, then.record.point.point)
+        later = computed_later(self.subject, self.images, first.point, then.point)
         return bands_of(self.store, first, then, later=later)
 
     def ablate(

@@ -11,6 +11,7 @@ from concept_graphs.effects import EdgeEvidence
 from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, ablate_sources
 from concept_graphs.study import Described, Direction, refuse_writing_elsewhere
 from probes.activations.store import ActivationStore
+from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.probe import Level, Probe
 from probes.metrics.loss_recovered import loss_recovered

@@ -79,7 +79,7 @@ def picture_means(store: ActivationStore, level: Level) -> PictureMeans:
     labels: list[Mapping[str, Any]] = []
     for shard in range(len(store.index.shards)):
         encoded = encode_shard(store, shard, level)
-        x, usable = shard_rows(store, shard, level.record.point.point, level.rows, level.where)
+        x, usable = shard_rows(store, shard, level.places, level.rows)
         image = store.read(shard, "image")[0].long()
         document, _ = store.documents_of(shard)
         numbers, place = image.unique(return_inverse=True)

@@ -67,7 +67,7 @@ class Families:
 
     def arm(self, name: str, shape: Shape, cases: Sequence[Case]) -> Arm:
         """A form over all cases."""
-        point = self.flat.level.record.point.point
+        point = self.flat.level.point
         return rows_arm(name, point, [(case.rows, shape.parts(case)) for case in cases])
 
     def latents(self, means: PictureMeans, case: Case, form: Form, count: int) -> Latents:

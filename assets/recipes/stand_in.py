@@ -187,11 +187,9 @@ RECIPES = {
         SDXL,
         NARROW_SDXL,
         unbox_dictionary,
-        ("down_blocks.2.attentions.1", "mid_block.attentions.0", "up_blocks.0.attentions.0", "up_blocks.0.attentions.1"),
+        ("down_blocks.2.attentions.1", "mid_block.attentions.0", *(f"up_blocks.0.attentions.{at}" for at in (0, 1))),
     ),
-    "sd1": Recipe(
-        sd1, SD1, NARROW_SD1, sparsify_dictionary, ("up_blocks.1.attentions.1", "up_blocks.1.attentions.2")
-    ),
+    "sd1": Recipe(sd1, SD1, NARROW_SD1, sparsify_dictionary, ("up_blocks.1.attentions.1", "up_blocks.1.attentions.2")),
 }
 
 

@@ -44,7 +44,8 @@ def test_published_dictionaries_become_levels_of_a_graph_and_levers(
     points = [f"{recipe.points[at]}:{tap}" for at in (0, -1)]  # the one computed first, and the last
     said(
         capsys, "capture", "--name", model, "--subject", str(tmp_path / "pipeline"), "--prompts", str(prompts),
-        "--steps", "4", "--height", "32", "--width", "32", "--held_out", "0.4", "--bands", "[[0, 0.6], [0.6, 1]]", *more,
+        "--steps", "4", "--height", "32", "--width", "32", "--held_out", "0.4", *more,
+        "--bands", "[[0, 0.6], [0.6, 1]]",
         *(word for point in points for word in ("--points", point)),
     )  # fmt: skip
     found = (next((tmp_path / "dictionaries").glob(f"unet.{recipe.points[at]}*/**/c*.json")) for at in (0, -1))

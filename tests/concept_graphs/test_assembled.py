@@ -72,5 +72,7 @@ def test_a_transcoder_has_concepts_and_its_edges_are_refused(world: World, tmp_p
     assert graph.meta.levels[0].hook_point == "model.layers.1.mlp:in"
     mixed = {"subject": world.subject, "text": text, "dtype": "float32", "maps": FEW}
     run_job("import", name="two-transcoders", path=(path, path), **mixed)
-    with pytest.raises(WorkbenchError, match="reads at model.layers.1.mlp:in and writes at model.layers.1.mlp:out"):
+    with pytest.raises(
+        WorkbenchError, match=r"reads at model\.layers\.1\.mlp:in and writes at model\.layers\.1\.mlp:out"
+    ):
         graph_of("two-transcoders")
