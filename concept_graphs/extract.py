@@ -112,6 +112,8 @@ def work(config: GraphConfig, run: Run) -> Path | None:
     study: Study = STUDIES.load(store.index.fed_with)(
         subject_name, store, dtype=config.dtype, device=config.device, offline=config.offline
     )
+    for pair in probe.pairs():
+        study.check(*pair)  # all of them, before the first is worked on
     others = [open_probe(ref) for ref in config.seed_probes]
     pairs: list[PairEvidence] = []
     above: frozenset[int] = frozenset()
@@ -148,7 +150,6 @@ def _tested_pair(
 ) -> PairEvidence | None:
     """Propose and test the edges of one pair; `above` holds the sources of the pair above it."""
     pair = f"{low.name}-{high.name}"
-    study.check(low, high)
     run.update(message=f"{pair}: proposing edges")
     codes = paired(store, "train", low, high, max_rows=config.rows)
     found = probe.map_between(low.name, high.name)

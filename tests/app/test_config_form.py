@@ -8,6 +8,7 @@ import pytest
 from pydantic import Field
 
 from app.components.config_form import ConfigForm
+from probes.backends.minimality_config import Config as Training
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
 
@@ -87,3 +88,20 @@ def test_a_wrong_value_is_named(place: int, value: Any, field: str) -> None:
     given[place] = value
     with pytest.raises(WorkbenchError, match=f"field {field}"):
         made.read(given)
+
+
+def test_the_form_of_a_training_names_the_field_that_a_transcoder_needs() -> None:
+    """Two fields that do not go together: the one that mends it is named as the form shows it."""
+    with gr.Blocks():
+        made = ConfigForm(Training, {"name": "x", "store": "toy"}, prefix="train")
+    at = {control.path: number for number, control in enumerate(made.controls) if not control.only}
+    given = shown(made)
+    given[at["low", "autoencoder", "kind"]] = "transcoder"
+    with pytest.raises(WorkbenchError, match=r"transcoder predicts another hook point.* Correct Low / Predicts"):
+        made.read(given)
+    given[at["low", "predicts"]] = "layers.3.mlp:out"
+    given[at["middle", "autoencoder", "kind"]] = "crosscoder"
+    given[at["middle", "reads"]] = "layers.3:out, layers.4:out"
+    read = made.read(given)
+    assert isinstance(read, Training)
+    assert (read.low.predicts, read.middle.reads) == ("layers.3.mlp:out", ("layers.3:out", "layers.4:out"))

@@ -172,6 +172,15 @@ def test_one_dictionary_for_all_bands_reads_and_rebuilds_one_point() -> None:
 
 
 def test_a_graph_of_such_levels_is_refused_in_a_sentence(probe: Probe) -> None:
-    config = GraphConfig(name="g", probe="places")
-    with pytest.raises(WorkbenchError, match="2 hook points at once"):
-        extract(config, jobs.new_run("graph", config))
+    """The transcoder stands in the pair that is tested last; nothing is worked on before it is refused."""
+    how = {"steps": 20, "batch": 128}
+    plain = {"n_latents": 48, "k": 4, "optimiser": how}
+    low = plain | {"autoencoder": "transcoder", "depth": 0.1, "predicts": LEAVES}
+    levels = {"low": low, "middle": plain | {"depth": 0.5}, "high": plain | {"depth": 0.9}}
+    assert execute(jobs.new_run("train", config_of("writes", **levels))) is not None
+    for name, said in (("places", "2 hook points at once"), ("writes", f"reads at {ENTERS} and writes at {LEAVES}")):
+        config = GraphConfig(name="g", probe=name)
+        run = jobs.new_run("graph", config)
+        with pytest.raises(WorkbenchError, match=said):
+            extract(config, run)
+        assert "proposing" not in run.status().message
