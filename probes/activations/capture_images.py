@@ -6,6 +6,7 @@ code them with before one is trained on them.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ class Plan(NamedTuple):
     """What a capture will do, known before it starts."""
 
     prompts: list[Prompt]
-    images: dict[Split, list[Image]]
+    images: dict[Split, list[Image]]  # in a random order, so that any run of shards is a fair sample
     setting: Setting
     bytes: int
 
@@ -55,6 +56,9 @@ def plan_capture(config: ImageCaptureConfig, subject: ImageDiffusion) -> Plan:
     for number in range(len(prompts) * config.images):
         prompt = number // config.images
         images[prompts[prompt].split].append(Image(number, prompt, config.seed + number))
+    # Corpora are sorted; what is read of a store is often its first rows, and thresholds come from its last.
+    for split, some in images.items():
+        random.Random(f"{config.seed} {split}").shuffle(some)
     setting = first_look(config, subject, prompts, images["train"][: config.batch])
     cells = [min(config.cells, info.grid[0] * info.grid[1]) for info in setting.points if info.grid]
     frame = sum(count * (info.d_model * 2 + 8) for count, info in zip(cells, setting.points, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,11 +16,13 @@ from app import jobs
 from app.commands import main
 from app.worker import execute, run_job
 from probes.activations import shards
+from probes.activations.capture_images import plan_capture
 from probes.activations.frames import kept_steps, region_of, sampled_cells
 from probes.activations.places import Places
 from probes.activations.prompts import read_prompts
 from probes.activations.rows import MixedRows, RowKind, shard_rows
 from probes.activations.store import ActivationStore
+from probes.activations.trajectories import ImageCaptureConfig
 from probes.addresses import HookPoint, parse_address
 from probes.artefacts import write_manifest
 from probes.errors import WorkbenchError
@@ -231,3 +234,23 @@ def test_a_store_says_the_guidance_its_images_were_made_with(folder: Path) -> No
         image_store(folder, name=f"own-{name}", subject=str(folder / name), guidance=None, images=1)
         made[name] = ActivationStore(folder / "home" / "stores" / f"own-{name}").index.made_by["guidance"]
     assert made == {"pipeline": None, "recorded": 3.0}
+
+
+def test_any_run_of_shards_is_a_fair_sample_of_a_sorted_corpus(folder: Path) -> None:
+    """Thresholds come from a store's last shards and proposals from its first: neither may be of one kind alone."""
+    sorted_ones = folder / "sorted.jsonl"
+    rows = [{"text": f"thing {at}", "labels": {"half": half}} for half in ("first", "second") for at in range(40)]
+    sorted_ones.write_text("".join(json.dumps(r | {"text": f"{r['labels']['half']} {r['text']}"}) + "\n" for r in rows))
+    asked = ImageCaptureConfig(
+        name="sorted", subject=str(folder / "pipeline"), prompts=str(sorted_ones), steps=3, points=(COARSE,),
+        bands=((0.0, 1.0),), cells=4, held_out=0.3,
+    )  # fmt: skip
+    plan, again = (plan_capture(asked, load_subject(asked.subject, of=ImageDiffusion)) for _ in range(2))
+    for split in ("train", "held_out"):
+        images = plan.images[split]
+        assert images == again.images[split]
+        for part in (images[: len(images) // 3], images[-len(images) // 3 :]):
+            first = sum(plan.prompts[image.prompt].labels["half"] == "first" for image in part) / len(part)
+            assert 0.2 < first < 0.8
+    every = sorted(image.number for images in plan.images.values() for image in images)
+    assert every == list(range(80)) and all(image.seed == image.number for image in plan.images["train"])
