@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from probes.activations.store import ActivationStore, Split
     from probes.hierarchy.probe import Probe
 
-UNIT = "normalised mutual information on held-out pictures; interval over what they show"
+UNIT = "normalised mutual information on held-out pictures; jackknife interval over what they show"
 
 
 class ImageGraphConfig(Frozen):

@@ -93,3 +93,18 @@ def test_nothing_joined_says_nothing() -> None:
     train, own, _, known = planted(0)
     alone = np.full(len(own), ALONE)
     assert agreement(partition(train, alone, train), known, "group")[:3] == (0, 0, 0)
+
+
+def test_intervals_hold_their_value_and_are_as_wide_as_samples_differ() -> None:
+    """A bootstrap interval of mutual information lies above the value: things drawn twice agree with themselves."""
+    random = np.random.default_rng(3)
+    values, widths = [], []
+    for _ in range(150):
+        item = np.repeat(np.arange(60), 2)
+        labels = random.integers(4, size=60)[item]
+        found = np.where(random.random(60)[item] < 0.5, labels, random.integers(4, size=60)[item])
+        value, low, high, n, _ = agreement(found, Known(item, {"group": labels}), "group")
+        assert low < value < high and n == 60
+        values.append(value)
+        widths.append((high - low) / 2 / 1.96)
+    assert 0.7 < np.mean(widths) / np.std(values) < 1.5
