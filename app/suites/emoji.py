@@ -99,6 +99,9 @@ def open_pipeline(folder: str = "") -> Pipeline:
     """The pipeline in a folder, or the bundled one; nothing is fetched. Raises `WorkbenchError` for none."""
     from pathlib import Path
 
+    from probes.subjects.open_diffusion import keep_quiet
+
+    keep_quiet()
     from diffusers import StableDiffusionPipeline
 
     place = Path(folder) if folder else PIPELINE

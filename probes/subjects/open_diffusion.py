@@ -3,6 +3,7 @@ that diffusers or transformers do not bring themselves, and no weights are unpic
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from pathlib import Path
@@ -40,6 +41,7 @@ class DiffusionFiles:
 
     def open(self, ref: str, *, dtype: str, device: str, offline: bool) -> ImageDiffusion:
         """`dtype` auto is float32 on a processor, bfloat16 elsewhere."""
+        keep_quiet()
         folder = self._folder(ref, offline)
         _check_index(folder, ref)
         import torch
@@ -55,7 +57,7 @@ class DiffusionFiles:
         try:
             pipeline = DiffusionPipeline.from_pretrained(
                 str(folder),
-                torch_dtype=getattr(torch, chosen),
+                dtype=getattr(torch, chosen),
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
@@ -90,6 +92,17 @@ def _recorded_guidance(folder: Path) -> float | None:
     if not isinstance(found, (int, float)) or isinstance(found, bool) or not 0 <= found < math.inf:
         return None
     return float(found)
+
+
+def keep_quiet() -> None:
+    """Leave out transformers' advice to install torchvision: what it falls back to does the same with Pillow."""
+    logger = logging.getLogger("transformers.utils.import_utils")
+    if _unwanted not in logger.filters:
+        logger.addFilter(_unwanted)
+
+
+def _unwanted(record: logging.LogRecord) -> bool:
+    return "requires torchvision" not in record.getMessage()
 
 
 def _is_hub_id(ref: str) -> bool:

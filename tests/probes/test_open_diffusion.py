@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from torch import nn
 from probes.artefacts import write_manifest
 from probes.errors import WorkbenchError
 from probes.hooks import Edit, HookPoint, Selector, hooked, keep
+from probes.provenance import ROOT
 from probes.subjects import open_diffusion
 from probes.subjects.image_diffusion import ImageDiffusion
 from probes.subjects.loading import load_subject
@@ -81,6 +84,13 @@ def test_the_guidance_a_manifest_records_is_taken_unless_another_is_asked_for(sa
 def test_a_manifest_that_is_not_a_pipelines_says_nothing_of_guidance(copied: Path, content: str) -> None:
     (copied / "manifest.json").write_text(content)
     assert opened(copied).guidance_of(prompted("a red dot", guidance=None)) == 7.5
+
+
+def test_opening_a_pipeline_gives_no_advice_and_warns_of_nothing() -> None:
+    opening = "from probes.subjects.loading import load_subject; load_subject('bundled/emoji')"
+    done = subprocess.run([sys.executable, "-W", "always", "-c", opening], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert not [word for word in ("torchvision", "FutureWarning", "deprecated") if word in done.stderr], done.stderr
 
 
 def test_lists_in_an_index_that_name_no_class_are_no_parts(copied: Path) -> None:
