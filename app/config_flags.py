@@ -158,6 +158,8 @@ def from_text(annotation: Any, text: str) -> Any:
     with contextlib.suppress(ValueError, RecursionError):
         candidates.append(json.loads(text))
     candidates.append([part.strip() for part in text.split(",") if part.strip()])
+    if not text.strip():
+        candidates.append({})
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
     for candidate in candidates:
         try:

@@ -56,19 +56,32 @@ class JobKind:
         found: Registry = _load(self.config)
         return found
 
-    def config_class(self, values: Mapping[str, Any] | None = None) -> type[BaseModel]:
-        found: type[BaseModel] = self._chosen(values).Config if self.chosen_by else _load(self.config)
+    def config_class(self, values: Mapping[str, Any] | None = None, *, row: str = "") -> type[BaseModel]:
+        """The config's class; `row` names the registry's row where that is known better than from `values`."""
+        found: type[BaseModel] = self._chosen(values, row).Config if self.chosen_by else _load(self.config)
         return found
+
+    def check_row(self, row: str, values: Mapping[str, Any]) -> None:
+        """Raise `WorkbenchError` where a config made for one row would be taken for that of another."""
+        if not self.chosen_by or (found := self._row(values)) == row:
+            return
+        raise WorkbenchError(
+            "other-row",
+            f"{values[self.chosen_by]!r} is not known as {row.replace('_', ' ')}",
+            f"it would be opened as {found.replace('_', ' ')}",
+            "Check the name, choose the other kind, or let a hub be asked by switching offline off.",
+        )
 
     def work_function(self) -> Work:
         if not self.chosen_by:
             return _load(self.work)
         return lambda config, run: self._chosen(config.model_dump()).work(config, run)
 
-    def presets(self, values: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    def presets(self, values: Mapping[str, Any] | None = None, *, row: str = "") -> dict[str, dict[str, Any]]:
         """The named starting points that stand beside the config, as plain values."""
         if self.chosen_by:
-            return {name: dict(row) for name, row in getattr(self._chosen(values), "presets", {}).items()}
+            chosen = self._chosen(values, row)
+            return {name: dict(values) for name, values in getattr(chosen, "presets", {}).items()}
         found = getattr(import_module(self.config.partition(":")[0]), "presets", {})
         rows = (found() if callable(found) else found).items()
         return {name: row.model_dump() if isinstance(row, BaseModel) else dict(row) for name, row in rows}
@@ -77,11 +90,13 @@ class JobKind:
         """Whether the chosen row divides its work among processes."""
         return bool(getattr(self._chosen(values), "several", False))
 
-    def _chosen(self, values: Mapping[str, Any] | None) -> Any:
-        table, given = self.choices(), values or {}
-        if given.get(self.chosen_by) is None:
-            return table.load(table.first)
-        return table.load(_load(self.choose)(given) if self.choose else str(given[self.chosen_by]))
+    def _chosen(self, values: Mapping[str, Any] | None, row: str = "") -> Any:
+        return self.choices().load(row or self._row(values or {}))
+
+    def _row(self, values: Mapping[str, Any]) -> str:
+        if values.get(self.chosen_by) is None:
+            return self.choices().first
+        return str(_load(self.choose)(values) if self.choose else values[self.chosen_by])
 
 
 def _load(target: str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,6 +20,23 @@ class Frozen(BaseModel):
     """A pydantic model that refuses unknown fields, non-finite numbers and mutation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+@dataclass(frozen=True)
+class AsText:
+    """Metadata of a field of free text, for forms: `offered` is the function that lists names to choose from, as
+    `module:function`; `lines` how many lines a person may want to write."""
+
+    offered: str = ""
+    lines: int = 1
+
+    def names(self) -> list[str]:
+        """What is offered now; any other text is as good."""
+        if not self.offered:
+            return []
+        module, _, function = self.offered.partition(":")
+        found: list[str] = getattr(import_module(module), function)()
+        return found
 
 
 class NoOptions(Frozen):

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from app.config_flags import as_text, choices_of, from_text, is_fixed, nested_defaults, nested_model, variants_of
 from probes.artefacts import available
-from probes.configs import KIND, merged, validated
+from probes.configs import KIND, AsText, merged, validated
 
 # Fields of these names hold a reference to an artefact of the same kind.
 REFERENCES = ("store", "probe", "graph")
@@ -152,8 +152,14 @@ def _component(name: str, field: FieldInfo, value: Any, elem_id: str) -> gr.comp
             common["info"] = f"{field.description} There is no {name} yet: make one first."
         chosen = value or (names[0] if field.is_required() and names else value or "")
         return gr.Dropdown(choices=[*dict.fromkeys([*names, chosen])], value=chosen, allow_custom_value=True, **common)
+    hints = next((part for part in field.metadata if isinstance(part, AsText)), AsText())
+    if offered := hints.names():
+        chosen = value or offered[0]
+        return gr.Dropdown(
+            choices=[*dict.fromkeys([*offered, chosen])], value=chosen, allow_custom_value=True, **common
+        )
     text = "" if value is None and not _optional(field.annotation) else as_text(value)
-    return gr.Textbox(value=text, lines=1, max_lines=2, **common)
+    return gr.Textbox(value=text, lines=hints.lines, max_lines=max(2, 3 * hints.lines), **common)
 
 
 def _bound(field: FieldInfo, key: str) -> float | None:

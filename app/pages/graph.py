@@ -217,6 +217,7 @@ def build(context: PageContext) -> None:
         chosen = gr.update(value=made[0], selected=asked["concept"] if found else "")
         return (chosen, *made[1:], found[0] if found else message, gr.update(choices=known, value=ref))
 
+    context.tab.select(lambda: gr.update(choices=library.names()), outputs=name, **QUIET)
     blocks.load(arrive, outputs=[*shown, inspector, name], **QUIET)
 
 

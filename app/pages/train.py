@@ -1,7 +1,8 @@
-"""The Train page: capture activations, train a probe or import one, in a process of its own, and watch it."""
+"""The Train page: capture activations, train a probe or import one, make a graph of it, and watch the run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -13,11 +14,18 @@ from app.components.config_form import ConfigForm
 from app.components.curves import QUANTITIES, curve_figure
 from app.components.plot_view import PlotlyView
 from app.watching import Seen, look, table
-from probes.artefacts import Kind, available
-from probes.backends.registry import BACKENDS
+from probes.artefacts import Kind, available, resolve
 from probes.errors import WorkbenchError
+from probes.files import read_json
 
-KINDS = {"Train a probe": "train", "Capture activations": "capture", "Import dictionaries": "import"}
+KINDS = {
+    "Capture activations": "capture",
+    "Train a probe": "train",
+    "Import dictionaries": "import",
+    "Make a concept graph": "graph",
+}
+FIRST = "Train a probe"
+MADE: dict[str, Kind] = {"capture": "store", "train": "probe", "import": "probe", "graph": "graph"}
 SHOWN = {*KINDS.values(), "sweep"}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Gradio sends the change event of a State only after events that went through its queue.
@@ -36,29 +44,19 @@ def build(context: Any) -> None:
     preset = gr.State("")
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=340):
-            kind = gr.Radio(list(KINDS), value="Train a probe", label="What to do", elem_id="train-kind")
-            backend = gr.Dropdown(
-                [(_title(name), name) for name in BACKENDS],
-                value=BACKENDS.first,
-                label="Training recipe",
-                info=BACKENDS[BACKENDS.first].sentence,
-                interactive=True,
-                elem_id="train-backend",
-            )
-            backend.change(
-                lambda name: gr.update(info=BACKENDS[name].sentence), inputs=backend, outputs=backend, **QUIET
-            )
+            kind = gr.Radio(list(KINDS), value=FIRST, label="What to do", elem_id="train-kind")
+            rows = {name: _rows(name) for name in KINDS.values() if jobs.JOBS[name].chosen_by}
             form_place = gr.Column()
             kind.change(
-                lambda value: gr.update(visible=KINDS.get(value) == "train"),
+                lambda value: [gr.update(visible=KINDS.get(value) == name) for name in rows],
                 inputs=kind,
-                outputs=backend,
+                outputs=list(rows.values()),
                 **QUIET,
             )
         with gr.Column(scale=6, min_width=340):
             panel = _Panel()
     with form_place:
-        _form(context, kind, backend, preset, opened, panel.shown)
+        _form(context, kind, rows, preset, opened, panel.shown)
     panel.wire(context)
     _open_when_seen(context.tab, opened)
     linked = blocks.load(_linked_run, outputs=[panel.shown, opened], **TELLING)
@@ -94,28 +92,48 @@ def _title(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
+def _rows(kind: str) -> gr.Dropdown:
+    """The choice among the rows of the registry that a job takes its config from."""
+    table = jobs.JOBS[kind].choices()
+    choice = gr.Dropdown(
+        [(_title(name), name) for name in table],
+        value=table.first,
+        label=_title(table.kind),
+        info=table[table.first].sentence,
+        interactive=True,
+        visible=KINDS[FIRST] == kind,
+        elem_id=f"train-row-{kind}",
+    )
+    choice.change(lambda name: gr.update(info=table[name].sentence), inputs=choice, outputs=choice, **QUIET)
+    return choice
+
+
 def _form(
     context: Any,
     kind: gr.Radio,
-    backend: gr.Dropdown,
+    rows: dict[str, gr.Dropdown],
     preset: gr.State,
     opened: gr.State,
     shown: gr.Dropdown,
 ) -> None:
-    gr.on([kind.change, backend.change], lambda: "", outputs=preset, **TELLING)
+    changes = [kind.change, *(choice.change for choice in rows.values())]
+    gr.on(changes, lambda: "", outputs=preset, **TELLING)
 
     @gr.render(  # type: ignore[untyped-decorator]
-        inputs=[kind, backend, preset, opened],
-        triggers=[opened.change, kind.change, backend.change, preset.change],
+        inputs=[kind, preset, opened, *rows.values()],
+        triggers=[opened.change, preset.change, *changes],
         queue=False,
     )
-    def form(chosen: str, recipe: str, preset_name: str, is_open: bool) -> None:
-        if not is_open or chosen not in KINDS or recipe not in BACKENDS:
+    def form(chosen: str, preset_name: str, is_open: bool, *named: str) -> None:
+        if not is_open or chosen not in KINDS:
             return
         row = jobs.job(KINDS[chosen])
-        config_class, presets = row.config_class({"backend": recipe}), row.presets({"backend": recipe})
+        recipe = dict(zip(rows, named, strict=True)).get(KINDS[chosen], "")
+        if row.chosen_by and recipe not in row.choices():
+            return
+        config_class, presets = row.config_class(row=recipe), row.presets(row=recipe)
         if presets:
-            name = preset_name if preset_name in presets else next(iter(presets))
+            name = preset_name if preset_name in presets else _first_preset(presets)
             choice = gr.Radio(
                 list(presets),
                 value=name,
@@ -144,7 +162,9 @@ def _form(
 
         def begin(*given: Any) -> Any:
             try:
-                run = jobs.new_run(KINDS[chosen], fields.read(given))
+                config = fields.read(given)
+                row.check_row(recipe, config.model_dump())
+                run = jobs.new_run(KINDS[chosen], config)
                 jobs.start(run, threads=context.settings.threads)
             except WorkbenchError as error:
                 raise gr.Error(str(error), print_exception=False) from error
@@ -154,9 +174,19 @@ def _form(
         go.click(begin, inputs=fields.components, outputs=shown, **TELLING)
 
 
+def _first_preset(presets: Mapping[str, Any]) -> str:
+    """The preset that is named after what the newest store was fed with, such as images; else the first."""
+    stores = available("store")
+    try:
+        fed = read_json(resolve(stores[0], "store") / "index.json").get("fed_with") if stores else None
+    except (WorkbenchError, AttributeError):
+        fed = None
+    return fed if fed in presets else next(iter(presets))
+
+
 def _free_name(kind: str) -> str:
     """A name no artefact of that kind has: a finished one is never overwritten."""
-    made: Kind = "store" if kind == "capture" else "probe"
+    made = MADE[kind]
     taken = set(available(made))
     return next(name for n in count(1) if (name := f"my-{made}" + (f"-{n}" if n > 1 else "")) not in taken)
 

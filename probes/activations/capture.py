@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -26,7 +26,7 @@ from probes.activations.store import (
     is_special,
 )
 from probes.artefacts import artefact_path
-from probes.configs import Frozen
+from probes.configs import AsText, Frozen
 from probes.errors import WorkbenchError
 from probes.files import ensure_space
 from probes.hooks import HookPoint, keep
@@ -43,7 +43,7 @@ class CaptureConfig(Frozen):
     """Run a subject over a corpus and keep its activations at chosen hook points."""
 
     name: str = Field(description="Name of the store to make.", min_length=1, max_length=64)
-    subject: str = Field(
+    subject: Annotated[str, AsText(offered="probes.subjects.open_text:shipped")] = Field(
         default="bundled/smollm2-135m", description="Bundled subject, model folder, GGUF file or hub id."
     )
     corpus: str = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -13,7 +13,7 @@ from probes.activations.frames import Grid, kept_steps
 from probes.activations.prompts import Prompt
 from probes.activations.store import PointInfo
 from probes.addresses import HookPoint
-from probes.configs import Frozen
+from probes.configs import AsText, Frozen
 from probes.errors import WorkbenchError
 from probes.hooks import Reader, Where, hooked
 from probes.subjects.image_diffusion import ImageDiffusion
@@ -24,9 +24,12 @@ class ImageCaptureConfig(Frozen):
     """Make images of prompts and keep the subject's activations at chosen hook points and noise bands."""
 
     name: str = Field(description="Name of the store to make.", min_length=1, max_length=64)
-    subject: str = Field(description="Bundled pipeline, pipeline folder or hub id.", min_length=1)
-    prompts: str = Field(
-        description="Text file with one prompt per line, or a captioned corpus (.jsonl with text and labels).",
+    subject: Annotated[str, AsText(offered="probes.subjects.open_diffusion:shipped")] = Field(
+        description="Bundled pipeline, pipeline folder or hub id.", min_length=1
+    )
+    prompts: Annotated[str, AsText(lines=4)] = Field(
+        description="Text file with one prompt per line, a captioned corpus (.jsonl with text and labels), or the "
+        "prompts themselves, one per line.",
         min_length=1,
     )
     template: str = Field(

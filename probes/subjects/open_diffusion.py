@@ -24,6 +24,11 @@ _PLAIN = re.compile(r"(?:diffusion_pytorch_model|model)(?:-\d+-of-\d+)?\.safeten
 _VARIANT = re.compile(r"(?:diffusion_pytorch_model|model)\.fp16(?:-\d+-of-\d+)?\.safetensors")
 
 
+def shipped() -> list[str]:
+    """The pipelines that come with the workbench."""
+    return sorted(f"bundled/{path.parent.name}" for path in PIPELINES.glob(f"*/{INDEX}"))
+
+
 class DiffusionFiles:
     """Opens `bundled/<pipeline>`, a folder in diffusers' own layout, or a hub id (which needs `offline=False`
     unless it was fetched before)."""

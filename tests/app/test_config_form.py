@@ -7,7 +7,9 @@ import gradio as gr
 import pytest
 from pydantic import Field
 
+from app import jobs
 from app.components.config_form import ConfigForm
+from app.pages.train import KINDS
 from probes.backends.minimality_config import Config as Training
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
@@ -105,3 +107,35 @@ def test_the_form_of_a_training_names_the_field_that_a_transcoder_needs() -> Non
     read = made.read(given)
     assert isinstance(read, Training)
     assert (read.low.predicts, read.middle.reads) == ("layers.3.mlp:out", ("layers.3:out", "layers.4:out"))
+
+
+def test_every_config_on_the_train_page_is_its_defaults_until_something_is_changed() -> None:
+    needed = {"name": "x", "subject": "bundled/toy", "prompts": "a\nb", "path": ["x"], "probe": "p", "store": "s"}
+    for kind in KINDS.values():
+        row = jobs.job(kind)
+        for name in row.choices() if row.chosen_by else [""]:
+            config = row.config_class(row=name)
+            values = {key: value for key, value in needed.items() if key in config.model_fields}
+            with gr.Blocks():
+                made = ConfigForm(config, values, prefix="test")
+            assert made.read(shown(made)) == config.model_validate(values), (kind, name)
+
+
+def test_a_config_of_one_kind_is_not_started_as_another() -> None:
+    capture = jobs.job("capture")
+    capture.check_row("image_diffusion", {"subject": "bundled/toy"})
+    with pytest.raises(WorkbenchError, match="opened as text autoregressive"):
+        capture.check_row("image_diffusion", {"subject": "someone/pipeline"})
+    with pytest.raises(WorkbenchError, match="opened as image diffusion"):
+        capture.check_row("text_autoregressive", {"subject": "bundled/toy"})
+
+
+def test_names_are_offered_and_others_can_be_typed() -> None:
+    config = jobs.job("capture").config_class(row="image_diffusion")
+    with gr.Blocks():
+        made = ConfigForm(config, {"name": "x"}, prefix="test")
+    controls = {control.path[0]: control.component for control in made.controls}
+    subject = controls["subject"]
+    assert isinstance(subject, gr.Dropdown) and subject.allow_custom_value
+    assert {value for _, value in subject.choices} == {"bundled/emoji", "bundled/terrain", "bundled/toy"}
+    assert controls["prompts"].lines > 1

@@ -156,6 +156,11 @@ def test_prompts_come_from_lists_and_from_captions(tmp_path: Path) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text("a cat\n\na dog\na cat\n")
     assert [one.text for one in read_prompts(str(listed), "", 0.1)] == ["a cat", "a dog"]
+    typed = "a {cat}\n\n a dog \na {cat}\n"
+    assert [one.text for one in read_prompts(typed, "", 0.1)] == ["a {cat}", "a dog"]
+    assert [one.text for one in read_prompts(typed, "no {text}", 0.1)] == ["no a {cat}", "no a dog"]
+    with pytest.raises(WorkbenchError, match="two different prompts"):
+        read_prompts("a cat\na cat", "", 0.1)
 
 
 def test_steps_and_cells_are_spread_and_bounded() -> None:
