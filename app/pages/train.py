@@ -181,7 +181,7 @@ def _first_preset(presets: Mapping[str, Any]) -> str:
         fed = read_json(resolve(stores[0], "store") / "index.json").get("fed_with") if stores else None
     except (WorkbenchError, AttributeError):
         fed = None
-    return fed if fed in presets else next(iter(presets))
+    return str(fed) if fed in presets else next(iter(presets))
 
 
 def _free_name(kind: str) -> str:
