@@ -23,7 +23,7 @@ def arm_rows(name: str, doses: Doses, strength: float, form: str, said: str) -> 
     """An arm at its strength: effect, what stayed, and what it cost."""
     at = doses.at(strength)
     if form:
-        chosen = f"form {form}; form and strength chosen on development captions"
+        chosen = f"form and strength chosen on development captions: {form}"
         yield Row(name=f"{name}.strength", value=strength, unit="times the difference of means", note=chosen)
     yield of_interval(f"{name}.effect", bootstrap([doses.effect[at]]), f"share of {said}; over captions", "up")
     for kept, table in doses.kept.items():

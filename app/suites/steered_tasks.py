@@ -76,6 +76,13 @@ class Tuned(NamedTuple):
     strength: float
     doses: Doses
 
+    def said(self) -> str:
+        """The choice in words; where nothing worked, the weakest strength was taken."""
+        best = float(self.doses.selectivity().max())
+        return (
+            f"{self.shape.name}, selectivity {best:.2f} there" if best > 0 else f"{self.shape.name}, none worked there"
+        )
+
 
 def vendors(bed: Bed, concepts: Sequence[int], count: int) -> list[Drawn]:
     """Every vendor to every other, `count` captions each."""
@@ -132,7 +139,7 @@ def task_rows(bed: Bed, task: Towards, tuning: int, scoring: int) -> Iterator[Ro
     scored = _scored(bed, stage, tuned)
     at = {name: tuned[name].strength if name in tuned else doses.strengths[0] for name, doses in scored.items()}
     for name, doses in scored.items():
-        form = tuned[name].shape.name if name in tuned else ""
+        form = tuned[name].said() if name in tuned else ""
         yield from arm_rows(f"{task.name}.{name}", doses, at[name], form, task.said)
     dearest = max(float(scored[name].loss().max()) for name in MAIN)
     for name in MAIN:
