@@ -44,6 +44,12 @@ class EvidenceConfig(Frozen):
         ge=0,
         le=64,
     )
+    trials: int = Field(
+        default=0,
+        description="Training images in which each source is ablated first, to choose the targets it is tested on; 0 "
+        "leaves the choice to the proposal. Of images only.",
+        ge=0,
+    )
     nulls: int = Field(default=2, description="Random directions per source at the same places and size.", ge=1)
     rows: int = Field(default=32, description="Chunks or images per pass, of several sources together.", ge=1)
     seed: int = Field(default=0, description="Seed of chunk choice and random directions.", ge=0)

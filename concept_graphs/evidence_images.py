@@ -26,7 +26,7 @@ from torch.nn.utils.rnn import pad_sequence
 from concept_graphs.companions import companions_of
 from concept_graphs.evidence import EvidenceConfig, SourceEffects, choose_places, grouped
 from concept_graphs.image_codes import image_codes
-from probes.activations.store import ActivationStore
+from probes.activations.store import ActivationStore, Split
 from probes.addresses import HookPoint
 from probes.hierarchy.codes import encode_shard
 from probes.hierarchy.probe import Level
@@ -37,14 +37,14 @@ from probes.subjects.trajectory import Checkpoint
 from probes.training.randomness import generator
 
 
-class HeldOutImages:
-    """The held-out images of a store, in its order: `prompts` and `seeds` to make each again."""
+class SplitImages:
+    """The images of one part of a store, in its order: `prompts` and `seeds` to make each again."""
 
-    def __init__(self, store: ActivationStore) -> None:
-        self.store = store
+    def __init__(self, store: ActivationStore, split: Split = "held_out") -> None:
+        self.store, self.split = store, split
         self.prompts: list[str] = []
         self.seeds: list[int] = []
-        for shard in store.shards("held_out"):
+        for shard in store.shards(split):
             image, seed = store.read(shard, "image", "seed")
             document, _ = store.documents_of(shard)
             for at in _firsts(image):
@@ -54,7 +54,7 @@ class HeldOutImages:
     def fires(self, level: Level, latents: Sequence[int]) -> Tensor:
         """`image latent` bool: in which images a latent is on in any cell and step of its band."""
         parts = []
-        for shard in self.store.shards("held_out"):
+        for shard in self.store.shards(self.split):
             image = self.store.read(shard, "image")[0].long()
             on = (encode_shard(self.store, shard, level).codes.only(latents).value > 0).any(dim=1).long()
             own = torch.unique_consecutive(image, return_inverse=True)[1]
@@ -97,8 +97,8 @@ def bands_of(store: ActivationStore, first: Level, then: Level, *, later: bool =
     return Bands(start, after, frozenset(step for step in read if step >= (start if within else after)), within)
 
 
-def computed_later(subject: ImageDiffusion, images: HeldOutImages, first: HookPoint, then: HookPoint) -> bool:
-    """Whether one pass of the denoiser computes `then` after `first`: seen in a step of the first held-out image."""
+def computed_later(subject: ImageDiffusion, images: SplitImages, first: HookPoint, then: HookPoint) -> bool:
+    """Whether one pass of the denoiser computes `then` after `first`: seen in a step of the first image."""
     if first == then:
         return False
     seen: list[HookPoint] = []
@@ -110,7 +110,7 @@ def computed_later(subject: ImageDiffusion, images: HeldOutImages, first: HookPo
 
 def ablate_in_images(
     subject: ImageDiffusion,
-    images: HeldOutImages,
+    images: SplitImages,
     levels: tuple[Level, Level],
     sources: Sequence[int],
     targets: Sequence[int],
@@ -176,7 +176,7 @@ class _Ablation:
 @dataclass(frozen=True)
 class _Batches:
     subject: ImageDiffusion
-    images: HeldOutImages
+    images: SplitImages
     levels: tuple[Level, Level]
     targets: Sequence[int]
     bands: Bands
@@ -185,7 +185,8 @@ class _Batches:
 
     def effects(self, owner: Sequence[int], images: Sequence[int]) -> Iterator[SourceEffects]:
         """One batch: each row is an image with the source that is ablated in it. `held` of what is yielded is the
-        effect that the sampler state alone carries, or single passes of the denoiser alone."""
+        effect that the sampler state alone carries, or single passes of the denoiser alone; of the null it is not
+        measured (NaN)."""
         unique, back = np.unique(images, return_inverse=True)
         inputs = self.images.inputs(list(unique))
         base, checkpoint, outputs = self._base(inputs)
@@ -203,17 +204,17 @@ class _Batches:
             seeds = [generator(self.config.seed, f"null{draw}", latent) for latent in owner]
             other = torch.stack([torch.randint(space.n_latents, members.shape[1:], generator=seed) for seed in seeds])
             elsewhere = replace(ablation, taken=ablation.kept, elsewhere=space.w_dec[other], kept={})
-            drawn.append(self._both(row_inputs, start, elsewhere, outputs, before))
+            drawn.append(self._whole(row_inputs, start, elsewhere)[0] - before)
         for one in dict.fromkeys(owner):
             mine = source == one
             on = (before[mine] > 0).double()
-            null, null_state = (torch.stack([pair[at] for pair in drawn])[:, mine] for at in (0, 1))
+            null = torch.stack(drawn)[:, mine]
             yield SourceEffects(
                 one,
                 change=changed[0][mine].double().numpy(),
                 held=changed[1][mine].double().numpy(),
                 null=null.double().numpy(),
-                null_held=null_state.double().numpy(),
+                null_held=np.full(null.shape, np.nan),
                 count=np.ones(before[mine].shape),
                 base_active=before[mine].double().numpy(),
                 change_active=(changed[0][mine].double() * on).numpy(),
@@ -237,17 +238,27 @@ class _Batches:
         before: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Change of the target codes `row target`: of the whole run, and of its part (see `effects`)."""
-        point, selector = self.levels[0].point, self.levels[0].where
-        until = max(self.bands.read) + 1
-        keep = () if self.bands.within else (self.bands.after,)
-        edits = [Edit(point, selector, ablation.change)]
-        full, seen = self._read(inputs, start=start, keep=keep, until=until, edits=edits)
+        full, kept = self._whole(inputs, start, ablation)
         if self.bands.within:
-            edits = [Edit(point, selector, replace(ablation, kept={}).change)]
-            part, _ = self._read(inputs, start=start, until=until, edits=edits, outputs=outputs)
+            part, _ = self._whole(inputs, start, replace(ablation, kept={}), outputs)
         else:
-            part, _ = self._read(inputs, start=seen[0][self.bands.after], until=until, outputs=outputs)
+            until = max(self.bands.read) + 1
+            part, _ = self._read(inputs, start=kept[self.bands.after], until=until, outputs=outputs)
         return full - before, part - before
+
+    def _whole(
+        self,
+        inputs: ImageInputs,
+        start: Checkpoint,
+        ablation: _Ablation,
+        outputs: Mapping[int, Tensor] | None = None,
+    ) -> tuple[Tensor, dict[int, Checkpoint]]:
+        """Target codes `row target` of a run with the edit, and where it stood after the band."""
+        edit = Edit(self.levels[0].point, self.levels[0].where, ablation.change)
+        keep = () if self.bands.within else (self.bands.after,)
+        until = max(self.bands.read) + 1
+        codes, seen = self._read(inputs, start=start, keep=keep, until=until, edits=[edit], outputs=outputs)
+        return codes, seen[0]
 
     def _read(
         self,

@@ -13,6 +13,7 @@ from pydantic import Field
 from concept_graphs.edges.gates import with_bootstrap
 from concept_graphs.edges.proposal import Proposal, Proposed, spread_out
 from concept_graphs.edges.registry import PROPOSALS
+from concept_graphs.edges.trial import edges_by_trial
 from concept_graphs.effects import EdgeEvidence, edge_evidence
 from concept_graphs.evidence import EvidenceConfig, SourceEffects
 from concept_graphs.graph import ConceptGraph
@@ -21,12 +22,12 @@ from concept_graphs.seeds import SeedAgreement, seed_agreement
 from concept_graphs.spread import spread_order
 from concept_graphs.study import STUDIES, Study
 from concept_graphs.tables import CONFIRMED, Edge, EdgeTable, Node, NodeTable
-from probes.activations.store import ActivationStore
+from probes.activations.store import ActivationStore, Split
 from probes.artefacts import artefact_path, parent_of, resolve
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
 from probes.files import commit_directory
-from probes.hierarchy.codes import paired
+from probes.hierarchy.codes import PairedCodes, paired
 from probes.hierarchy.fit_maps import MapConfig
 from probes.hierarchy.probe import Level, Probe, open_probe, refuse_several_places
 from probes.hierarchy.selection_map import SelectionMap
@@ -172,10 +173,16 @@ def _tested_pair(
         run.update(message=f"{pair}: refitting {config.bootstrap_fits} bootstrap samples")
         settings = MapConfig(rows=config.rows)
         proposed = with_bootstrap(proposed, codes, settings, fits=config.bootstrap_fits, seed=config.seed)
+    if config.evidence.trials:
+        tried = _tried(study, low, high, proposed, codes, config, run)
+        if tried is None:
+            return None
+        proposed = tried
     ends = [(low, proposed.source), (high, proposed.target)]
     (first, ablated), (then, measured) = ends if study.direction == "composes" else reversed(ends)
     targets = sorted({int(t) for t in measured})
-    effects = _effects(study, (low, high), (first, then), sorted({int(s) for s in ablated}), targets, config, run)
+    sources = sorted({int(s) for s in ablated})
+    effects = _effects(study, (low, high), (first, then), sources, targets, config.evidence, run)
     if effects is None:
         return None
     deviation = study.deviation(then, codes)
@@ -193,19 +200,38 @@ def _proposal(name: str, found: SelectionMap | None) -> Proposal:
     return next(maker for maker in makers.values() if found is not None or not maker.needs_map)
 
 
+def _tried(
+    study: Study, low: Level, high: Level, proposed: Proposed, codes: PairedCodes, config: GraphConfig, run: Run
+) -> Proposed | None:
+    """Edges of the same sources to the targets that their ablation moved most in training images, of all that fire
+    in them. None when stopped."""
+    generates = study.direction == "generates"
+    first, then = (high, low) if generates else (low, high)
+    sources = sorted({int(s) for s in (proposed.target if generates else proposed.source)})
+    deviation = study.deviation(then, codes)
+    targets = [int(target) for target in np.flatnonzero(deviation > 0)]
+    evidence = config.evidence.model_copy(update={"chunks": config.evidence.trials, "nulls": 1})
+    effects = _effects(study, (low, high), (first, then), sources, targets, evidence, run, split="train")
+    if effects is None:
+        return None
+    return edges_by_trial(effects, targets, config.edges, per_source=config.per_source, generates=generates)
+
+
 def _effects(
     study: Study,
     levels: tuple[Level, Level],
     order: tuple[Level, Level],
     sources: Sequence[int],
     targets: Sequence[int],
-    config: GraphConfig,
+    config: EvidenceConfig,
     run: Run,
+    *,
+    split: Split = "held_out",
 ) -> dict[int, SourceEffects] | None:
     """Effects per ablated latent of the level computed first in `order`; what an earlier session of the run tested
     is read back. None when stopped."""
     pair = "-".join(level.name for level in levels)
-    folder = run.path / "evidence" / pair
+    folder = run.path / ("evidence" if split == "held_out" else "trials") / pair
     folder.mkdir(parents=True, exist_ok=True)
     done = {s: SourceEffects.load(folder / f"{s}.npz") for s in sources if (folder / f"{s}.npz").is_file()}
     left = [s for s in sources if s not in done]
@@ -214,7 +240,8 @@ def _effects(
         *order,
         left,
         targets,
-        config.evidence,
+        config,
+        split=split,
         report=lambda at, of: run.log(at, **{f"{pair}.sources": at}),
         stop=run.stop_requested,
     ):
@@ -322,7 +349,10 @@ def _edges(pair: PairEvidence) -> list[Edge]:
 
 
 def _cosines(low: Level, high: Level, proposed: Proposed) -> np.ndarray:
-    """Cosine of the lower decoder row with the upper encoder column: what the residual path alone carries."""
+    """Cosine of the lower decoder row with the upper encoder column: what the residual path alone carries. Unknown
+    where the levels read in spaces of different width."""
+    if low.space.w_dec.shape[1] != high.space.w_enc.shape[1]:
+        return np.full(len(proposed), np.nan)
     decoder = low.space.w_dec[torch.from_numpy(proposed.source)]
     encoder = high.space.w_enc[torch.from_numpy(proposed.target)]
     return torch.nn.functional.cosine_similarity(decoder, encoder, dim=1).numpy()

@@ -11,7 +11,7 @@ import numpy as np
 from concept_graphs.effects import EdgeEvidence
 from concept_graphs.evidence import EvidenceConfig, SourceEffects
 from concept_graphs.tables import Example, Node, Picture
-from probes.activations.store import ActivationStore
+from probes.activations.store import ActivationStore, Split
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.probe import Level, Probe
@@ -61,11 +61,13 @@ class Study(Protocol):
         targets: Sequence[int],
         config: EvidenceConfig,
         *,
+        split: Split = "held_out",
         report: Callable[[int, int], None],
         stop: Callable[[], bool],
     ) -> Iterator[SourceEffects]:
-        """Ablate latents of the level that is computed first, each where it fires, and yield its effects on all
-        targets, latents of the other level. Latents that fire too seldom are skipped."""
+        """Ablate latents of the level that is computed first, each where it fires in that part of the store, and
+        yield its effects on all targets, latents of the other level. Latents that fire too seldom are skipped.
+        Raises `WorkbenchError` for what this kind of subject has no evidence of."""
         ...
 
     def deviation(self, then: Level, codes: PairedCodes) -> np.ndarray:

@@ -11,14 +11,14 @@ from concept_graphs.effects import EdgeEvidence
 from concept_graphs.evidence import EvidenceConfig, SourceEffects
 from concept_graphs.evidence_images import (
     Bands,
-    HeldOutImages,
+    SplitImages,
     ablate_in_images,
     bands_of,
     computed_later,
     image_deviation,
 )
 from concept_graphs.study import Described, Direction, refuse_writing_elsewhere
-from probes.activations.store import ActivationStore
+from probes.activations.store import ActivationStore, Split
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.probe import Level, Probe
@@ -34,7 +34,7 @@ class ImageStudy:
     def __init__(self, ref: str, store: ActivationStore, *, dtype: str, device: str, offline: bool) -> None:
         self.store = store
         self.subject = load_subject(ref, of=ImageDiffusion, dtype=dtype, device=device, offline=offline)
-        self.images = HeldOutImages(store)
+        self.images = SplitImages(store)
 
     def check(self, *levels: Level) -> None:
         """The higher level must be computed first, so that what is done to it comes before the lower one: at more
@@ -62,12 +62,12 @@ class ImageStudy:
         targets: Sequence[int],
         config: EvidenceConfig,
         *,
+        split: Split = "held_out",
         report: Callable[[int, int], None],
         stop: Callable[[], bool],
     ) -> Iterator[SourceEffects]:
-        return ablate_in_images(
-            self.subject, self.images, (first, then), sources, targets, config, report=report, stop=stop
-        )
+        images = self.images if split == "held_out" else SplitImages(self.store, split)
+        return ablate_in_images(self.subject, images, (first, then), sources, targets, config, report=report, stop=stop)
 
     def deviation(self, then: Level, codes: PairedCodes) -> np.ndarray:
         """Over training images, of the code's mean over an image."""
@@ -80,7 +80,7 @@ class ImageStudy:
         columns = {name.replace("held", part): column for name, column in evidence.columns.items()}
         confirmed = np.isin(columns["verdict"], ["composed", "carried"])
         columns["verdict"] = np.where(confirmed, "generated", columns["verdict"])
-        null = {name.replace("held", part): value for name, value in evidence.null.items()}
+        null = {name: value for name, value in evidence.null.items() if "held" not in name}
         return EdgeEvidence(columns, null | {"unit": "mean code of an image"})
 
     def describe(self, level: Level, latents: Sequence[int], others: Sequence[Probe], *, count: int) -> Described:

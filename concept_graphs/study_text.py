@@ -10,7 +10,7 @@ from concept_graphs.describe import describe
 from concept_graphs.effects import EdgeEvidence
 from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, ablate_sources
 from concept_graphs.study import Described, Direction, refuse_writing_elsewhere
-from probes.activations.store import ActivationStore
+from probes.activations.store import ActivationStore, Split
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.probe import Level, Probe
@@ -42,15 +42,16 @@ class TextStudy:
         targets: Sequence[int],
         config: EvidenceConfig,
         *,
+        split: Split = "held_out",
         report: Callable[[int, int], None],
         stop: Callable[[], bool],
     ) -> Iterator[SourceEffects]:
-        if config.companions:
+        if config.companions or config.trials:
             raise WorkbenchError(
                 "no-sets",
-                "Companions cannot be ablated with a source of a text graph",
-                "the evidence of texts is of one latent at a time",
-                "Leave evidence.companions at 0.",
+                "Edges of a text graph cannot be tested so",
+                "companions and trials are of images",
+                "Leave evidence.companions and evidence.trials at 0.",
             )
         held_out = HeldOut(self.store, first, then)
         return ablate_sources(self.subject, held_out, sources, targets, config, report=report, stop=stop)

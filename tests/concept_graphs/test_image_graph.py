@@ -17,9 +17,9 @@ from torch import Tensor
 from app.worker import run_job
 from concept_graphs.companions import companions_of
 from concept_graphs.describe_images import pictures_of
-from concept_graphs.evidence import EvidenceConfig
+from concept_graphs.evidence import EvidenceConfig, SourceEffects
 from concept_graphs.evidence_images import (
-    HeldOutImages,
+    SplitImages,
     _Ablation,
     ablate_in_images,
     bands_of,
@@ -124,7 +124,7 @@ def _by_hand(
 
 def test_effects_are_those_of_runs_made_by_hand(store: ActivationStore, probe: Probe, subject: ImageDiffusion) -> None:
     low, _, high = probe.levels
-    images, config = HeldOutImages(store), EvidenceConfig(chunks=2, minimum_chunks=2, nulls=1, rows=8)
+    images, config = SplitImages(store), EvidenceConfig(chunks=2, minimum_chunks=2, nulls=1, rows=8)
     latents = list(range(high.space.n_latents))
     often = images.fires(high, latents).sum(dim=0)
     sources = often.argsort(descending=True)[:3].tolist()
@@ -156,9 +156,9 @@ def test_effects_are_those_of_runs_made_by_hand(store: ActivationStore, probe: P
 
 @pytest.fixture(scope="module")
 def blocks(home: Path, store: ActivationStore) -> Probe:
-    """Two hook points at the same noise; of the levels in between and above nothing is asked."""
+    """Two hook points at the same noise, and below them the later one at less."""
     maps = {"rows": 2000, "minimum_rows": 10, "optimiser": {"steps": 30, "batch": 128, "learning_rate": 0.03}}
-    at = {"low": f"{FINE}@noise=0.6-1.0", "middle": f"{COARSE}@noise=0.6-1.0", "high": f"{COARSE}@noise=0.0-0.3"}
+    at = {"low": f"{FINE}@noise=0.3-0.6", "middle": f"{FINE}@noise=0.6-1.0", "high": f"{COARSE}@noise=0.6-1.0"}
     run_job("train", name="blocks", store="images", maps=maps, **{name: SMALL | {"at": at[name]} for name in at})
     return open_probe("blocks")
 
@@ -166,8 +166,8 @@ def blocks(home: Path, store: ActivationStore) -> Probe:
 def test_effects_on_a_later_block_of_the_same_steps_are_those_of_runs_made_by_hand(
     store: ActivationStore, blocks: Probe, subject: ImageDiffusion
 ) -> None:
-    fine, coarse = blocks.level("low"), blocks.level("middle")
-    images, config = HeldOutImages(store), EvidenceConfig(chunks=2, minimum_chunks=2, nulls=1, rows=8, companions=2)
+    fine, coarse = blocks.level("middle"), blocks.level("high")
+    images, config = SplitImages(store), EvidenceConfig(chunks=2, minimum_chunks=2, nulls=1, rows=8, companions=2)
     often = images.fires(coarse, list(range(coarse.space.n_latents))).sum(dim=0)
     sources = often.argsort(descending=True)[:2].tolist()
     targets = list(range(fine.space.n_latents))
@@ -197,7 +197,7 @@ def test_effects_on_a_later_block_of_the_same_steps_are_those_of_runs_made_by_ha
 def test_the_null_of_a_set_is_as_long_as_what_was_taken_in_every_place(
     store: ActivationStore, blocks: Probe, subject: ImageDiffusion
 ) -> None:
-    level, images = blocks.level("middle"), HeldOutImages(store)
+    level, images = blocks.level("high"), SplitImages(store)
     lengths: dict[bool, dict[int, Tensor]] = {False: {}, True: {}}
     change = _Ablation.change
 
@@ -213,14 +213,14 @@ def test_the_null_of_a_set_is_as_long_as_what_was_taken_in_every_place(
     source = int(often.argmax())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Ablation, "change", noted)
-        list(ablate_in_images(subject, images, (level, blocks.level("low")), [source], [0], config))
+        list(ablate_in_images(subject, images, (level, blocks.level("middle")), [source], [0], config))
     assert lengths[True].keys() == lengths[False].keys() and max(map(torch.max, lengths[True].values())) > 0
     for call, length in lengths[True].items():
         torch.testing.assert_close(length, lengths[False][call], rtol=1e-4, atol=1e-6)
 
 
 def test_the_order_of_blocks_is_that_of_a_pass(store: ActivationStore, subject: ImageDiffusion) -> None:
-    images = HeldOutImages(store)
+    images = SplitImages(store)
     order = ["down_blocks.0.attentions.0:update", "mid_block:in", COARSE, "mid_block:out", FINE]
     points = [HookPoint.parse(text) for text in order]
     for at, first in enumerate(points):
@@ -228,14 +228,14 @@ def test_the_order_of_blocks_is_that_of_a_pass(store: ActivationStore, subject: 
             assert computed_later(subject, images, first, then) == (at < number)
 
 
-def _chosen(images: HeldOutImages, level: Level, sources: list[int], config: EvidenceConfig) -> dict[int, list[int]]:
+def _chosen(images: SplitImages, level: Level, sources: list[int], config: EvidenceConfig) -> dict[int, list[int]]:
     from concept_graphs.evidence import choose_places
 
     return {s: places.tolist() for s, places in choose_places(images.fires(level, sources), sources, config).items()}
 
 
 def test_images_a_latent_fires_in_are_those_of_the_store(store: ActivationStore, probe: Probe) -> None:
-    level, images = probe.level("high"), HeldOutImages(store)
+    level, images = probe.level("high"), SplitImages(store)
     fires = images.fires(level, [0, 1, 2, 3])
     number, want = -1, []
     for shard in store.shards("held_out"):
@@ -283,7 +283,7 @@ def test_a_graph_of_bands_is_a_graph(graph: ConceptGraph, probe: Probe, tmp_path
     assert set(graph.edges["verdict"]) <= {"generated", "unsupported", "untested"}
     tested = [edge for edge in graph.edges if edge.verdict != "untested"]
     assert tested and all(edge.state is not None and edge.held is None for edge in tested)
-    assert graph.meta.nulls["low-middle"]["state_null95"] is not None
+    assert graph.meta.nulls["low-middle"]["null95"] is not None
     assert any("Spread does not support" in warning for warning in graph.meta.warnings)  # random weights
     node = next(iter(graph.nodes))
     assert graph.pictures[node.id] and not graph.examples and node.profile
@@ -292,15 +292,37 @@ def test_a_graph_of_bands_is_a_graph(graph: ConceptGraph, probe: Probe, tmp_path
     assert ConceptGraph.load(tmp_path / "copy") == graph
 
 
+def test_a_graph_of_blocks_has_edges_by_trial_on_training_images(
+    home: Path, store: ActivationStore, blocks: Probe
+) -> None:
+    run_job(
+        "graph", name="tried", probe="blocks", edges=8, per_source=2, per_target=2, bootstrap_fits=0, rows=2000,
+        r2_floor=0.0, examples=1,
+        evidence={"chunks": 3, "minimum_chunks": 2, "rows": 12, "companions": 2, "trials": 3},
+    )  # fmt: skip
+    graph = ConceptGraph.open("tried")
+    tested = {pair: [edge for edge in graph.edges if edge.target.startswith(pair)] for pair in ("high/", "middle/")}
+    assert all(edge.inside is not None and edge.state is None for edge in tested["high/"])
+    assert all(edge.state is not None and edge.inside is None for edge in tested["middle/"])
+    assert all(tested.values()) and all(edge.beyond is not None and edge.weight is None for edge in graph.edges)
+    run = next(path for path in (home / "runs").iterdir() if (path / "trials").is_dir())
+    for pair, edges in (("middle-high", tested["high/"]), ("low-middle", tested["middle/"])):
+        effects = {int(file.stem): SourceEffects.load(file) for file in (run / "trials" / pair).iterdir()}
+        assert {int(edge.target.partition("/")[2]) for edge in edges} <= set(effects)
+        assert all(len(one.change) <= 3 and len(one.null) == 1 for one in effects.values())
+    made = {split: set(SplitImages(store, split).prompts) for split in ("train", "held_out")}
+    assert made["train"] and made["held_out"] and not made["train"] & made["held_out"]
+
+
 def test_levels_in_the_wrong_order_are_refused(store: ActivationStore, probe: Probe, blocks: Probe, home: Path) -> None:
     study = ImageStudy(str(home / "pipeline"), store, dtype="float32", device="cpu", offline=True)
     study.check(probe.level("low"), probe.level("high"))
-    study.check(blocks.level("low"), blocks.level("middle"))
+    study.check(blocks.level("middle"), blocks.level("high"))
     for low, high in (("high", "low"), ("low", "low")):
         with pytest.raises(WorkbenchError, match="computed first"):
             study.check(probe.level(low), probe.level(high))
     with pytest.raises(WorkbenchError, match="computed first"):
-        study.check(blocks.level("middle"), blocks.level("low"))
+        study.check(blocks.level("high"), blocks.level("middle"))
 
 
 def test_the_picture_of_a_trajectory_runs_from_noise_to_finished(graph: ConceptGraph) -> None:
