@@ -16,8 +16,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-emoji assets-terrain assets-toy \
-  assets-pictures
+.PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-emoji assets-emoji-graph assets-terrain \
+  assets-toy assets-pictures
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -89,6 +89,9 @@ assets-toy: $(VENV)/.installed ## Train the bundled toy of coloured shapes again
 assets-emoji: $(VENV)/.installed ## Build the bundled emoji corpus, pipeline and judge again (needs npm; an hour and more)
 	$(BIN)/python assets/corpora/build_emoji.py
 	$(BIN)/python assets/emoji/build.py $(ARGS)
+
+assets-emoji-graph: $(VENV)/.installed ## Build the bundled emoji probe and graph again (an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python assets/emoji/graph.py $(ARGS)
 
 assets-pictures: $(VENV)/.installed-dev ## Take the README's picture again (needs Chromium)
 	$(BIN)/python assets/pictures/build.py $(ARGS)

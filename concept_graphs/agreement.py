@@ -1,139 +1,109 @@
-"""How far a graph's communities agree with what is known of the pictures: their group, their subgroup, their style.
+"""Does a graph agree with a known grouping of what its concepts fire on?
 
-Concepts joined by confirmed edges form communities (Louvain). A picture belongs to the community whose concepts are
-on in it beyond what they are on average, and the partition of pictures that follows is held against each known kind of
-label. The same rule turns any other grouping of latents into a partition: of a co-activation graph, of clusters, or
-of the same concepts dealt out anew.
+Nothing here knows a subject: concepts are rows with a label of truth each, a graph is its edges. Agreement is
+adjusted mutual information, in which a chance grouping has 0 however many groups it makes, beside that of the
+same labels shuffled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
 
-from probes.metrics.intervals import Interval
+from probes.metrics.intervals import Interval, bootstrap
 
-NORMAL95 = 1.96
-ALONE = -1  # the community of a concept that no edge joins
+DRAWS = 100
 
-
-class Known(NamedTuple):
-    """What is known of pictures: `item` numbers the thing that each shows, `labels` are numbers by kind, `picture`."""
-
-    item: np.ndarray
-    labels: Mapping[str, np.ndarray]
+Groups = NDArray[np.int64]
 
 
-class Joined(NamedTuple):
-    """Edges of a graph whose ends are numbers of concepts, `edge`, and how much each counts."""
+class Agreement(NamedTuple):
+    """Adjusted mutual information of two groupings, 1 for the same one, with its 95 % interval over concepts, and
+    the 95 % quantile of the same with the truth shuffled over concepts."""
 
-    source: np.ndarray
-    target: np.ndarray
-    weight: np.ndarray
+    value: float
+    low: float
+    high: float
+    n: int
+    shuffled: float
 
 
-def communities(count: int, edges: Joined, *, seed: int = 0) -> np.ndarray:
-    """The community of each of `count` concepts, numbered from 0; `ALONE` where it is the end of no edge."""
+def favourites(codes: sparse.csr_matrix, labels: Sequence[str]) -> list[str]:
+    """Per concept the label over whose items its mean code is largest; empty for one that never fires.
+
+    `codes`: `item concept`, at least 0; `labels`: `item`. Labels with many items have no advantage.
+    """
+    names, own = np.unique(np.asarray(labels), return_inverse=True)
+    chosen = sparse.csr_matrix((np.ones(len(own)), (own, np.arange(len(own)))), shape=(len(names), len(own)))
+    means = np.asarray((chosen @ codes).todense()) / np.bincount(own)[:, None]
+    best = means.argmax(axis=0)
+    return [str(names[at]) if means[at, column] > 0 else "" for column, at in enumerate(best)]
+
+
+def communities(edges: Sequence[tuple[int, int, float]], count: int, *, seed: int = 0) -> Groups:
+    """Which community each of `count` concepts is in, by the Louvain method (networkx); a concept without edges is
+    one of its own. `edges`: pairs with their weight, above 0."""
     import networkx
 
     graph = networkx.Graph()
-    for source, target, weight in zip(*(part.tolist() for part in edges), strict=True):
-        graph.add_edge(source, target, weight=weight + graph.get_edge_data(source, target, {"weight": 0.0})["weight"])
-    found = np.full(count, ALONE)
+    graph.add_nodes_from(range(count))
+    graph.add_weighted_edges_from(edges)
+    groups = np.zeros(count, dtype=np.int64)
     for number, members in enumerate(networkx.community.louvain_communities(graph, seed=seed)):
-        found[sorted(members)] = number
-    return found
+        groups[list(members)] = number
+    return groups
 
 
-def correlated(codes: np.ndarray, level: np.ndarray, count: int) -> Joined:
-    """The co-activation graph: the `count` best correlated pairs of concepts of adjacent levels.
+def clusters(rows: NDArray[np.float64], count: int) -> Groups:
+    """Rows `concept d` in `count` clusters by average linkage on the cosine (scikit-learn): no graph at all."""
+    from sklearn.cluster import AgglomerativeClustering
 
-    `codes`: `picture concept`; `level`: number of each concept's level."""
-    spread = codes.std(axis=0)
-    standard = (codes - codes.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    pairs = [np.nonzero((level[:, None] == at) & (level[None] == at + 1)) for at in np.unique(level)]
-    source, target = (np.concatenate([pair[end] for pair in pairs]) for end in (0, 1))
-    r = np.einsum("ij,ij->j", standard[:, source], standard[:, target]) / len(codes)
-    best = np.argsort(-r, kind="stable")[:count]
-    best = best[r[best] > 0]
-    return Joined(source[best], target[best], r[best])
+    count = min(count, len(rows))
+    found = AgglomerativeClustering(n_clusters=count, metric="cosine", linkage="average").fit_predict(rows)
+    return np.asarray(found, dtype=np.int64)
 
 
-def clusters(codes: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
-    """Latents in `count` clusters by the pictures they are on in (k-means of unit profiles). `codes`: `picture
-    latent`."""
-    from sklearn.cluster import KMeans
+def agreement(groups: Groups, truth: Sequence[str], *, seed: int = 0) -> Agreement:
+    """How well groups and truth, both `concept`, agree; concepts without a truth are left out.
 
-    profile = codes.T / np.maximum(np.linalg.norm(codes.T, axis=1, keepdims=True), 1e-12)
-    return np.asarray(KMeans(count, n_init=10, random_state=seed).fit_predict(profile))
-
-
-def partition(codes: np.ndarray, member: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """The community of each picture: where the concepts' codes, in s.d. of `train`, stand highest on average.
-
-    `codes`, `train`: `picture concept`; `member`: the community of each concept. Concepts of none have no say."""
-    spread = train.std(axis=0)
-    standard = (codes - train.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    names = [name for name in np.unique(member) if name != ALONE]
-    if not names:
-        return np.zeros(len(codes), dtype=np.int64)
-    scores = np.stack([standard[:, member == name].mean(axis=1) for name in names], axis=1)
-    return np.asarray(scores.argmax(axis=1))
+    The interval is over halves drawn without replacement, whose spread is to first order that of the whole: a
+    bootstrap would draw a concept twice, and a concept agrees with itself. Raises `ValueError` for fewer than four
+    concepts.
+    """
+    known = np.array([label != "" for label in truth], dtype=bool)
+    groups, named = np.asarray(groups)[known], np.unique(np.asarray(truth)[known], return_inverse=True)[1]
+    if len(groups) < 4:
+        raise ValueError("agreement needs at least four concepts with a known truth")
+    random = np.random.default_rng(seed)
+    halves = [random.permutation(len(groups))[: len(groups) // 2] for _ in range(DRAWS)]
+    low, high = np.percentile([_information(groups[half], named[half]) for half in halves], [2.5, 97.5])
+    chance = [_information(groups, random.permutation(named)) for _ in range(DRAWS)]
+    value = _information(groups, named)
+    return Agreement(value, float(low), float(high), len(groups), float(np.quantile(chance, 0.95)))
 
 
-def information(found: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Normalised mutual information of two partitions of pictures (over the mean of both entropies), 0 to 1; pictures
-    may count `weight` times."""
-    width = int(labels.max()) + 1
-    counts = np.bincount(found * width + labels, weights=weight, minlength=(int(found.max()) + 1) * width)
-    joint = counts.reshape(-1, width) / counts.sum()
-    first, second = _entropy(joint.sum(axis=1)), _entropy(joint.sum(axis=0))
-    both = _entropy(joint.ravel())
-    return float(2 * (first + second - both) / (first + second)) if first + second > 0 else 0.0
+def joined_alike(
+    edges: Sequence[tuple[int, int, float]], truth: Sequence[str], *, seed: int = 0
+) -> tuple[Interval, float]:
+    """Share of edges whose ends have the same truth, over edges where both are known, and the mean share with the
+    truth shuffled over the concepts that have edges. Raises `ValueError` where there is no such edge."""
+    ends = np.array([(a, b) for a, b, _ in edges if truth[a] and truth[b]], dtype=np.int64).reshape(-1, 2)
+    named = np.unique(np.asarray(truth), return_inverse=True)[1]
+    found = bootstrap([(named[ends[:, 0]] == named[ends[:, 1]]).astype(float)])
+    random, used = np.random.default_rng(seed), np.unique(ends)
+    chance = []
+    for _ in range(DRAWS):
+        other = named.copy()
+        other[used] = random.permutation(named[used])
+        chance.append(np.mean(other[ends[:, 0]] == other[ends[:, 1]]))
+    return found, float(np.mean(chance))
 
 
-def _entropy(shares: np.ndarray) -> float:
-    kept = shares[shares > 0]
-    return float(-(kept * np.log(kept)).sum())
+def _information(groups: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    from sklearn.metrics import adjusted_mutual_info_score
 
-
-def agreement(found: np.ndarray, known: Known, kind: str) -> Interval:
-    """Normalised mutual information with a kind of label, with its 95 % interval over things."""
-    value, low, high, n, seeds = _over_items(known, lambda weight: information(found, known.labels[kind], weight))
-    return Interval(value, max(low, 0.0), min(high, 1.0), n, seeds)
-
-
-def advantage(found: np.ndarray, other: np.ndarray, known: Known, kind: str) -> Interval:
-    """By how much one partition agrees better than another, with its 95 % interval over things."""
-    labels = known.labels[kind]
-    return _over_items(known, lambda weight: information(found, labels, weight) - information(other, labels, weight))
-
-
-def _over_items(known: Known, statistic: Callable[[np.ndarray], float]) -> Interval:
-    """Jackknife over things, each left out with all its pictures. Resampling with repetition would not do: what occurs
-    twice agrees with itself, and information rises above that of the data."""
-    items, own = np.unique(known.item, return_inverse=True)
-    value = statistic(np.ones(len(own)))
-    without = np.array([statistic((own != item).astype(np.float64)) for item in range(len(items))])
-    error = np.sqrt((len(items) - 1) / len(items) * ((without - without.mean()) ** 2).sum())
-    return Interval(value, value - NORMAL95 * float(error), value + NORMAL95 * float(error), len(items), 1)
-
-
-def dealt_anew(
-    member: np.ndarray, codes: np.ndarray, train: np.ndarray, labels: np.ndarray, *, draws: int = 200, seed: int = 0
-) -> np.ndarray:
-    """The control, `draw`: the agreement when concepts are dealt out to communities of the same sizes at random."""
-    random, joined = np.random.default_rng(seed), np.nonzero(member != ALONE)[0]
-    found = []
-    for _ in range(draws):
-        dealt = member.copy()
-        dealt[joined] = member[random.permutation(joined)]
-        found.append(information(partition(codes, dealt, train), labels))
-    return np.array(found)
-
-
-def preferred(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The label under which each concept's mean code is largest, `concept`. `codes`: `picture concept`."""
-    return np.stack([codes[labels == name].mean(axis=0) for name in range(labels.max() + 1)]).argmax(axis=0)
+    return float(adjusted_mutual_info_score(truth, groups))

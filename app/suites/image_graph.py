@@ -1,210 +1,179 @@
-"""Image-graph rows: do the communities of a graph's confirmed edges agree with what is known of the pictures?
+"""Rows of an image graph: do its concepts group as Unicode groups the emoji they fire on?
 
-The truth is the labels that the store's captions came with; on the emoji they are Unicode's group and subgroup, and
-the vendor's style as a factor beside them. Communities are held against three others on the same footing: those of a
-co-activation graph of the same concepts with as many edges, as many clusters of as many latents of one level's
-dictionary taken flat, and the same concepts dealt out at random. All are made from training pictures (edges were
-tested on held-out ones, but never on a label) and scored on held-out ones.
+The truth of a concept is the group, subgroup and vendor's style of the captions it fires on most. Communities of the
+graph's confirmed edges are held against it beside three others on the same concepts: of all edges that were tested,
+of as many edges as these between the codes that go together best, and clusters of the decoder rows of one level, to
+which no graph belongs. The vendor is a factor of its own: a grouping by concept says nothing of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
+from scipy import sparse
 
-from app.suites.rows import Row, of_interval
+from app.suites.captured import captured_images
+from app.suites.rows import Row
 from app.suites.suite import Suite
-from concept_graphs.agreement import (
-    ALONE,
-    Joined,
-    Known,
-    advantage,
-    agreement,
-    clusters,
-    communities,
-    correlated,
-    dealt_anew,
-    partition,
-    preferred,
-)
+from concept_graphs.agreement import Groups, agreement, clusters, communities, favourites, joined_alike
 from concept_graphs.graph import ConceptGraph
-from probes.artefacts import resolve
+from probes.activations.store import ActivationStore
+from probes.activations.trajectories import ImageCaptureConfig
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
-from probes.metrics.intervals import Interval, bootstrap
+from probes.files import atomic_write
 from probes.runs import Run
+from probes.worlds.emoji import read_emoji
 
 if TYPE_CHECKING:
-    from probes.activations.store import ActivationStore, Split
-    from probes.hierarchy.probe import Probe
+    from probes.hierarchy.probe import Level, Probe
 
-UNIT = "normalised mutual information on held-out pictures; jackknife interval over what they show"
+FACTORS = ("group", "subgroup", "style")
+WeighedEdges = Sequence[tuple[int, int, float]]
 
 
 class ImageGraphConfig(Frozen):
-    """A graph of pictures against the labels that their captions came with."""
+    """Hold a graph of the bundled emoji pipeline against what is known of its emoji."""
 
-    graph: str = Field(default="bundled/emoji", description="Concept graph of an image subject.")
-    store: str = Field(default="", description="Labelled store of images; empty for the one the graph names.")
-    item: str = Field(default="concept", description="Label that says what a picture shows; resampled as a whole.")
-    kinds: tuple[str, ...] = Field(
-        default=("group", "subgroup", "style"), description="Labels the communities are held against.", min_length=1
+    graph: str = Field(default="bundled/emoji", description="Concept graph of the emoji pipeline.")
+    store: str = Field(
+        default="emoji-captions", description="Store of the pipeline's captions; captured where it is not there."
     )
-    flat: str = Field(default="", description="Level whose dictionary is taken flat; empty for the lowest.")
-    draws: int = Field(default=200, description="Random deals of the concepts to communities.", ge=2, le=10_000)
-
-
-class _Pictures(NamedTuple):
-    """Mean codes of the graph's concepts and of the flat dictionary's latents, `picture latent`."""
-
-    concepts: np.ndarray
-    flat: np.ndarray
+    guidance: float = Field(default=2.0, description="Guidance scale of a store that is captured now.", ge=0)
+    seed: int = Field(default=0, description="Seed of communities, shuffles and intervals.", ge=0)
 
 
 def image_graph_rows(config: ImageGraphConfig, run: Run) -> Iterator[Row]:
-    """Counts of the graph, then per kind of label the agreement of every arm, then of the edges. Raises
-    `WorkbenchError` for a graph that is not of pictures and for labels that the store lacks."""
-    from probes.activations.store import ActivationStore
+    """Agreement by factor and way of grouping. Raises `WorkbenchError` for a graph of another subject or a store
+    without the captions, `Stopped` when asked to stop."""
     from probes.hierarchy.probe import open_probe
 
     graph = ConceptGraph.open(config.graph)
-    store = ActivationStore(resolve(config.store or graph.meta.store, "store"))
-    _refuse(graph, store)
     probe = open_probe(graph.meta.probe)
-    run.begin(message="codes of whole pictures")
-    known = _known(store, config)
-    train, held = (_pictures(graph, store, probe, config, split) for split in ("train", "held_out"))
-    yield from _counts(graph)
-    member = communities(len(graph.nodes), _confirmed(graph))
-    joined = member != ALONE
-    yield Row(name="image-graph.communities", value=len(set(member[joined])), n=int(joined.sum()), unit="communities")
-    if len(set(member[joined])) > 1:
-        run.update(message="agreement with labels")
-        yield from _agreement(graph, member, train, held, known, config)
-    if graph.confirmed.any():
-        yield from _edges(graph, held, known, config)
+    store = _captions(config, graph, probe, run)
+    run.update(message="encoding pictures")
+    codes = sparse.hstack([_codes(store, probe.level(row.name), graph) for row in graph.meta.levels]).tocsr()
+    labels = _labels(store)
+    truths = {factor: favourites(codes, [one[factor] for one in labels]) for factor in FACTORS}
+    edges = {"graph": _edges(graph, confirmed=True), "tested": _edges(graph, confirmed=False)}
+    edges["coactivation"] = _together(codes, graph, len(edges["graph"]))
+    run.update(message="grouping")
+    for factor, truth in truths.items():
+        for name, own in edges.items():
+            groups = communities(own, len(graph.nodes), seed=config.seed)
+            yield _agreed(f"image_graph.{name}.{factor}", groups, truth, config.seed)
+            yield from _alike(f"image_graph.{name}.{factor}", own, truth, config.seed)
+        yield _flat(f"image_graph.flat.{factor}", graph, probe, truth, config.seed)
 
 
-def _refuse(graph: ConceptGraph, store: ActivationStore) -> None:
-    if store.index.fed_with != "images" or graph.meta.direction != "generates":
+def _captions(config: ImageGraphConfig, graph: ConceptGraph, probe: Probe, run: Run) -> ActivationStore:
+    corpus = run.path / "captions.jsonl"
+    atomic_write(corpus, "".join(json.dumps(entry) + "\n" for entry in read_emoji().captions()).encode())
+    points = tuple(dict.fromkeys(str(level.record.point.point) for level in probe.levels))
+    asked = ImageCaptureConfig(
+        name=config.store, subject=graph.meta.subject, prompts=str(corpus), guidance=config.guidance, points=points,
+        held_out=0.3, batch=16,
+    )  # fmt: skip
+    store = captured_images(asked, run)
+    if store.index.subject != graph.meta.subject:
         raise WorkbenchError(
-            "not-pictures",
-            f"The graph {graph.meta.name} is not one of pictures",
-            "it has no labels to be held against",
-            "Name a graph of an image subject.",
+            "wrong-subject",
+            f"The store {config.store} is of another subject",
+            f"it was captured from {store.index.subject}, the graph is of {graph.meta.subject}",
+            "Name another store; one that is not there is captured.",
         )
+    return store
 
 
-def _known(store: ActivationStore, config: ImageGraphConfig) -> Known:
-    """What is known of the held-out pictures. Raises `WorkbenchError` where a caption came without a label."""
-    from concept_graphs.image_codes import image_documents
-
-    labels = [store.index.documents[at].labels for at in image_documents(store, "held_out")]
-    for name in (config.item, *config.kinds):
-        if any(name not in one for one in labels):
-            there = sorted(set.intersection(*(set(one) for one in labels)))
-            raise WorkbenchError(
-                "no-such-label",
-                f"The pictures of {store.path.name} have no label {name!r}",
-                f"their captions came with {', '.join(there)}",
-                "Name one of these, or capture from a corpus whose entries have it.",
-            )
-
-    def numbered(name: str) -> np.ndarray:
-        return np.unique([str(one[name]) for one in labels], return_inverse=True)[1]
-
-    return Known(numbered(config.item), {kind: numbered(kind) for kind in config.kinds})
+def _labels(store: ActivationStore) -> list[Mapping[str, str]]:
+    """What is known of each training image's caption, in the order of the store."""
+    known = {entry["text"]: entry["labels"] for entry in read_emoji().captions()}
+    found = []
+    for shard in store.shards("train"):
+        image, document = store.read(shard, "image")[0].numpy(), store.documents_of(shard)[0].numpy()
+        for at in np.sort(np.unique(image, return_index=True)[1]):
+            prompt = str(store.index.documents[int(document[at])].labels["prompt"])
+            if prompt not in known:
+                raise WorkbenchError(
+                    "not-captions",
+                    f"The store {store.path.name} holds other prompts than the emoji captions",
+                    f"nothing is known of {prompt[:60]!r}",
+                    "Name a store that is not there; it is captured.",
+                )
+            found.append(known[prompt])
+    return found
 
 
-def _pictures(
-    graph: ConceptGraph, store: ActivationStore, probe: Probe, config: ImageGraphConfig, split: Split
-) -> _Pictures:
-    from concept_graphs.image_codes import image_codes
+def _codes(store: ActivationStore, level: Level, graph: ConceptGraph) -> sparse.csr_matrix:
+    """Largest code in each training image of the level's concepts, `image concept`, in the graph's order."""
+    import torch
 
-    columns: list[np.ndarray] = [np.zeros(0)] * len(graph.nodes)
-    flat = np.zeros((0, 0))
-    for level in probe.levels:
-        codes = np.concatenate(list(image_codes(store, split, level)))
-        for row, node in enumerate(graph.nodes):
-            if node.level == level.name:
-                columns[row] = codes[:, node.index]
-        if level.name == (config.flat or probe.levels[0].name):
-            flat = codes
-    return _Pictures(np.stack(columns, axis=1), flat)
+    from probes.hierarchy.codes import csr_max, encoded
 
-
-def _confirmed(graph: ConceptGraph) -> Joined:
-    source, target = graph.ends
-    kept = graph.confirmed
-    return Joined(source[kept], target[kept], graph.strength[kept])
+    latents = [node.index for node in graph.nodes if node.level == level.name]
+    parts = []
+    for part in encoded(store, "train", level):
+        own = torch.unique_consecutive(store.read(part.shard, "image")[0].long(), return_inverse=True)[1]
+        active = part.codes.active
+        rows = own[:, None, None].expand(active.shape)[active]
+        shape = (int(own.max()) + 1, part.codes.n_latents)
+        parts.append(csr_max(rows, part.codes.index[active], part.codes.value[active], shape)[:, latents])
+    return sparse.vstack(parts).tocsr()
 
 
-def _counts(graph: ConceptGraph) -> Iterator[Row]:
-    yield Row(name="image-graph.concepts", value=len(graph.nodes), unit="concepts", better="up", aim=100)
-    tested = np.array([verdict != "untested" for verdict in graph.edges["verdict"]], dtype=bool)
+def _edges(graph: ConceptGraph, *, confirmed: bool) -> WeighedEdges:
+    """Confirmed edges, or all that were tested, with |effect| as their weight."""
+    return [
+        (graph.position(edge.source), graph.position(edge.target), abs(edge.effect))
+        for edge in graph.edges
+        if edge.effect and (edge.confirmed or not confirmed)
+    ]
+
+
+def _together(codes: sparse.csr_matrix, graph: ConceptGraph, count: int) -> WeighedEdges:
+    """The `count` pairs of adjacent levels whose codes correlate most over images."""
+    dense = np.asarray(codes.todense())
+    spread = dense - dense.mean(axis=0)
+    spread /= np.maximum(np.linalg.norm(spread, axis=0), 1e-12)
+    number = {row.name: at for at, row in enumerate(graph.meta.levels)}
+    level = np.array([number[name] for name in graph.nodes["level"]])
+    correlation = np.where(level[None] == level[:, None] + 1, spread.T @ spread, 0.0)
+    best = np.argsort(-correlation, axis=None, kind="stable")[:count]
+    ends = zip(*np.unravel_index(best, correlation.shape), strict=True)
+    return [(int(a), int(b), float(correlation[a, b])) for a, b in ends if correlation[a, b] > 0]
+
+
+def _agreed(name: str, groups: Groups, truth: Sequence[str], seed: int) -> Row:
+    found = agreement(groups, truth, seed=seed)
+    unit = "adjusted mutual information with the truth, chance is 0; baseline: 95 % quantile with the truth shuffled"
+    return Row(
+        name=f"{name}.information", value=found.value, low=found.low, high=found.high, n=found.n, unit=unit,
+        better="" if name.endswith("style") else "up", baseline=found.shuffled,
+    )  # fmt: skip
+
+
+def _alike(name: str, edges: WeighedEdges, truth: Sequence[str], seed: int) -> Iterator[Row]:
+    if not any(truth[a] and truth[b] for a, b, _ in edges):
+        return
+    found, chance = joined_alike(edges, truth, seed=seed)
+    unit = "share of edges that join concepts of the same truth; baseline: shuffled"
     yield Row(
-        name="image-graph.confirmed",
-        value=int(graph.confirmed.sum()),
-        n=int(tested.sum()),
-        unit="edges whose interval excludes zero and whose effect exceeds the null, of n tested",
-        better="up",
-    )
+        name=f"{name}.joined_alike", value=found.value, low=found.low, high=found.high, n=found.n, unit=unit,
+        better="" if name.endswith("style") else "up", baseline=chance,
+    )  # fmt: skip
 
 
-def _agreement(
-    graph: ConceptGraph, member: np.ndarray, train: _Pictures, held: _Pictures, known: Known, config: ImageGraphConfig
-) -> Iterator[Row]:
-    count, joined = len(set(member[member != ALONE])), int((member != ALONE).sum())
-    edges = correlated(train.concepts, graph.level_index, int(graph.confirmed.sum()))
-    together = communities(len(graph.nodes), edges)
-    busiest = np.argsort(-train.flat.std(axis=0), kind="stable")[:joined]
-    grouped = clusters(train.flat[:, busiest], count)
-    found = {
-        "graph": partition(held.concepts, member, train.concepts),
-        "co-activation": partition(held.concepts, together, train.concepts),
-        "flat": partition(held.flat[:, busiest], grouped, train.flat[:, busiest]),
-    }
-    for kind in config.kinds:
-        dealt = dealt_anew(member, held.concepts, train.concepts, known.labels[kind], draws=config.draws)
-        chance = float(dealt.mean())
-        for arm, pictures in found.items():
-            baseline = chance if arm == "graph" else None
-            yield of_interval(
-                f"image-graph.{kind}.{arm}", agreement(pictures, known, kind), UNIT, "up", baseline=baseline
-            )
-        low, high = np.quantile(dealt, [0.025, 0.975])
-        yield Row(
-            name=f"image-graph.{kind}.dealt-anew", value=chance, low=float(low), high=float(high), n=len(dealt),
-            unit="the same with concepts dealt to communities of these sizes at random; 95 % of the deals",
-        )  # fmt: skip
-        for arm in ("co-activation", "flat"):
-            gained = advantage(found["graph"], found[arm], known, kind)
-            yield of_interval(f"image-graph.{kind}.graph-over-{arm}", gained, "difference of the two above", "up")
-
-
-def _edges(graph: ConceptGraph, held: _Pictures, known: Known, config: ImageGraphConfig) -> Iterator[Row]:
-    """The share of edges that join two concepts of one label, each concept's own being where its code is largest."""
-    source, target = graph.ends
-    tested = np.array([verdict != "untested" for verdict in graph.edges["verdict"]], dtype=bool)
-    for kind in config.kinds:
-        own = preferred(held.concepts, known.labels[kind])
-        same = (own[source] == own[target]).astype(float)
-        anywhere = _any_pair(graph, own)
-        for name, rows in (("confirmed", graph.confirmed), ("unsupported", tested & ~graph.confirmed)):
-            if rows.any():
-                found: Interval = bootstrap([same[rows]])
-                unit = f"share of {name} edges that join concepts of one {kind}"
-                yield of_interval(f"image-graph.{kind}.edges-{name}", found, unit, "up", baseline=anywhere)
-
-
-def _any_pair(graph: ConceptGraph, own: np.ndarray) -> float:
-    """The same share over all pairs of concepts of adjacent levels."""
-    shares: Mapping[int, np.ndarray] = {int(at): own[graph.level_index == at] for at in np.unique(graph.level_index)}
-    same = [shares[at][:, None] == shares[at + 1][None] for at in shares if at + 1 in shares]
-    return float(sum(one.sum() for one in same) / sum(one.size for one in same))
+def _flat(name: str, graph: ConceptGraph, probe: Probe, truth: Sequence[str], seed: int) -> Row:
+    """Clusters of the lowest level's decoder rows, as many as the truth has labels."""
+    level = graph.meta.levels[0].name
+    chosen = [at for at, node in enumerate(graph.nodes) if node.level == level and truth[at]]
+    rows = probe.level(level).space.w_dec[[graph.nodes["index"][at] for at in chosen]].double().numpy()
+    own = [truth[at] for at in chosen]
+    return _agreed(name, clusters(rows, len(set(own))), own, seed)
 
 
 SUITE = Suite(ImageGraphConfig, image_graph_rows)

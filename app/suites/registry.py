@@ -17,7 +17,7 @@ SUITES = Registry(
             "app.suites.steering_image:SUITE",
             "Levers on the bundled emoji pipeline: hierarchical, flat, difference of means.",
         ),
-        "image-graph": ("app.suites.image_graph:SUITE", "Communities of an image graph against known labels."),
+        "image-graph": ("app.suites.image_graph:SUITE", "A graph of the emoji pipeline against Unicode's groups."),
         "speed": ("app.suites.speed:SUITE", "Training, encoding and capture against other libraries."),
     },
 )

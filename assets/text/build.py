@@ -8,10 +8,8 @@ ships is copied to assets/probes and assets/graphs. An interrupted build goes on
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +31,9 @@ def main() -> None:
     home = options.scratch.resolve()
     os.environ["FULCRUM_HOME"] = str(home)
     os.environ["FULCRUM_KERNELS"] = "torch"  # what is shipped was trained so; compiled sums differ in last places
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = [str(ROOT), str(ROOT / "assets")]
+    from jobs import job
+
     probes = [f"text-{seed}" for seed in range(options.seeds)]
     job(home / "stores" / "text", "capture", "--name", "text", "--max-tokens", str(options.tokens))
     for seed, name in enumerate(probes):
@@ -54,19 +54,6 @@ def main() -> None:
             *flags,
         )
     ship(home, probes)
-
-
-def job(made: Path, kind: str, *flags: str) -> None:
-    """Run a command of the workbench unless what it makes is there; an earlier try is resumed."""
-    if (made / "manifest.json").is_file():
-        print(f"{kind}: {made.name} is there")
-        return
-    for record in sorted((made.parents[1] / "runs").glob("*/config.json")):
-        asked = json.loads(record.read_text())
-        if asked["kind"] == kind and asked["config"].get("name") == made.name:
-            subprocess.run([sys.executable, "-m", "app", "work", str(record.parent)], cwd=ROOT, check=True)
-            return
-    subprocess.run([sys.executable, "-m", "app", kind, *flags], cwd=ROOT, check=True)
 
 
 def ship(home: Path, probes: list[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,14 @@ class EmojiCorpus:
     def training_pairs(self) -> tuple[Pair, ...]:
         """What the bundled pipeline was trained on: the concepts in every style, but the held-out pairs."""
         return tuple(pair for pair in self._drawn(self.concepts) if pair not in self.held_out)
+
+    def captions(self) -> Iterator[dict[str, Any]]:
+        """Every concept in every style as an entry of a captioned corpus, with what is known of it as labels."""
+        for at in self.concepts:
+            one = self.entries[at]
+            for style in one.styles:
+                known = {"concept": one.label, "style": style, "group": one.group, "subgroup": one.subgroup}
+                yield {"text": caption(one.label, style), "labels": known}
 
     def _drawn(self, emoji: Sequence[int]) -> Iterator[Pair]:
         for at in emoji:
