@@ -60,7 +60,7 @@ def image_graph_rows(config: ImageGraphConfig, run: Run) -> Iterator[Row]:
     labels = _labels(store)
     truths = {factor: favourites(codes, [one[factor] for one in labels]) for factor in FACTORS}
     edges = {"graph": _edges(graph, confirmed=True), "tested": _edges(graph, confirmed=False)}
-    edges["coactivation"] = _together(codes, graph, len(edges["graph"]))
+    edges["coactivation"] = _together(codes, graph, len(edges["tested"]))
     run.update(message="grouping")
     for factor, truth in truths.items():
         for name, own in edges.items():
@@ -168,8 +168,8 @@ def _alike(name: str, edges: WeighedEdges, truth: Sequence[str], seed: int) -> I
 
 
 def _flat(name: str, graph: ConceptGraph, probe: Probe, truth: Sequence[str], seed: int) -> Row:
-    """Clusters of the lowest level's decoder rows, as many as the truth has labels."""
-    level = graph.meta.levels[0].name
+    """Clusters of the decoder rows of the level with the most concepts, as many as the truth has labels."""
+    level = max((row.name for row in graph.meta.levels), key=graph.nodes["level"].count)
     chosen = [at for at, node in enumerate(graph.nodes) if node.level == level and truth[at]]
     rows = probe.level(level).space.w_dec[[graph.nodes["index"][at] for at in chosen]].double().numpy()
     own = [truth[at] for at in chosen]
