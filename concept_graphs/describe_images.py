@@ -28,6 +28,7 @@ from probes.subjects.image_diffusion import ImageDiffusion
 from probes.subjects.image_inputs import ImageInputs
 
 STRONG = 0.5  # of the typical size: what counts as being on in an image
+DISTINCTIVE = 0.7  # twice the odds: a latent is on in many images, and few words are in as many prompts
 COMMON = 0.5  # of the prompts: words in more of them tell nothing apart
 BATCH = 8  # images made at once for their heat maps
 
@@ -57,7 +58,7 @@ def describe_images(
     strongest training images of different prompts, with the code at every cell of the grid."""
     vocabulary = _Words()
     found, text = _image_firings(store, "train", level, latents, vocabulary)
-    labels = make_labels(found, text, _whole(text), len(latents))
+    labels = make_labels(found, text, _whole(text), len(latents), distinctive=DISTINCTIVE)
     held, held_text = _image_firings(store, "held_out", level, latents, vocabulary)
     rows = np.ones((len(held_text.tokens), 1), dtype=bool)
     detections = detection_scores(labels, held, held_text, rows, _whole(held_text))

@@ -49,8 +49,17 @@ def folded(text: Text, piece: Callable[[int], str]) -> Text:
     return text._replace(tokens=np.array(spelt)[text.tokens])
 
 
-def make_labels(found: Firings, text: Text, kind: RowKind, n_latents: int, *, patterns: int = PATTERNS) -> list[Label]:
-    """One label per latent from its firings in training text; `patterns` is the most it may have.
+def make_labels(
+    found: Firings,
+    text: Text,
+    kind: RowKind,
+    n_latents: int,
+    *,
+    patterns: int = PATTERNS,
+    distinctive: float = DISTINCTIVE,
+) -> list[Label]:
+    """One label per latent from its firings in training text; `patterns` is the most it may have, and `distinctive`
+    the log odds above which one may name.
 
     A pattern's weight is the log odds of firing where it occurs, shrunk towards the base rate by four
     pseudo-rows, so that a pattern seen once cannot win. Firings count by their value for the naming patterns,
@@ -63,7 +72,7 @@ def make_labels(found: Firings, text: Text, kind: RowKind, n_latents: int, *, pa
     labels = []
     for latent in range(n_latents):
         places, value = _token_places(found, order[starts[latent] : starts[latent + 1]], kind, text)
-        labels.append(_label(places, value, words, pairs, int(text.usable.sum()), patterns))
+        labels.append(_label(places, value, words, pairs, int(text.usable.sum()), patterns, distinctive))
     return labels
 
 
@@ -92,7 +101,9 @@ def before(tokens: np.ndarray) -> np.ndarray:
     return np.concatenate([np.full((len(tokens), 1), ANY, dtype=np.int64), tokens[:, :-1]], axis=1)
 
 
-def _label(places: np.ndarray, value: np.ndarray, words: _Keys, pairs: _Keys, rows: int, most: int) -> Label:
+def _label(
+    places: np.ndarray, value: np.ndarray, words: _Keys, pairs: _Keys, rows: int, most: int, distinctive: float
+) -> Label:
     """A greedy cover of the firings by words and pairs; what one pattern covers counts for no later one."""
     if not len(places):
         return Label((), ())
@@ -106,7 +117,7 @@ def _label(places: np.ndarray, value: np.ndarray, words: _Keys, pairs: _Keys, ro
     naming = True
     while len(chosen) < most:
         naming = naming and len(chosen) < NAMING
-        gain, gain_pair = _gain(single, base, naming), _gain(double, base, naming)
+        gain, gain_pair = (_gain(table, base, distinctive if naming else None) for table in (single, double))
         best, best_pair = int(gain.argmax()), int(gain_pair.argmax())
         if max(gain[best], gain_pair[best_pair]) <= 0:
             if not naming:
@@ -125,10 +136,11 @@ def _label(places: np.ndarray, value: np.ndarray, words: _Keys, pairs: _Keys, ro
     return Label(tuple(pattern for pattern, _ in chosen), tuple(weight for _, weight in chosen))
 
 
-def _gain(table: np.ndarray, base: float, naming: bool) -> np.ndarray:
-    """What each pattern would explain; `table`: rows seen, rows fired in, and their summed value, `3 pattern`."""
+def _gain(table: np.ndarray, base: float, distinctive: float | None) -> np.ndarray:
+    """What each pattern would explain, of one that names where it has to be `distinctive`; `table`: rows seen, rows
+    fired in, and their summed value, `3 pattern`."""
     odds = _odds(table, base)
-    return np.asarray((odds - DISTINCTIVE) * table[2] if naming else odds * table[1])
+    return np.asarray(odds * table[1] if distinctive is None else (odds - distinctive) * table[2])
 
 
 def _odds(table: np.ndarray, base: float) -> np.ndarray:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LANE = 0.86  # of the distance of two lanes: what concepts are spread over
 COLUMN = 0.6  # of a band's width: what they are spread over sideways
 ROOM = 24  # concepts one above the other in a lane
+MARGIN = 0.03  # of the noise shown, beyond its ends
 HEIGHT = 420  # pixels of all lanes together in a picture of usual size
 
 
@@ -54,18 +55,23 @@ def positions(graph: ConceptGraph, nodes: np.ndarray, levels: list[int]) -> tupl
 def frame(graph: ConceptGraph, levels: list[int]) -> dict[str, Any]:
     """Axes, bands and names of the picture: parts of a plotly layout."""
     here = lanes(graph, levels)
-    edges = sorted({edge for k in levels for edge in (graph.meta.levels[k].noise or ())}, reverse=True)
+    noises = [graph.meta.levels[k].noise or (0.0, 1.0) for k in levels]
+    edges = sorted({edge for noise in noises for edge in noise}, reverse=True)
+    beyond = MARGIN * (edges[0] - edges[-1])
     return {
         "xaxis": {
-            "range": [-0.03, 1.03], "zeroline": False, "showgrid": False, "title": {"text": "noise", "standoff": 4},
+            "range": [1 - edges[0] - beyond, 1 - edges[-1] + beyond],
+            "zeroline": False, "showgrid": False, "title": {"text": "noise", "standoff": 4},
             "tickvals": [round(1 - edge, 6) for edge in edges], "ticktext": [f"{edge:g}" for edge in edges],
             "ticks": "outside", "side": "bottom",
         },
         "yaxis": {"visible": False, "range": [-0.62, len(here) - 0.38], "zeroline": False},
-        "shapes": [_band(*(graph.meta.levels[k].noise or (0.0, 1.0))) for k in levels],
+        "shapes": [_band(*noise) for noise in dict.fromkeys(noises)],
         "annotations": [
-            *(_named(graph, k, len(here) - 0.44) for k in levels),
-            *(_lane(name, at) for at, name in enumerate(here)),
+            *(_named(graph, k, len(here) - 0.44) for k, noise in zip(levels, noises, strict=True)
+              if noises.count(noise) == 1),
+            *(_lane(graph, [k for k, noise in zip(levels, noises, strict=True) if noises.count(noise) > 1], name, at)
+              for at, name in enumerate(here)),
         ],
     }  # fmt: skip
 
@@ -85,8 +91,11 @@ def _named(graph: ConceptGraph, k: int, y: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lane(name: str, at: int) -> dict[str, Any]:
+def _lane(graph: ConceptGraph, shared: list[int], name: str, at: int) -> dict[str, Any]:
+    """The hook point of a lane, below its concepts; after the level where bands do not tell levels apart."""
+    own = [esc_plotly(graph.meta.levels[k].name, 24) for k in shared if graph.meta.levels[k].hook_point == name]
     return {
-        "xref": "paper", "yref": "y", "x": 0, "y": at, "xanchor": "right", "xshift": -8, "yanchor": "middle",
-        "align": "right", "showarrow": False, "font": {"size": 11}, "text": esc_plotly(name, 24),
+        "xref": "paper", "yref": "y", "x": 0, "y": at - 0.5, "xanchor": "left", "xshift": 4, "yanchor": "middle",
+        "showarrow": False, "font": {"size": 11},
+        "text": " ".join([*(f"<b>{level}</b>" for level in own), esc_plotly(name, 48)]),
     }  # fmt: skip
