@@ -1,7 +1,8 @@
 """The picture of a graph whose levels are noise bands: time runs to the right, one lane per block.
 
 x is 1 − noise, so that pure noise stands at the left and the finished image at the right, in the order in which
-the subject computes. A concept stands in its level's band and in the lane of its hook point.
+the subject computes. A concept stands in its level's band and in the lane of its hook point. Where levels share a
+band, its width only keeps their concepts apart.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 LANE = 0.86  # of the distance of two lanes: what concepts are spread over
 COLUMN = 0.6  # of a band's width: what they are spread over sideways
 ROOM = 24  # concepts one above the other in a lane
+STAGGER = 5  # rows that concepts side by side in a lane take turns with
 MARGIN = 0.03  # of the noise shown, beyond its ends
 HEIGHT = 420  # pixels of all lanes together in a picture of usual size
 
@@ -44,11 +46,17 @@ def positions(graph: ConceptGraph, nodes: np.ndarray, levels: list[int]) -> tupl
         assert level.noise is not None
         rows = nodes[graph.level_index[nodes] == k]
         rows = rows[np.argsort(order[rows], kind="stable")]
-        columns = min(6, -(-len(rows) // ROOM))
-        at = np.arange(len(rows))
+        at, count = np.arange(len(rows)), len(rows)
         middle, width = 1 - sum(level.noise) / 2, (level.noise[1] - level.noise[0]) * COLUMN
-        x[rows] = middle + width * ((at % columns + 0.5) / columns - 0.5) * (columns > 1)
-        y[rows] = here.index(level.hook_point) + LANE * ((at + 0.5) / len(rows) - 0.5)
+        if sum(graph.meta.levels[other].noise == level.noise for other in levels) > 1:
+            # Levels above each other: their concepts stand side by side, or edges would lie on one line.
+            tall = min(count, STAGGER)
+            across, up = (at + 0.5) / count, (at % tall + 0.5) / tall
+        else:
+            columns = min(6, -(-count // ROOM))
+            across, up = (at % columns + 0.5) / columns, (at + 0.5) / count
+        x[rows] = middle + width * (across - 0.5)
+        y[rows] = here.index(level.hook_point) + LANE * (up - 0.5)
     return x, y
 
 

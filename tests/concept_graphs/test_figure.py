@@ -187,3 +187,20 @@ def test_labels_beside_markers_meet_neither_labels_nor_markers() -> None:
             both_markers = end - start < 3 and other[1] - other[0] < 3
             apart = abs(y - other[2]) >= LINE or end <= other[0] or start >= other[1]
             assert row == other[3] or both_markers or apart
+
+
+def test_levels_of_one_noise_band_stand_side_by_side_in_lanes_that_are_named(graph: ConceptGraph) -> None:
+    levels = [level.model_copy(update={"noise": (0.6, 1.0)}) for level in graph.meta.levels]
+    meta = graph.meta.model_copy(update={"levels": levels})
+    shared = ConceptGraph(meta, graph.nodes, graph.edges, graph.examples, graph.pictures)
+    figure = layered_figure(shared, WHOLE)
+    found = points(figure)
+    for level in levels:
+        own = [place for key, place in found.items() if key.startswith(f"{level.name}/")]
+        assert len({round(x, 6) for x, _ in own}) == len(own)
+    said = [note["text"] for note in figure["layout"]["annotations"]]
+    for level in levels:
+        assert sum(f"<b>{level.name}</b>" in text for text in said) == 1
+        assert any(level.hook_point in text for text in said)
+    first, last = figure["layout"]["xaxis"]["range"]
+    assert -0.1 < first <= 0 and 0.4 <= last < 0.5  # the band fills the picture
