@@ -1,0 +1,154 @@
+"""The edges between two levels: proposed from codes or by trial, and tested on the subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from concept_graphs.edges.gates import with_bootstrap
+from concept_graphs.edges.proposal import Proposal, Proposed, spread_out
+from concept_graphs.edges.registry import PROPOSALS
+from concept_graphs.edges.trial import edges_by_trial
+from concept_graphs.effects import EdgeEvidence, edge_evidence
+from concept_graphs.evidence import EvidenceConfig, SourceEffects
+from concept_graphs.seeds import SeedAgreement, seed_agreement
+from concept_graphs.study import Study
+from probes.activations.store import ActivationStore, Split
+from probes.errors import WorkbenchError
+from probes.hierarchy.codes import PairedCodes, paired
+from probes.hierarchy.fit_maps import MapConfig
+from probes.hierarchy.probe import Level, Probe
+from probes.hierarchy.selection_map import SelectionMap
+from probes.runs import Run
+
+if TYPE_CHECKING:
+    from concept_graphs.extract import GraphConfig
+
+
+class PairEvidence(NamedTuple):
+    """Tested edges between two levels."""
+
+    low: Level
+    high: Level
+    proposed: Proposed
+    target_r2: np.ndarray
+    evidence: EdgeEvidence
+    agreement: SeedAgreement | None
+
+
+def tested_pair(
+    study: Study,
+    store: ActivationStore,
+    probe: Probe,
+    others: Sequence[Probe],
+    low: Level,
+    high: Level,
+    above: frozenset[int],
+    config: GraphConfig,
+    run: Run,
+) -> PairEvidence | None:
+    """Propose and test the edges of one pair; `above` holds the sources of the pair above it.
+
+    Sources already tested by the run are read back. None when stopped. Raises `WorkbenchError` where none is proposed.
+    """
+    pair = f"{low.name}-{high.name}"
+    run.update(message=f"{pair}: proposing edges")
+    codes = paired(store, "train", low, high, max_rows=config.rows)
+    found = probe.map_between(low.name, high.name)
+    proposed = spread_out(
+        _proposal(config.proposal, found).propose(codes, found, r2_floor=config.r2_floor),
+        config.edges,
+        per_target=config.per_target,
+        per_source=config.per_source,
+        favoured=above,
+        favoured_share=config.chained,
+    )
+    if len(proposed) == 0:
+        raise WorkbenchError(
+            "no-edges",
+            f"No edge was proposed for {pair}",
+            "no target is predictable",
+            "Train longer or on more data.",
+        )
+    if config.bootstrap_fits:
+        run.update(message=f"{pair}: refitting {config.bootstrap_fits} bootstrap samples")
+        settings = MapConfig(rows=config.rows)
+        proposed = with_bootstrap(proposed, codes, settings, fits=config.bootstrap_fits, seed=config.seed)
+    if config.evidence.trials:
+        tried = _tried(study, low, high, proposed, codes, config, run)
+        if tried is None:
+            return None
+        proposed = tried
+    ends = [(low, proposed.source), (high, proposed.target)]
+    (first, ablated), (then, measured) = ends if study.direction == "composes" else reversed(ends)
+    targets = sorted({int(t) for t in measured})
+    sources = sorted({int(s) for s in ablated})
+    effects = _effects(study, (low, high), (first, then), sources, targets, config.evidence, run)
+    if effects is None:
+        return None
+    deviation = study.deviation(then, codes)
+    paired_too = study.direction == "generates"
+    found_effects = edge_evidence(effects, ablated.tolist(), measured.tolist(), targets, deviation, paired=paired_too)
+    evidence = study.judged(found_effects, first, then)
+    r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
+    agreement = seed_agreement(probe, others, low, high, proposed) if others else None
+    return PairEvidence(low, high, proposed, r2, evidence, agreement)
+
+
+def _proposal(name: str, found: SelectionMap | None) -> Proposal:
+    """The proposal of that name; for a pair without a fitted map, the first that needs none."""
+    makers: dict[str, Proposal] = {known: PROPOSALS.load(known)() for known in (name, *PROPOSALS)}
+    return next(maker for maker in makers.values() if found is not None or not maker.needs_map)
+
+
+def _tried(
+    study: Study, low: Level, high: Level, proposed: Proposed, codes: PairedCodes, config: GraphConfig, run: Run
+) -> Proposed | None:
+    """Edges of the same sources to the targets that their ablation moved most in training images, of all that fire
+    in them. None when stopped."""
+    generates = study.direction == "generates"
+    first, then = (high, low) if generates else (low, high)
+    sources = sorted({int(s) for s in (proposed.target if generates else proposed.source)})
+    deviation = study.deviation(then, codes)
+    targets = [int(target) for target in np.flatnonzero(deviation > 0)]
+    evidence = config.evidence.model_copy(update={"chunks": config.evidence.trials, "nulls": 1})
+    effects = _effects(study, (low, high), (first, then), sources, targets, evidence, run, split="train")
+    if effects is None:
+        return None
+    return edges_by_trial(effects, targets, config.edges, per_source=config.per_source, generates=generates)
+
+
+def _effects(
+    study: Study,
+    levels: tuple[Level, Level],
+    order: tuple[Level, Level],
+    sources: Sequence[int],
+    targets: Sequence[int],
+    config: EvidenceConfig,
+    run: Run,
+    *,
+    split: Split = "held_out",
+) -> dict[int, SourceEffects] | None:
+    """Effects per ablated latent of the level computed first in `order`; what an earlier session of the run tested
+    is read back. None when stopped."""
+    pair = "-".join(level.name for level in levels)
+    folder = run.path / ("evidence" if split == "held_out" else "trials") / pair
+    folder.mkdir(parents=True, exist_ok=True)
+    done = {s: SourceEffects.load(folder / f"{s}.npz") for s in sources if (folder / f"{s}.npz").is_file()}
+    left = [s for s in sources if s not in done]
+    run.begin(steps=len(left), message=f"{pair}: ablating {len(left)} sources in the subject")
+    for tested in study.ablate(
+        *order,
+        left,
+        targets,
+        config,
+        split=split,
+        report=lambda at, of: run.log(at, **{f"{pair}.sources": at}),
+        stop=run.stop_requested,
+    ):
+        tested.save(folder / f"{tested.source}.npz")
+        done[tested.source] = tested
+    return None if run.stop_requested() else done
