@@ -29,6 +29,7 @@ from probes.subjects.image_inputs import ImageInputs
 
 STRONG = 0.5  # of the typical size: what counts as being on in an image
 DISTINCTIVE = 0.7  # twice the odds: a latent is on in many images, and few words are in as many prompts
+NAMELESS = "no clear words"
 COMMON = 0.5  # of the prompts: words in more of them tell nothing apart
 BATCH = 8  # images made at once for their heat maps
 
@@ -70,7 +71,7 @@ def describe_images(
             latent,
             detections[at],
             together[at],
-            label=label_text(labels[at], vocabulary.piece),
+            label=_name(labels[at], vocabulary),
             label_tokens=_tokens(labels[at], vocabulary),
             seed_agreement=agreement[at],
             profile=profile_of(level, latent),
@@ -107,6 +108,12 @@ def _tokens(label: Label, vocabulary: _Words) -> list[str]:
         vocabulary.piece(word) if before == ANY else vocabulary.piece(before) + vocabulary.piece(word)
         for before, word in label.patterns
     ]
+
+
+def _name(label: Label, vocabulary: _Words) -> str:
+    """The label as people read it. Words that only cover, as a latent of most pictures has them, name nothing."""
+    kept = [(pattern, weight) for pattern, weight in zip(*label, strict=True) if weight >= DISTINCTIVE]
+    return label_text(Label(*zip(*kept, strict=True)), vocabulary.piece) if kept else NAMELESS
 
 
 def _whole(text: Text) -> RowKind:

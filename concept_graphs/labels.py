@@ -21,6 +21,7 @@ from probes.activations.rows import RowKind
 Pattern = tuple[int, int]  # (token before or ANY, token)
 ANY = -1
 SHRINKAGE = 4.0
+CERTAIN = 0.99  # a rate above it would make odds without end
 PATTERNS = 16
 NAMING = 3  # of them, the first ones
 DISTINCTIVE = 2.0  # log odds above which a pattern may name: common words cover much of a long row's firing
@@ -107,7 +108,7 @@ def _label(
     """A greedy cover of the firings by words and pairs; what one pattern covers counts for no later one."""
     if not len(places):
         return Label((), ())
-    base = min(max(len(places) / rows, 1e-9), 0.5)
+    base = min(max(len(places) / rows, 1e-9), CERTAIN)
     word, word_of = np.unique(words.at[places[:, 0], places[:, 1]], return_inverse=True)
     pair, pair_of = np.unique(pairs.at[places[:, 0], places[:, 1]], return_inverse=True)
     ends = np.searchsorted(word, pair % words.vocabulary)  # the word each pair ends in
@@ -146,7 +147,7 @@ def _gain(table: np.ndarray, base: float, distinctive: float | None) -> np.ndarr
 def _odds(table: np.ndarray, base: float) -> np.ndarray:
     """Log odds of firing over the base rate's."""
     seen, fired, _ = table
-    rate = np.minimum((fired + SHRINKAGE * base) / (seen + SHRINKAGE), 0.99)
+    rate = np.minimum((fired + SHRINKAGE * base) / (seen + SHRINKAGE), CERTAIN)
     return np.asarray(np.log(rate / (1 - rate)) - np.log(base / (1 - base)))
 
 

@@ -5,9 +5,8 @@ copied to assets/probes/emoji and assets/graphs/emoji. An interrupted build goes
 
 The levels are three attention blocks at the same noise, in the order in which a pass of the denoiser computes them:
 between noise bands of one block, ablation moved no more than random directions did. Block, band and the number of
-companions were chosen on sources with an even number; the notes of the graph say what came of the odd ones. Two null
-draws of each source, as the default has them, resolve no q below 0.06 here; with four more of the same seeds nothing
-but the null is finer.
+companions were chosen on sources with an even number of an earlier probe, the number of null draws because two resolve
+no q below 0.06; nothing was chosen on the run that ships. Its notes tell even sources from odd ones all the same.
 """
 
 from __future__ import annotations
