@@ -78,10 +78,27 @@ def eligible(codes: sparse.csr_matrix, config: MapConfig) -> np.ndarray:
     return np.flatnonzero((fired >= config.minimum_rows) & (fired <= config.most_frequent * codes.shape[0]))
 
 
+def _none_eligible(level: str, codes: sparse.csr_matrix, config: MapConfig) -> WorkbenchError:
+    """Says which of the two limits most latents of a level break: what mends one is no help against the other."""
+    rows, latents = codes.shape
+    fired = np.bincount(codes.indices, minlength=latents)
+    rare = int((fired < config.minimum_rows).sum())
+    often = latents - rare
+    return WorkbenchError(
+        "too-few-rows" if rare >= often else "too-dense",
+        "No selection map can be fitted",
+        f"of {latents:,} latents of the {level} level {rare:,} fire in fewer than {config.minimum_rows:,} of "
+        f"{rows:,} rows, and {often:,} in more than {config.most_frequent:.0%} of them",
+        "Capture more, train longer, or lower maps.minimum_rows."
+        if rare >= often
+        else "Make its codes sparser (train longer, a higher price or a lower k), or raise maps.most_frequent.",
+    )
+
+
 def candidates_of(codes: PairedCodes, config: MapConfig) -> tuple[np.ndarray, np.ndarray, Correlations]:
     """(targets, `target candidate` sources, the codes' correlations): the best correlated sources.
 
-    Raises `WorkbenchError` when too few latents fire often enough to fit anything.
+    Raises `WorkbenchError` when no latent of a level fires in enough rows and not in too many.
     """
     correlations = Correlations(codes)
     targets = eligible(codes.high, config)
@@ -91,13 +108,9 @@ def candidates_of(codes: PairedCodes, config: MapConfig) -> tuple[np.ndarray, np
 def best_sources(codes: PairedCodes, targets: np.ndarray, correlations: Correlations, config: MapConfig) -> np.ndarray:
     """The best correlated eligible sources of each target, `target candidate`."""
     sources = eligible(codes.low, config)
-    if not len(sources) or not len(targets):
-        raise WorkbenchError(
-            "too-few-rows",
-            "No selection map can be fitted",
-            f"fewer than one latent per level fires in {config.minimum_rows} of {codes.low.shape[0]} rows",
-            "Capture more text, train longer, or lower maps.minimum_rows.",
-        )
+    for name, side, some in (("lower", codes.low, sources), ("higher", codes.high, targets)):
+        if not len(some):
+            raise _none_eligible(name, side, config)
     width = min(config.candidates, len(sources))
     best = np.zeros((len(targets), width), dtype=np.int64)
     for part, block in correlations.blocks(targets):

@@ -65,10 +65,19 @@ def test_correlations_equal_numpy_however_small_the_blocks(budget: int, monkeypa
     assert np.array_equal(np.sort(candidates, axis=1), best)
 
 
-def test_too_rare_latents_are_an_error_that_says_what_to_do() -> None:
-    codes = known_codes(30, 3)
-    with pytest.raises(WorkbenchError, match="minimum_rows"):
-        fit_map(codes, codes, ("low", "high"), MapConfig(minimum_rows=1000), seed=0)
+@pytest.mark.parametrize("level", ["lower", "higher"])
+def test_latents_that_are_all_too_rare_or_too_frequent_are_an_error_that_says_which(level: str) -> None:
+    codes = known_codes(3000, 3)
+    fine = sparse.csr_matrix(codes.low if level == "higher" else codes.high)
+    for density, name, other in ((0.001, "minimum_rows", "most_frequent"), (0.9, "most_frequent", "minimum_rows")):
+        fires = np.random.default_rng(0).random((3000, 12)) < density
+        bad = sparse.csr_matrix(fires.astype(np.float32))
+        found = PairedCodes(*((fine, bad) if level == "higher" else (bad, fine)), codes.chunk)
+        with pytest.raises(WorkbenchError, match=f"12 latents of the {level} level") as refused:
+            fit_map(found, found, ("low", "high"), CONFIG, seed=0)
+        assert f"maps.{name}" in refused.value.how and other not in refused.value.how
+        rare = int((fires.sum(axis=0) < CONFIG.minimum_rows).sum())
+        assert f"{rare} fire in fewer than 20 of 3,000 rows, and {12 - rare} in more than 50%" in refused.value.why
 
 
 def test_keep_rule() -> None:

@@ -70,7 +70,7 @@ def test_a_config_holds_the_options_of_a_row_by_its_name_or_in_full() -> None:
         assert DictionaryConfig.model_validate({"autoencoder": chosen.model_dump()}).autoencoder == chosen
     with pytest.raises(ValidationError, match="'topk', 'batch_topk'"):
         DictionaryConfig(autoencoder="topkk")
-    with pytest.raises(ValidationError, match="transcoder"):  # a level has the rows of one place
+    with pytest.raises(ValidationError, match="a transcoder predicts another hook point"):
         LevelConfig(autoencoder="transcoder")
 
 
