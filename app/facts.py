@@ -1,9 +1,9 @@
-"""The figures of a concept in words for people: the same in the inspector and in a report."""
+"""The figures of a concept in words for people: the same in the inspector, in a report and on the command line."""
 
 from __future__ import annotations
 
 from concept_graphs.graph import ConceptGraph
-from concept_graphs.tables import Node
+from concept_graphs.tables import Node, Picture
 
 
 def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
@@ -43,3 +43,9 @@ def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
         },
         {"name": "examples", "value": str(examples), "note": f"of different {'prompts' if pictures else 'documents'}"},
     ]
+
+
+def peak_place(one: Picture) -> str:
+    """Where on its grid a concept is strongest, counted from 1 at the top left."""
+    row, column = divmod(one.peak, one.grid[1])
+    return f"row {row + 1} of {one.grid[0]}, column {column + 1} of {one.grid[1]}"

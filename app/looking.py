@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from app.facts import peak_place
 from concept_graphs.schema import GraphMeta
 from concept_graphs.tables import Edge, Example, Node, Picture
 
@@ -127,9 +128,8 @@ def _concept_text(shown: ShownConcept) -> str:
         lines += [f"  {side}:", *map(_edge_text, edges)] if edges else []
     lines += [f"  | {json.dumps(''.join(example.tokens))}" for example in shown.examples[:5]]
     for one in shown.pictures[:5]:
-        row, column = divmod(one.peak, one.grid[1])
-        where = f"row {row}, column {column} of {one.grid[0]} x {one.grid[1]}"
-        lines.append(f"  | {json.dumps(one.prompt)} seed {one.seed}, noise {one.noise:.2f}: strongest at {where}")
+        where = f"seed {one.seed}, noise {one.noise:.2f}: strongest at {peak_place(one)}"
+        lines.append(f"  | {json.dumps(one.prompt)} {where}")
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ from app.report_html import render
 from app.report_sections import report_sections
 from concept_graphs.graph import ConceptGraph, Example
 from concept_graphs.schema import GraphFile
-from concept_graphs.tables import ConceptId
+from concept_graphs.tables import ConceptId, Picture
 from probes.artefacts import (
     Parent,
     artefact_path,
@@ -65,6 +65,7 @@ class ReportTwin(Frozen):
     parents: dict[str, Parent] = Field(description="What the graph was made from.")
     concepts: tuple[ConceptId, ...] = Field(description="Concepts shown as cards, in order.")
     examples: dict[ConceptId, list[Example]] = Field(description="The examples the cards show.")
+    pictures: dict[ConceptId, list[Picture]] = Field(default={}, description="The pictures the cards show.")
     edges: tuple[tuple[ConceptId, ConceptId], ...] = Field(description="Edges in the evidence table, in order.")
     comparisons: list[Pinned] = Field(description="The pinned steering runs.")
 
@@ -116,6 +117,7 @@ def twin_of(
         parents=manifest.parents,
         concepts=tuple(concepts),
         examples={key: rows for key, rows in kept.items() if rows},
+        pictures={key: graph.pictures[key][:CARD_EXAMPLES] for key in concepts if graph.pictures.get(key)},
         edges=tuple((edge.source, edge.target) for edge in strongest_edges(graph, config.edges)),
         comparisons=list(comparisons),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from app.facts import concept_facts
+from app.report_heats import heat_rows
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Edge, Node
 from concept_graphs.text import visible_token
@@ -90,6 +91,7 @@ def concept_card(graph: ConceptGraph, twin: ReportTwin, key: str) -> Section:
         paragraphs=[f"Label given by a person; the workbench's own is {original}."] if original else (),
         facts=facts,
         words=_words(node),
+        images=heat_rows(twin.pictures.get(key, [])),
         strips=[Strip(e.tokens, e.values, f"{e.document}, token {e.position:,}") for e in examples],
         tables=tables,
     )

@@ -94,10 +94,7 @@ def _settings(found: PictureComparison) -> str:
     seeds = ", ".join(map(str, found.seeds))
     guidance = "without guidance" if found.guidance is None else f"guidance {found.guidance:g}"
     negative = f", not showing “{found.negative}”" if found.negative else ""
-    return (
-        f"Seed {seeds}, {found.steps} steps, {guidance}{negative}, subject {found.subject}, probe {found.probe}; the "
-        "noise counts from 1, pure noise, to 0, the finished picture."
-    )
+    return f"Seed {seeds}, {found.steps} steps, {guidance}{negative}, subject {found.subject}, probe {found.probe}."
 
 
 def _sentence(text: str) -> str:

@@ -88,7 +88,8 @@ def _figure_tables(meta: GraphMeta) -> Iterator[Table]:
     pairs = [f"{low}-{high}" for low, high in pairwise(names)]
     figures = _with_intervals(meta.figures)
     rest = dict(figures)
-    for columns, caption in ((names, "Measured on held-out text, by level"), (pairs, "By pair of levels")):
+    where = "Measured on held-out " + ("images" if meta.direction == "generates" else "text")
+    for columns, caption in ((names, f"{where}, by level"), (pairs, "By pair of levels")):
         rows: dict[str, dict[str, str]] = {}
         for key, value in figures.items():
             first, _, last = key.partition(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.facts import peak_place
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Node, Picture
 from concept_graphs.text import visible
@@ -16,15 +17,13 @@ def pictures_of(graph: ConceptGraph, concept: str) -> list[dict[str, Any]]:
 
 def _picture(one: Picture) -> dict[str, Any]:
     rows, columns = one.grid
-    row, column = divmod(one.peak, columns)
-    place = f"row {row + 1} of {rows}, column {column + 1} of {columns}"
     source = f"seed {one.seed}, noise {one.noise:.2f}"
     return {
         "address": f"data:image/png;base64,{one.png}",
         "prompt": visible(one.prompt),
         "source": source,
         "alt": f"Picture made from “{visible(one.prompt)}”, {source}",
-        "heat_alt": f"Heat map of the concept over it: strongest, {one.values[one.peak]:.3g}, at {place}",
+        "heat_alt": f"Heat map of the concept over it: strongest, {one.values[one.peak]:.3g}, at {peak_place(one)}",
         "ratio": one.size[1] / one.size[0],
         "rows": rows,
         "columns": columns,

@@ -30,7 +30,7 @@ from probes.masks import Mask
 from steering.comparison import PictureComparison
 from steering.levers import lever_of
 from tests.browser.conftest import fake_compare
-from tests.fixtures.graphs import HOSTILE, make_graph
+from tests.fixtures.graphs import HOSTILE, make_graph, make_picture_graph
 
 MINE = "<b>mine</b> & yours"
 
@@ -205,6 +205,22 @@ def test_a_pinned_run_of_pictures_is_embedded_with_its_settings_and_command(grap
         assert text in page.text, text
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     assert not {tag for tag, _ in page.tags} & {"iframe", "object", "form", "input", "embed"}
+
+
+def test_the_cards_of_images_show_their_pictures_and_where_the_concept_is(data_home: Path) -> None:
+    folder = artefact_path("graph", "pictured")
+    folder.mkdir(parents=True)
+    make_picture_graph("pictured").save(folder)
+    content, twin, _ = written(graph="pictured", name="pictured", concepts=1)
+    page, (key,) = Page(content), twin.concepts
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 6 and len(twin.pictures[key]) == 3 and twin.examples == {}
+    assert str(images[0]["src"]).endswith(twin.pictures[key][0].png)
+    assert "row 2 of 2, column 3 of 4" in str(images[1]["alt"]) and "held-out text" not in page.text
+    heat = Image.open(io.BytesIO(base64.b64decode(str(images[1]["src"]).partition(",")[2])))
+    cells = [heat.getpixel((4 * column + 1, 4 * row + 1)) for row in range(2) for column in range(4)]
+    redness = [red - blue for red, _, blue in cells]
+    assert heat.size == (16, 8) and redness.index(max(redness)) == 6 and redness[0] == 0
 
 
 @pytest.mark.parametrize(
