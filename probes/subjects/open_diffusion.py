@@ -25,8 +25,9 @@ _VARIANT = re.compile(r"(?:diffusion_pytorch_model|model)\.fp16(?:-\d+-of-\d+)?\
 
 
 def shipped() -> list[str]:
-    """The pipelines that come with the workbench."""
-    return sorted(f"bundled/{path.parent.name}" for path in PIPELINES.glob(f"*/{INDEX}"))
+    """The pipelines that come with the workbench and read prompts."""
+    found = [path for path in PIPELINES.glob(f"*/{INDEX}") if "tokenizer" in _object(path)]
+    return sorted(f"bundled/{path.parent.name}" for path in found)
 
 
 class DiffusionFiles:

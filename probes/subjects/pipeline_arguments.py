@@ -36,7 +36,7 @@ def arguments_for(
             "not-taken",
             f"{name} does not take {', '.join(strange)}",
             f"its pipeline takes {', '.join(key for key in taken if key != 'self')}",
-            "Leave it out.",
+            "Leave it out, or choose a pipeline that takes it.",
         )
     own: dict[str, Any] = {"num_inference_steps": inputs.steps, "generator": list(generators)}
     if "prompt" not in taken:
