@@ -10,6 +10,7 @@ from typing import Any, TextIO, TypeVar
 
 from pydantic import Field, JsonValue
 
+from concept_graphs.text import in_words
 from probes.artefacts import MANIFEST, home, read_manifest
 from probes.configs import Frozen
 from probes.errors import Stopped, WorkbenchError
@@ -31,8 +32,13 @@ def duration(seconds: float) -> str:
 
 
 def one_line(kind: str, status: Status) -> str:
-    """Where a run is: steps, share, rate, time left and what it is doing."""
+    """Where a run is: steps, share, rate, time left and what it is doing.
+
+    Of a finished one no steps: they are those of its last part, which may end before they are all counted.
+    """
     parts = [kind]
+    if status.state == "done":
+        return "  ".join([*parts, "done", *filter(None, [status.message])])
     if status.steps:
         parts.append(f"{status.step:,}/{status.steps:,} ({min(1.0, status.step / status.steps):.0%})")
     elif status.step:
@@ -139,22 +145,14 @@ def printed(result: Summary) -> str:
         lines.append(f"  written to {result.artefact}")
     width = max(map(len, result.figures), default=0)
     tables = {name: row for name, row in result.figures.items() if isinstance(row, dict)}
-    lines += [f"  {name:<{width}}  {_number(v)}" for name, v in result.figures.items() if name not in tables]
+    lines += [f"  {name:<{width}}  {in_words(v)}" for name, v in result.figures.items() if name not in tables]
     return "\n".join([*lines, *_table(tables)])
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Figures that are rows of a table, aligned under their names; what a row has not is a dash."""
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    cells = [["", *names], *([label, *(_number(row.get(name)) for name in names)] for label, row in rows.items())]
+    cells = [["", *names], *([label, *(in_words(row.get(name)) for name in names)] for label, row in rows.items())]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     said = (f"{line[0]:<{widths[0]}}  " + "  ".join(map(str.rjust, line[1:], widths[1:])) for line in cells)
     return [f"  {line.rstrip()}" for line in said] if rows else []
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:,.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

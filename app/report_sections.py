@@ -10,6 +10,7 @@ from app.report_evidence import MARKS, concept_card, edge_table
 from app.report_pins import pinned_run
 from concept_graphs.figure import layered_figure
 from concept_graphs.graph import ConceptGraph, GraphMeta
+from concept_graphs.text import in_words
 from concept_graphs.view import ViewSpec
 from probes.sections import Fact, Figure, Section, Table
 
@@ -113,25 +114,8 @@ def _with_intervals(figures: Mapping[str, Any]) -> dict[str, str]:
         ends = isinstance(low, int | float) and isinstance(high, int | float)
         if key.endswith(("_low", "_high")) and key.rpartition("_")[0] in figures:
             continue
-        told[key] = f"{_told(value)} [{_told(low)}, {_told(high)}]" if ends else _told(value)
+        told[key] = f"{in_words(value)} [{in_words(low)}, {in_words(high)}]" if ends else in_words(value)
     return told
-
-
-def _told(value: Any) -> str:
-    """One value of a figure or a setting in words."""
-    if isinstance(value, list) and len(value) == 4 and all(type(part) in (int, float) for part in value):
-        return f"{_short(value[0])} [{_short(value[1])}, {_short(value[2])}], n {int(value[3]):,}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return f"{value:,}" if isinstance(value, int) else _short(value)
-    if isinstance(value, dict):
-        return "; ".join(f"{name} {_told(part)}" for name, part in value.items())
-    return (", ".join(map(_told, value)) if isinstance(value, list) else value) or "–"
-
-
-def _short(value: float) -> str:
-    return f"{value:.4g}".replace("-", "−")
 
 
 def _picture(graph: ConceptGraph) -> Section:
@@ -143,9 +127,9 @@ def _picture(graph: ConceptGraph) -> Section:
 def _provenance(meta: GraphMeta, twin: ReportTwin, twin_hash: str) -> Section:
     hashes = [["report.json, the twin of this page", twin_hash], *map(list, twin.hashes.items())]
     hashes += [[f"{role}: {parent.ref}", parent.sha256 or "–"] for role, parent in twin.parents.items()]
-    settings = [[name, _told(value)] for name, value in meta.settings.items()]
-    asked = [[name, _told(value)] for name, value in twin.settings.model_dump(mode="json").items()]
-    nulls = [[pair, _told(null)] for pair, null in meta.nulls.items()]
+    settings = [[name, in_words(value)] for name, value in meta.settings.items()]
+    asked = [[name, in_words(value)] for name, value in twin.settings.model_dump(mode="json").items()]
+    nulls = [[pair, in_words(null)] for pair, null in meta.nulls.items()]
     said = [f"Written {twin.written}, commit {twin.commit or 'unknown'}.", f"The same again: {twin.command}"]
     return Section(
         "Settings, versions, hashes",

@@ -81,6 +81,8 @@ def table() -> tuple[list[list[str]], int]:
 
 def share(status: Status) -> str:
     """How far a run is, in few characters."""
+    if status.state == "done":
+        return "100%"
     if status.steps:
         return f"{min(1.0, status.step / status.steps):.0%} of {status.steps:,}"
     return f"{status.step:,}" if status.step else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from typing import Any
 
 CAP = 80
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -71,3 +72,20 @@ def with_interval(value: float | None, low: float | None, high: float | None, di
     if value is None or low is None or high is None:
         return number(value, digits)
     return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+
+
+def in_words(value: Any) -> str:
+    """One value of a figure or a setting in words; three fractions and a count are a value, its interval and n."""
+    if isinstance(value, list) and len(value) == 4 and all(type(part) is float for part in value[:3]):
+        return f"{_short(value[0])} [{_short(value[1])}, {_short(value[2])}], n {int(value[3]):,}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else _short(value)
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {in_words(part)}" for name, part in value.items())
+    return (", ".join(map(in_words, value)) if isinstance(value, list) else value) or "–"
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}".replace("-", "−")

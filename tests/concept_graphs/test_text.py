@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concept_graphs.text import esc_plotly, visible, visible_token
+from concept_graphs.text import esc_plotly, in_words, visible, visible_token
 
 ANY = st.text(st.characters(), max_size=200)
 
@@ -71,3 +71,19 @@ def test_spaces_are_marked_only_at_the_edges(token: str) -> None:
     shown = visible_token(token)
     assert shown.replace("␣", " ") == token
     assert shown == shown.strip(" ")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([1.9176704, 1.7405239, 2.1022621, 1018], "1.918 [1.741, 2.102], n 1,018"),
+        ([0, 1, 2, 3], "0, 1, 2, 3"),  # seeds, say: no value with an interval
+        (-0.00012345, "−0.0001234"),
+        (3072, "3,072"),
+        (True, "yes"),
+        (None, "–"),
+        ({"low": 1, "high": 2.5}, "low 1; high 2.5"),
+    ],
+)
+def test_figures_are_said_in_words(value: object, said: str) -> None:
+    assert in_words(value) == said
