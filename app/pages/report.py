@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app import jobs
+from app.components.command_box import command_box
 from app.pages.context import PageContext
 from app.report import PAGE_FILE, TWIN_FILE, ReportConfig, available_pins
 from app.worker import execute
@@ -47,15 +48,7 @@ class ReportPage:
                 with gr.Row():
                     self.file = gr.DownloadButton("Download the report", visible=False, elem_id="report-file")
                     self.twin = gr.DownloadButton("Download its JSON twin", visible=False, elem_id="report-twin")
-                self.command = gr.Code(
-                    "",
-                    language="shell",
-                    label="The same from the command line",
-                    lines=1,
-                    wrap_lines=True,
-                    interactive=False,
-                    elem_id="report-command",
-                )
+                self.command = command_box(elem_id="report-command")
         self.form: list[Any] = [self.graph, title, self.pins, concepts]
 
     def write(self, ref: Any, *form: Any) -> tuple[str, Any, Any]:

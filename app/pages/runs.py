@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
+from app.components.command_box import command_box
 from app.watching import COLUMNS, look, table
 from probes.errors import WorkbenchError
 
@@ -37,15 +38,7 @@ def build(context: Any) -> None:
         chosen = gr.Textbox("", label="Run", interactive=False, lines=1, elem_id="runs-chosen")
         line = gr.Textbox("", show_label=False, lines=2, max_lines=6, interactive=False, elem_id="runs-status")
         open_in_train = gr.Button("Open in Train", size="sm", elem_id="runs-open")
-        command = gr.Code(
-            "",
-            language="shell",
-            label="Its command line",
-            lines=1,
-            wrap_lines=True,
-            interactive=False,
-            elem_id="runs-command",
-        )
+        command = command_box(elem_id="runs-command", label="Its command line")
         log = gr.Textbox("", label="Log", lines=4, max_lines=16, interactive=False, elem_id="runs-log")
     timer = gr.Timer(2.0, active=False)
     details = [detail, line, command, log]

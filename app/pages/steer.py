@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
+from app.components.command_box import command_box
 from app.components.lever_rack import rack_of, with_lever
 from app.desk import levers_of, operations, rack_from
 from app.pages.context import PageContext
@@ -42,15 +43,7 @@ class SteerPage:
                 self.pictures = PicturesPart(context, self.source)
                 self.text.build_form()
                 self.pictures.build_form()
-                self.command = gr.Code(
-                    "",
-                    language="shell",
-                    label="The same from the command line",
-                    lines=1,
-                    wrap_lines=True,
-                    interactive=False,
-                    elem_id="steer-command",
-                )
+                self.command = command_box(elem_id="steer-command")
             with gr.Column(scale=8, min_width=320, elem_classes="fc-panel"):
                 self.text.build_view()
                 self.pictures.build_view()

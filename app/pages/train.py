@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.context import Context
 
 from app import jobs
+from app.components.command_box import command_box
 from app.components.config_form import ConfigForm
 from app.components.curves import QUANTITIES, curve_figure
 from app.components.plot_view import PlotlyView
@@ -146,15 +147,8 @@ def _form(
         values = context.settings.defaults_for(config_class) | (presets[name] if presets else {})
         values.setdefault("name", _free_name(KINDS[chosen]))
         fields = ConfigForm(config_class, values, prefix="train")
-        command = gr.Code(
-            _command(KINDS[chosen], fields, [part.value for part in fields.components]),
-            language="shell",
-            label="The same from a command line",
-            lines=1,
-            wrap_lines=True,
-            interactive=False,
-            elem_id="train-command",
-        )
+        shown_first = _command(KINDS[chosen], fields, [part.value for part in fields.components])
+        command = command_box(shown_first, elem_id="train-command")
         go = gr.Button("Start", variant="primary", size="md", elem_id="train-start")
 
         def show_command(*given: Any) -> str:
