@@ -104,6 +104,13 @@ def build(context: PageContext) -> None:
     for part in page.form:
         part.change(page.equal, inputs=page.form, outputs=page.command, **QUIET)
     lists = [page.graph, page.pins, page.known]
+    # A report is of the graph that was looked at last, unless another is chosen here.
+    context.graph_ref.change(
+        lambda ref: gr.update(value=ref, choices=context.graphs.names()) if ref else gr.skip(),
+        inputs=context.graph_ref,
+        outputs=page.graph,
+        **QUIET,
+    )
     context.tab.select(page.arrive, inputs=lists, outputs=lists, **QUIET).then(
         page.equal, inputs=page.form, outputs=page.command, **QUIET
     )

@@ -133,8 +133,7 @@ def test_a_pinned_run_reaches_the_file(page: Any, server: str) -> None:
     page.get_by_role("tab", name="Report", exact=True).click()
     page.get_by_label("Pinned steering").wait_for()
     page.wait_for_function("document.querySelector('#report-pins').innerText.includes('call-me-ishmael')")
-    page.click("#report-graph input")
-    page.get_by_role("option", name="synthetic", exact=True).click()
+    page.wait_for_function("document.querySelector('#report-graph input').value === 'synthetic'")  # the open graph
     page.fill("#report-title textarea", "<b>Mine</b>")
     page.wait_for_function("document.querySelector('#report-command').innerText.includes('--pins')")
     page.click("#report-go")
