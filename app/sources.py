@@ -20,12 +20,14 @@ PICTURES = frozenset({"image_diffusion"})
 
 @dataclass(frozen=True)
 class Source:
-    """A graph or a probe by name; `levels`: level name to its number of latents, lowest first."""
+    """A graph or a probe by name; `levels`: level name to its number of latents, lowest first; `noise`: level name
+    to the interval it reads in, where there is a trajectory."""
 
     name: str
     subject: str
     probe: str
     levels: dict[str, int]
+    noise: dict[str, tuple[float, float]]
     graph: ConceptGraph | None = None
 
     @property
@@ -73,7 +75,8 @@ def open_source(library: GraphLibrary, name: Any) -> Source:
     if kind == "graph":
         graph = library.open(ref).graph
         levels = {level.name: level.n_latents for level in graph.meta.levels}
-        return Source(str(name), graph.meta.subject, graph.meta.probe, levels, graph)
+        noise = {level.name: level.noise for level in graph.meta.levels if level.noise is not None}
+        return Source(str(name), graph.meta.subject, graph.meta.probe, levels, noise, graph)
     if kind != "probe":
         raise WorkbenchError(
             "no-source", "There is nothing to steer with", "none is chosen", "Choose a graph or probe."
@@ -85,8 +88,13 @@ def _probe(name: str, ref: str) -> Source:
     outline: Any = read_json(resolve(ref, "probe", names_only=True) / "probe.json", limit=2**22)
     try:
         levels = {str(level["name"]): int(level["n_latents"]) for level in outline["levels"]}
-        return Source(name, str(outline["subject"]), ref, levels)
+        noise = {str(level["name"]): _ends(*level["where"]["noise"]) for level in outline["levels"] if "where" in level}
+        return Source(name, str(outline["subject"]), ref, levels, noise)
     except (KeyError, TypeError, ValueError):
         raise WorkbenchError(
             "bad-probe", f"The probe {ref} cannot be read", "its probe.json is of another format", "Train it again."
         ) from None
+
+
+def _ends(low: float, high: float) -> tuple[float, float]:
+    return float(low), float(high)

@@ -21,12 +21,13 @@ class NoiseInterval(Frozen):
 
 class NoiseTimeline(Drawn):
     """Value: a `NoiseInterval` as JSON. Props: `previews` (`{noise, picture}`, in any order), `steps` (the noise
-    of each step, for marks). Pure noise is drawn at the left. Event: `change`."""
+    of each step, for marks), `level` (the interval of the levers' level, null where they have several). Pure noise
+    is drawn at the left. Event: `change`."""
 
     source: ClassVar[str] = "noise_timeline"
 
     def __init__(self, value: Any = None, **props: Any) -> None:
-        props = {"previews": [], "steps": [], **props}
+        props = {"previews": [], "steps": [], "level": None, **props}
         super().__init__(value or NoiseInterval().model_dump(), **props)
 
 

@@ -120,6 +120,8 @@ class PicturesPart:
             part.change(self.placed, inputs=[rack, *place], outputs=rack, trigger_mode="always_last", **QUIET)
         self.target.input(self.place_of, inputs=[rack, self.target, self.last], outputs=place[1:], **QUIET)
         rack.change(self.targets, inputs=[rack, self.target], outputs=self.target, **QUIET)
+        for event in (rack.change, self.target.change, self.source.change):
+            event(self.level_noise, inputs=[self.source, rack, self.target], outputs=self.timeline, **QUIET)
 
     def steer(
         self, request: gr.Request, name: Any, rack_value: Any, target: Any, mask: Any, noise: Any, *given: Any
@@ -233,6 +235,16 @@ class PicturesPart:
             return gr.skip(), gr.skip()
         ratio = ratio_of(last["unsteered"]["pictures"][0]) if isinstance(last, dict) else 1.0
         return painted(rows[0].cells, ratio), interval_shown(rows[0].noise)
+
+    def level_noise(self, name: Any, rack_value: Any, target: Any) -> Any:
+        """The timeline with the noise of the level of the levers it is for, where they have one in common."""
+        try:
+            noise = open_source(self.context.graphs, name).noise
+            rows = [row for row in rack_of(rack_value).levers if target in (ALL, row.key)]
+        except WorkbenchError:
+            return gr.skip()
+        found = {noise.get(row.level) for row in rows}
+        return gr.update(level=found.pop() if len(found) == 1 else None)
 
     def targets(self, rack_value: Any, target: Any) -> Any:
         """Whose mask and interval can be set."""

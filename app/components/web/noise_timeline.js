@@ -1,4 +1,4 @@
-// A noise interval over previews; pure noise (1) at the left. Value: {own, low, high}; props: previews [{noise, picture}], steps [noise].
+// A noise interval over previews; pure noise (1) at the left. Value: {own, low, high}; props: previews [{noise, picture}], steps [noise], level [low, high] of the levers or null.
 const F = window.Fulcrum;
 const root = element.querySelector(".fc-root");
 root.classList.add("fc-timeline");
@@ -32,14 +32,21 @@ const round = (value) => Math.round(value * 100) / 100;
 let now = { own: true, low: 0, high: 1 };
 
 // What a person typed is kept and sent as it is: the page says in words what is wrong with it.
+// Whoever leaves the noise of the level starts from it.
 function commit(fields) {
-  now = { ...now, ...fields };
+  now = { ...(fields.own === false ? drawn() : now), ...fields };
   props.value = now;
   draw();
 }
 
+// What is shown: the interval that was set, or the one of the levers' level.
+function drawn() {
+  const level = props.level;
+  return now.own && Array.isArray(level) ? { ...now, low: level[0], high: level[1] } : now;
+}
+
 function place(name, value) {
-  const shown = { ...now, [name]: value }, low = Math.min(shown.low, shown.high), high = Math.max(shown.low, shown.high);
+  const shown = { ...drawn(), [name]: value }, low = Math.min(shown.low, shown.high), high = Math.max(shown.low, shown.high);
   fill.style.left = `${100 * (1 - high)}%`;
   fill.style.width = `${100 * (high - low)}%`;
 }
@@ -47,20 +54,22 @@ function place(name, value) {
 function draw() {
   own.checked = now.own;
   root.classList.toggle("is-own", now.own);
+  const shown = drawn(), known = !now.own || shown !== now;
   for (const end of ends) {
-    if (document.activeElement !== end.slider) end.slider.value = String(1 - now[end.name]);
-    if (document.activeElement !== end.exact) end.exact.value = String(now[end.name]);
-    end.read(Number(now[end.name]));
+    if (document.activeElement !== end.slider) end.slider.value = String(1 - shown[end.name]);
+    if (document.activeElement !== end.exact) end.exact.value = String(shown[end.name]);
+    end.read(Number(shown[end.name]));
   }
-  place("low", now.low);
-  const low = Math.min(now.low, now.high), high = Math.max(now.low, now.high), steps = props.steps || [];
+  place("low", shown.low);
+  const low = Math.min(shown.low, shown.high), high = Math.max(shown.low, shown.high), steps = props.steps || [];
   marks.replaceChildren(...steps.map((noise) => {
-    const mark = F.el("i", !now.own && noise >= low && noise <= high ? "is-on" : "");
+    const mark = F.el("i", known && noise >= low && noise <= high ? "is-on" : "");
     mark.style.left = `${100 * (1 - noise)}%`;
     return mark;
   }));
   const inside = steps.filter((noise) => noise >= low && noise <= high).length;
-  said.textContent = now.own ? "Levers act where their level was trained." : steps.length ? `Levers act at ${inside} of ${steps.length} steps.` : "Pure noise at the left, the picture at the right.";
+  const counted = steps.length ? `${inside} of ${steps.length} steps` : "pure noise is at the left, the picture at the right";
+  said.textContent = now.own ? `Levers act where their level was trained${known ? `: ${counted}` : ""}.` : `Levers act between both ends: ${counted}.`;
 }
 
 function previews() {
@@ -76,6 +85,6 @@ function previews() {
 }
 
 watch("value", () => { now = { own: true, low: 0, high: 1, ...(props.value || {}) }; draw(); });
-watch(["previews", "steps"], previews);
+watch(["previews", "steps", "level"], previews);
 now = { ...now, ...(props.value || {}) };
 previews();
