@@ -9,12 +9,14 @@ from typing import Any
 from pydantic import Field
 
 from app.components.lever_rack import LeverRow, Rack
-from app.desk import SELECTORS
+from app.desk import SELECTORS, levers_of
 from probes.configs import Frozen, validated
 from probes.subjects.image_inputs import ImageInputs
+from steering.levers import LeverSet
 
 SHARED = ("operation", "strength", "where", "aim", "target", "donor", "weights", "branch", "noise", "limit", "cells")
 MOST_PICTURES = 8
+FILE = "levers.json"
 
 
 class Ask(Frozen):
@@ -83,19 +85,27 @@ def pictures_asked(form: Sequence[Any]) -> PictureAsk:
     return validated(PictureAsk, given, what="The comparison")
 
 
-def command_line(ref: str, rack: Rack, ask: Ask | PictureAsk) -> str:
-    """The command that does the same; one that no flags can say reads the levers from a saved file."""
+def command_line(ref: str, rack: Rack, ask: Ask | PictureAsk, *, probe: str = "") -> str:
+    """The command that does the same; levers that no flags can say are read from a file.
+
+    With the name of their `probe` it writes that file first, for a reader who cannot save it.
+    """
     if not rack.levers:
         return "# add a lever first"
     first = rack.levers[0]
     parts = ["python", "-m", "app", "steer", ref]
     uneven = any(getattr(row, name) != getattr(first, name) for row in rack.levers for name in SHARED)
     if first.weights or first.cells is not None or uneven:
-        parts += ["--levers", "levers.json"]
+        parts += ["--levers", FILE]
     else:
         parts += [part for row in rack.levers for part in ("--concept", row.concept)] + _lever_flags(first)
     line = shlex.join([*parts, *ask.flags(), *([] if ask.controls else ["--no-controls"])])
-    return f"# after Save levers\n{line}" if "--levers" in parts else line
+    if "--levers" not in parts:
+        return line
+    if not probe:
+        return f"# after Save levers\n{line}"
+    levers = LeverSet(probe=probe, levers=tuple(levers_of(rack))).model_dump_json(exclude_defaults=True)
+    return f"cat > {FILE} <<'END'\n{levers}\nEND\n{line}"
 
 
 def text_flag(flag: str, text: str) -> list[str]:

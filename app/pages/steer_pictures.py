@@ -197,7 +197,7 @@ class PicturesPart:
                 progress=progress,
                 stop=stop,
             )
-        return found | {"command": command_line(source.ref, rack, ask)}
+        return found | {"command": command_line(source.ref, rack, ask, probe=source.probe)}
 
     def _sweep(self, source: Source, rack: Rack, ask: PictureAsk, progress: Any, stop: Any) -> dict[str, Any]:
         with self.context.pool.use(source.subject) as subject:

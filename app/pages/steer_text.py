@@ -113,7 +113,7 @@ class TextPart:
                 concept=rack.levers[0].concept,
             )
         data = found if isinstance(found, dict) else dict(found.model_dump(mode="json"))
-        return {**data, "command": command_line(source.ref, rack, ask)}
+        return {**data, "command": command_line(source.ref, rack, ask, probe=source.probe)}
 
     def command(self, source: Source, rack: Rack, form: Sequence[Any]) -> str:
         """The command line of the form as it stands."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from app.trying import levers_asked
 from probes.errors import Stopped, WorkbenchError
 from probes.masks import Mask
 from steering.comparison import PictureComparison
+from steering.levers import LeverSet
 from steering.picture_files import as_address, png_bytes
 from steering.picture_sweep import PictureSweep
 from steering.sources import open_source as open_on_disk
@@ -87,8 +89,9 @@ def test_the_place_goes_to_the_lever_it_is_meant_for() -> None:
     assert {row.noise for row in both.levers} == {(0.2, 0.6)}
 
 
-def test_a_rack_of_pictures_comes_back_and_its_command_says_the_same(probe: str) -> None:
+def test_a_rack_of_pictures_comes_back_and_its_command_says_the_same(probe: str, tmp_path: Path) -> None:
     source = open_source(GraphLibrary(), f"probe/{probe}")
+    assert source.noise == {level.name: level.where.noise for level in open_on_disk(probe).probe.levels}
     assert source.kind == "pictures" and (f"probe {probe}", f"probe/{probe}") in source_names(GraphLibrary())
     rack = Rack(levers=(source.row("low/1").model_copy(update={"noise": (0.2, 0.75), "branch": "both", "limit": 0.3}),))
     levers = levers_of(rack)
@@ -101,6 +104,12 @@ def test_a_rack_of_pictures_comes_back_and_its_command_says_the_same(probe: str)
     assert options.asking == "a frog" and options.controls
     painted_rack = placed_rack(rack, ALL, painted(LEFT), interval_shown(None))
     assert "--levers" in command_line(source.ref, painted_rack, ask)
+    # The command a report shows needs nothing but itself: it writes the levers it reads.
+    writes, _, reads = command_line(source.ref, painted_rack, ask, probe=source.probe).rpartition("\n")
+    subprocess.run(["sh", "-c", writes], cwd=tmp_path, check=True)
+    options = build_parser("steer").parse_args(shlex.split(reads)[3:])
+    written = LeverSet.load(tmp_path / options.levers)
+    assert written == LeverSet(probe=probe, levers=tuple(levers_of(painted_rack)))
     assert levers_of(rack_from(levers_of(painted_rack), source.row)) == levers_of(painted_rack)
     with pytest.raises(WorkbenchError, match="no latent"):
         source.row("low/99999")
