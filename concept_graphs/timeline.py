@@ -21,6 +21,7 @@ LANE = 0.86  # of the distance of two lanes: what concepts are spread over
 COLUMN = 0.6  # of a band's width: what they are spread over sideways
 ROOM = 24  # concepts one above the other in a lane
 STAGGER = 5  # rows that concepts side by side in a lane take turns with
+BELOW = 0.56  # of the distance of two lanes: where a lane ends, under its name
 MARGIN = 0.03  # of the noise shown, beyond its ends
 HEIGHT = 420  # pixels of all lanes together in a picture of usual size
 
@@ -74,7 +75,7 @@ def frame(graph: ConceptGraph, levels: list[int]) -> dict[str, Any]:
             "ticks": "outside", "side": "bottom",
         },
         "yaxis": {"visible": False, "range": [-0.62, len(here) - 0.38], "zeroline": False},
-        "shapes": [_band(*noise) for noise in dict.fromkeys(noises)],
+        "shapes": [*(_band(*noise) for noise in dict.fromkeys(noises)), *map(_floor, range(1, len(here)))],
         "annotations": [
             *(_named(graph, k, len(here) - 0.44) for k, noise in zip(levels, noises, strict=True)
               if noises.count(noise) == 1),
@@ -88,6 +89,14 @@ def _band(low: float, high: float) -> dict[str, Any]:
     return {
         "type": "rect", "xref": "x", "yref": "paper", "layer": "below", "line": {"width": 0},
         "x0": 1 - high + 0.004, "x1": 1 - low - 0.004, "y0": 0, "y1": 1, "fillcolor": "rgba(128,132,140,0.07)",
+    }  # fmt: skip
+
+
+def _floor(at: int) -> dict[str, Any]:
+    """The line between a lane and the one below it."""
+    return {
+        "type": "line", "xref": "paper", "yref": "y", "layer": "below", "x0": 0, "x1": 1, "y0": at - BELOW,
+        "y1": at - BELOW, "line": {"width": 1, "color": "rgba(128,132,140,0.3)"},
     }  # fmt: skip
 
 

@@ -202,5 +202,10 @@ def test_levels_of_one_noise_band_stand_side_by_side_in_lanes_that_are_named(gra
     for level in levels:
         assert sum(f"<b>{level.name}</b>" in text for text in said) == 1
         assert any(level.hook_point in text for text in said)
+    floors = sorted(shape["y0"] for shape in figure["layout"]["shapes"] if shape["type"] == "line")
+    heights = sorted(y for _, y in found.values())
+    assert len(floors) == len(levels) - 1 and heights[0] < floors[0] and floors[-1] < heights[-1]
+    for floor in floors:  # between the concepts of two lanes, and a name's height below the upper ones
+        assert min(abs(floor - y) for y in heights) > 0.05
     first, last = figure["layout"]["xaxis"]["range"]
     assert -0.1 < first <= 0 and 0.4 <= last < 0.5  # the band fills the picture
