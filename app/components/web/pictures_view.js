@@ -41,6 +41,12 @@ function figures(facts) {
   return list;
 }
 
+function number(text, name) {
+  const cell = F.el("td", "fc-num", text);
+  cell.dataset.name = name;
+  return cell;
+}
+
 function controls(rows) {
   const table = F.el("table", "fc-table"), head = F.el("tr"), lines = F.el("tbody");
   for (const text of shown.headers) F.add(head, F.el("th", "", text));
@@ -49,7 +55,7 @@ function controls(rows) {
     image.src = row.picture;
     image.alt = row.name;
     const name = F.add(F.el("th"), F.el("b", "", row.name), row.note ? F.el("div", "fc-note", row.note) : null);
-    F.add(lines, F.add(F.el("tr", row.main ? "is-main" : ""), F.add(F.el("td"), image), name, ...row.cells.map((cell) => F.el("td", "fc-num", cell))));
+    F.add(lines, F.add(F.el("tr", row.main ? "is-main" : ""), F.add(F.el("td"), image), name, ...row.cells.map((cell, at) => number(cell, shown.headers[at + 2]))));
   }
   return F.add(F.el("div", "fc-scroll"), F.add(table, F.add(F.el("thead"), head), lines));
 }
