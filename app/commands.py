@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["graph"] and given[1:2] not in (["show"], ["extract"]):
         given.insert(1, "extract")
     try:
-        args = build_parser(given[0] if given else None, given).parse_args(given, argparse.Namespace(given=given))
+        args = build_parser(given[0] if given else None, given).parse_args(given, argparse.Namespace(typed=given))
         return int(args.run_command(args))
     except WorkbenchError as error:
         if is_first():

@@ -57,7 +57,7 @@ def add_picture_flags(parser: argparse.ArgumentParser) -> None:
 
 def typed(args: argparse.Namespace) -> str:
     """The command line as it was given."""
-    return shlex.join(["python", "-m", "app", *args.given])
+    return shlex.join(["python", "-m", "app", *args.typed])
 
 
 def picture_flags_given(args: argparse.Namespace) -> list[str]:

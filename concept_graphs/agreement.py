@@ -58,6 +58,18 @@ def communities(edges: Sequence[tuple[int, int, float]], count: int, *, seed: in
     return groups
 
 
+def coactivation(codes: sparse.csr_matrix, level: NDArray[np.int64], count: int) -> list[tuple[int, int, float]]:
+    """The `count` pairs of concepts of adjacent levels whose codes correlate most, as edges with the correlation as
+    their weight; none that does not. `codes`: `item concept`; `level`: `concept`, its level's number."""
+    dense = np.asarray(codes.todense())
+    spread = dense - dense.mean(axis=0)
+    spread /= np.maximum(np.linalg.norm(spread, axis=0), 1e-12)
+    correlation = np.where(level[None] == level[:, None] + 1, spread.T @ spread, 0.0)
+    best = np.argsort(-correlation, axis=None, kind="stable")[:count]
+    ends = zip(*np.unravel_index(best, correlation.shape), strict=True)
+    return [(int(a), int(b), float(correlation[a, b])) for a, b in ends if correlation[a, b] > 0]
+
+
 def clusters(rows: NDArray[np.float64], count: int) -> Groups:
     """Rows `concept d` in `count` clusters by average linkage on the cosine (scikit-learn): no graph at all."""
     from sklearn.cluster import AgglomerativeClustering

@@ -15,13 +15,14 @@ from torch import Tensor
 from concept_graphs.companions import companions_of
 from concept_graphs.contexts import Firings, Text
 from concept_graphs.describe import agreement_of, node_of
+from concept_graphs.image_codes import images_in, largest_codes
 from concept_graphs.labels import ANY, Label, detection_scores, label_text, make_labels
 from concept_graphs.study import Described
 from concept_graphs.tables import Picture
 from concept_graphs.top_examples import top_examples
 from probes.activations.rows import RowKind
 from probes.activations.store import ActivationStore, Split
-from probes.hierarchy.codes import csr_max, encoded
+from probes.hierarchy.codes import encoded
 from probes.hierarchy.probe import Level, Probe
 from probes.hooks import Where, hooked
 from probes.subjects.image_diffusion import ImageDiffusion
@@ -129,17 +130,12 @@ def _image_firings(
     parts: list[tuple[np.ndarray, ...]] = []
     documents: list[int] = []
     for part in encoded(store, split, level):
-        own = torch.unique_consecutive(store.read(part.shard, "image")[0].long(), return_inverse=True)[1]
-        document = store.documents_of(part.shard)[0]
-        first = np.unique(own.numpy(), return_index=True)[1]
-        active = part.codes.active
-        rows = own[:, None, None].expand(active.shape)[active]
-        shape = (len(first), part.codes.n_latents)
-        most = csr_max(rows, part.codes.index[active], part.codes.value[active], shape)[:, list(latents)].tocoo()
+        document = store.documents_of(part.shard)[0].numpy()[images_in(store, part.shard)[1]]
+        most = largest_codes(store, part, latents).tocoo()
         on = most.data > STRONG * typical[most.col]
         image, latent, value = most.row[on], most.col[on], most.data[on]
-        parts.append((latent, value, image + len(documents), np.zeros_like(image), document.numpy()[first][image]))
-        documents += document.numpy()[first].tolist()
+        parts.append((latent, value, image + len(documents), np.zeros_like(image), document[image]))
+        documents += document.tolist()
     words = [vocabulary.numbers(str(store.index.documents[d].labels["prompt"])) for d in documents]
     longest = max(map(len, words), default=1) or 1
     tokens, usable = np.zeros((len(words), longest), dtype=np.int64), np.zeros((len(words), longest), dtype=bool)
@@ -237,8 +233,8 @@ def _png(store: ActivationStore, frame: Frame) -> tuple[tuple[int, int], str]:
     """(height, width) and the frame's finished image as a PNG in base64."""
     from PIL import Image
 
-    image, picture = store.read(frame.shard, "image", "picture")
-    own = torch.unique_consecutive(image, return_inverse=True)[1]
+    (picture,) = store.read(frame.shard, "picture")
+    own, _ = images_in(store, frame.shard)
     pixels = picture[int(own[frame.place])].permute(1, 2, 0).contiguous().numpy()
     held = io.BytesIO()
     Image.fromarray(pixels).save(held, "PNG", optimize=True)

@@ -25,10 +25,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from concept_graphs.companions import companions_of
 from concept_graphs.evidence import EvidenceConfig, SourceEffects, choose_places, grouped
-from concept_graphs.image_codes import image_codes
+from concept_graphs.image_codes import images_in, mean_codes
 from probes.activations.store import ActivationStore, Split
 from probes.addresses import HookPoint
-from probes.hierarchy.codes import encode_shard
+from probes.hierarchy.codes import encode_shard, encoded
 from probes.hierarchy.probe import Level
 from probes.hooks import Edit, Where, hooked
 from probes.subjects.image_diffusion import ImageDiffusion
@@ -45,9 +45,8 @@ class SplitImages:
         self.prompts: list[str] = []
         self.seeds: list[int] = []
         for shard in store.shards(split):
-            image, seed = store.read(shard, "image", "seed")
-            document, _ = store.documents_of(shard)
-            for at in _firsts(image):
+            (seed,), (document, _) = store.read(shard, "seed"), store.documents_of(shard)
+            for at in images_in(store, shard)[1]:
                 self.prompts.append(str(store.index.documents[int(document[at])].labels["prompt"]))
                 self.seeds.append(int(seed[at]))
 
@@ -55,10 +54,9 @@ class SplitImages:
         """`image latent` bool: in which images a latent is on in any cell and step of its band."""
         parts = []
         for shard in self.store.shards(self.split):
-            image = self.store.read(shard, "image")[0].long()
+            own, first = images_in(self.store, shard)
             on = (encode_shard(self.store, shard, level).codes.only(latents).value > 0).any(dim=1).long()
-            own = torch.unique_consecutive(image, return_inverse=True)[1]
-            parts.append(torch.zeros(int(own.max()) + 1, len(latents), dtype=torch.long).index_add_(0, own, on) > 0)
+            parts.append(torch.zeros(len(first), len(latents), dtype=torch.long).index_add_(0, own, on) > 0)
         return torch.cat(parts)
 
     def inputs(self, images: Sequence[int]) -> ImageInputs:
@@ -66,11 +64,6 @@ class SplitImages:
         made = {name: value for name, value in self.store.index.made_by.items() if name in ImageInputs.model_fields}
         seeds, prompts = tuple(self.seeds[i] for i in images), tuple(self.prompts[i] for i in images)
         return ImageInputs(**made, prompts=prompts, seeds=seeds)
-
-
-def _firsts(image: Tensor) -> list[int]:
-    """Where each image's frames begin, in order."""
-    return [at for at in range(len(image)) if at == 0 or image[at] != image[at - 1]]
 
 
 class Bands(NamedTuple):
@@ -293,6 +286,7 @@ class _Batches:
 def image_deviation(store: ActivationStore, level: Level) -> np.ndarray:
     """s.d. over training images of each latent's mean code in an image, `n_latents`: the unit of effects."""
     sums, squares, count = np.zeros(level.space.n_latents), np.zeros(level.space.n_latents), 0
-    for mean in image_codes(store, "train", level):
+    for found in encoded(store, "train", level):
+        mean = mean_codes(store, found)
         sums, squares, count = sums + mean.sum(axis=0), squares + (mean**2).sum(axis=0), count + len(mean)
     return np.asarray(np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0)))

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from concept_graphs.image_codes import images_in, mean_codes
 from probes.activations.rows import shard_rows
 from probes.activations.store import ActivationStore
 from probes.hierarchy.codes import encode_shard
@@ -74,31 +75,21 @@ class Contrast(NamedTuple):
 
 def picture_means(store: ActivationStore, level: Level) -> PictureMeans:
     """Encode a store of pictures at a level, both splits, and average each picture's codes and activations."""
-    codes: list[Tensor] = []
-    rows: list[Tensor] = []
+    codes: list[Floats] = []
+    rows: list[Floats] = []
     labels: list[Mapping[str, Any]] = []
     for shard in range(len(store.index.shards)):
-        encoded = encode_shard(store, shard, level)
+        codes.append(mean_codes(store, encode_shard(store, shard, level)))
         x, usable = shard_rows(store, shard, level.places, level.rows)
-        image = store.read(shard, "image")[0].long()
         document, _ = store.documents_of(shard)
-        numbers, place = image.unique(return_inverse=True)
-        inside = usable.float()
-        count = torch.zeros(len(numbers)).index_add_(0, place, inside.sum(dim=1)).clamp_min(1)[:, None]
-        width = level.space.n_latents
-        frames = zip(encoded.codes.value, encoded.codes.index, strict=True)
-        by_frame = torch.stack([_summed(value, index, width) for value, index in frames])
-        codes.append(torch.zeros(len(numbers), width).index_add_(0, place, by_frame) / count)
-        by_frame = (x.float() * inside[..., None]).sum(dim=1)
-        rows.append(torch.zeros(len(numbers), x.shape[-1]).index_add_(0, place, by_frame) / count)
-        first = [int((image == number).nonzero()[0]) for number in numbers]
+        own, first = images_in(store, shard)
+        inside = usable.double()
+        count = torch.zeros(len(first), dtype=torch.double).index_add_(0, own, inside.sum(dim=1)).clamp_min(1)
+        by_frame = (x.double() * inside[..., None]).sum(dim=1)
+        summed = torch.zeros(len(first), x.shape[-1], dtype=torch.double).index_add_(0, own, by_frame)
+        rows.append((summed / count[:, None]).numpy())
         labels += [store.index.documents[int(document[at])].labels for at in first]
-    return PictureMeans(level, torch.cat(codes).double().numpy(), torch.cat(rows).double().numpy(), tuple(labels))
-
-
-def _summed(value: Tensor, index: Tensor, width: int) -> Tensor:
-    """Sum over rows of sparse codes `row width`, `n_latents`."""
-    return torch.zeros(width).index_add_(0, index.flatten(), value.flatten())
+    return PictureMeans(level, np.concatenate(codes), np.concatenate(rows), tuple(labels))
 
 
 def along_edges(found: SelectionMap, above: Mapping[int, float], typical: Tensor, count: int) -> dict[int, float]:

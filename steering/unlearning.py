@@ -8,7 +8,6 @@ named rightly: things, where a style was unlearnt; styles, where a thing was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,11 +42,6 @@ class Unlearnt(NamedTuple):
     def mean(self) -> float:
         """The mean of the three: what strengths are chosen by."""
         return float(np.mean([values.mean() for values in self.items().values()]))
-
-
-def together(found: Sequence[Unlearnt]) -> Unlearnt:
-    """Several targets' pictures as one table."""
-    return Unlearnt(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def paired_gain(arm: Unlearnt, other: Unlearnt) -> dict[str, Interval]:

@@ -19,7 +19,7 @@ from scipy import sparse
 from app.suites.captured import captured_images
 from app.suites.rows import Row
 from app.suites.suite import Suite
-from concept_graphs.agreement import Groups, agreement, clusters, communities, favourites, joined_alike
+from concept_graphs.agreement import Groups, agreement, clusters, coactivation, communities, favourites, joined_alike
 from concept_graphs.graph import ConceptGraph
 from probes.activations.store import ActivationStore
 from probes.activations.trajectories import ImageCaptureConfig
@@ -43,7 +43,6 @@ class ImageGraphConfig(Frozen):
     store: str = Field(
         default="emoji-captions", description="Store of the pipeline's captions; captured where it is not there."
     )
-    guidance: float = Field(default=2.0, description="Guidance scale of a store that is captured now.", ge=0)
     seed: int = Field(default=0, description="Seed of communities, shuffles and intervals.", ge=0)
 
 
@@ -73,10 +72,9 @@ def image_graph_rows(config: ImageGraphConfig, run: Run) -> Iterator[Row]:
 def _captions(config: ImageGraphConfig, graph: ConceptGraph, probe: Probe, run: Run) -> ActivationStore:
     corpus = run.path / "captions.jsonl"
     atomic_write(corpus, "".join(json.dumps(entry) + "\n" for entry in read_emoji().captions()).encode())
-    points = tuple(dict.fromkeys(str(level.record.point.point) for level in probe.levels))
+    points = tuple(dict.fromkeys(str(level.point) for level in probe.levels))
     asked = ImageCaptureConfig(
-        name=config.store, subject=graph.meta.subject, prompts=str(corpus), guidance=config.guidance, points=points,
-        held_out=0.3, batch=16,
+        name=config.store, subject=graph.meta.subject, prompts=str(corpus), points=points, held_out=0.3, batch=16,
     )  # fmt: skip
     store = captured_images(asked, run)
     if store.index.subject != graph.meta.subject:
@@ -91,38 +89,27 @@ def _captions(config: ImageGraphConfig, graph: ConceptGraph, probe: Probe, run: 
 
 def _labels(store: ActivationStore) -> list[Mapping[str, str]]:
     """What is known of each training image's caption, in the order of the store."""
+    from concept_graphs.evidence_images import SplitImages
+
     known = {entry["text"]: entry["labels"] for entry in read_emoji().captions()}
-    found = []
-    for shard in store.shards("train"):
-        image, document = store.read(shard, "image")[0].numpy(), store.documents_of(shard)[0].numpy()
-        for at in np.sort(np.unique(image, return_index=True)[1]):
-            prompt = str(store.index.documents[int(document[at])].labels["prompt"])
-            if prompt not in known:
-                raise WorkbenchError(
-                    "not-captions",
-                    f"The store {store.path.name} holds other prompts than the emoji captions",
-                    f"nothing is known of {prompt[:60]!r}",
-                    "Name a store that is not there; it is captured.",
-                )
-            found.append(known[prompt])
-    return found
+    prompts = SplitImages(store, "train").prompts
+    if unknown := next((prompt for prompt in prompts if prompt not in known), ""):
+        raise WorkbenchError(
+            "not-captions",
+            f"The store {store.path.name} holds other prompts than the emoji captions",
+            f"nothing is known of {unknown[:60]!r}",
+            "Name a store that is not there; it is captured.",
+        )
+    return [known[prompt] for prompt in prompts]
 
 
 def _codes(store: ActivationStore, level: Level, graph: ConceptGraph) -> sparse.csr_matrix:
     """Largest code in each training image of the level's concepts, `image concept`, in the graph's order."""
-    import torch
-
-    from probes.hierarchy.codes import csr_max, encoded
+    from concept_graphs.image_codes import largest_codes
+    from probes.hierarchy.codes import encoded
 
     latents = [node.index for node in graph.nodes if node.level == level.name]
-    parts = []
-    for part in encoded(store, "train", level):
-        own = torch.unique_consecutive(store.read(part.shard, "image")[0].long(), return_inverse=True)[1]
-        active = part.codes.active
-        rows = own[:, None, None].expand(active.shape)[active]
-        shape = (int(own.max()) + 1, part.codes.n_latents)
-        parts.append(csr_max(rows, part.codes.index[active], part.codes.value[active], shape)[:, latents])
-    return sparse.vstack(parts).tocsr()
+    return sparse.vstack([largest_codes(store, part, latents) for part in encoded(store, "train", level)]).tocsr()
 
 
 def _edges(graph: ConceptGraph, *, confirmed: bool) -> WeighedEdges:
@@ -136,15 +123,8 @@ def _edges(graph: ConceptGraph, *, confirmed: bool) -> WeighedEdges:
 
 def _together(codes: sparse.csr_matrix, graph: ConceptGraph, count: int) -> WeighedEdges:
     """The `count` pairs of adjacent levels whose codes correlate most over images."""
-    dense = np.asarray(codes.todense())
-    spread = dense - dense.mean(axis=0)
-    spread /= np.maximum(np.linalg.norm(spread, axis=0), 1e-12)
     number = {row.name: at for at, row in enumerate(graph.meta.levels)}
-    level = np.array([number[name] for name in graph.nodes["level"]])
-    correlation = np.where(level[None] == level[:, None] + 1, spread.T @ spread, 0.0)
-    best = np.argsort(-correlation, axis=None, kind="stable")[:count]
-    ends = zip(*np.unravel_index(best, correlation.shape), strict=True)
-    return [(int(a), int(b), float(correlation[a, b])) for a, b in ends if correlation[a, b] > 0]
+    return coactivation(codes, np.array([number[name] for name in graph.nodes["level"]]), count)
 
 
 def _agreed(name: str, groups: Groups, truth: Sequence[str], seed: int) -> Row:

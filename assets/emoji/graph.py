@@ -29,7 +29,6 @@ LICENCE = (
     "Apache-2.0 (weights learnt here from bundled/emoji); small pictures were drawn by bundled/emoji, trained on Noto "
     "Emoji (Apache-2.0), Twemoji (CC-BY-4.0) and Fluent Emoji (MIT): see NOTICE"
 )
-GUIDANCE = 2.0
 POINTS = (
     "down_blocks.0.attentions.0:update",
     "down_blocks.1.attentions.0:update",
@@ -74,7 +73,7 @@ def main() -> None:
     home.mkdir(parents=True, exist_ok=True)
     captions = home / "captions.jsonl"
     captions.write_text("".join(json.dumps(entry) + "\n" for entry in read_emoji().captions()))
-    drawn = ["--subject", SUBJECT, "--prompts", str(captions), "--guidance", str(GUIDANCE)]
+    drawn = ["--subject", SUBJECT, "--prompts", str(captions)]
     points = [part for point in POINTS for part in ("--points", point)]
     job(
         home / "stores" / "emoji",

@@ -96,6 +96,17 @@ def test_races_that_do_not_add_up_are_refused() -> None:
 
 
 @pytest.mark.slow
+def test_latents_held_dead_leave_the_live_ones_to_learn(tmp_path: Path) -> None:
+    """Dense autograd without any auxiliary loss is the measure: it never sees the dead."""
+    setting: Any = {"d": 128, "n": 1024, "k": 16, "batch": 1024, "dead": 0.3}
+    with racers(["ours", "dense"], Path(sys.executable), setting, tmp_path) as started:
+        for racer in started:
+            racer.steps(16)
+        ours, dense = (racer.figures()["unexplained"] for racer in started)
+    assert ours == pytest.approx(dense, rel=0.02)
+
+
+@pytest.mark.slow
 def test_a_small_race_has_every_row() -> None:
     config = SpeedConfig(
         parts=("step", "dead", "memory", "loss"), widths=(16,), latents=(128,), k=4, batch=64, rounds=2, loss_steps=5

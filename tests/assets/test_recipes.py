@@ -57,7 +57,10 @@ def test_published_dictionaries_become_levels_of_a_graph_and_levers(
     made = said(capsys, "graph", "--name", model, "--probe", model, "--edges", "6")
     assert made["figures"]["low-high.tested"] == 6
     shown = said(capsys, "graph", "show", model)
-    assert [level["name"] for level in shown["levels"]] == ["low", "high"]
+    assert [(level["name"], level["row"], level["noise"]) for level in shown["levels"]] == [
+        ("low", "cell", [0.0, 0.6]),
+        ("high", "cell", [0.6, 1.0]),
+    ]
     concept = json.loads((Path(made["artefact"]) / "graph.json").read_text())["nodes"]["id"][0]
     steered = said(capsys, "steer", model, "--concept", concept, "--strength", "2", "--prompt", "thing", "--seed", "0")
     assert steered["levers"][0]["moved"] > 0

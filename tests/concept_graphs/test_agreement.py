@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from concept_graphs.agreement import agreement, clusters, communities, favourites, joined_alike
+from concept_graphs.agreement import agreement, clusters, coactivation, communities, favourites, joined_alike
 
 GROUPS, EACH = 5, 12
 TRUTH = [f"group {at // EACH}" for at in range(GROUPS * EACH)]
@@ -66,6 +66,17 @@ def test_edges_that_join_alike() -> None:
     found, chance = joined_alike([(0, 1, 1.0), (2, 3, 1.0), (0, 2, 1.0), (0, 4, 1.0)], truth)
     assert found.value == pytest.approx(2 / 3) and found.n == 3
     assert chance == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_coactivation_joins_what_goes_together_in_adjacent_levels() -> None:
+    random = np.random.default_rng(0)
+    hidden = (random.random((200, 2)) < 0.4).astype(float)
+    codes = np.column_stack([hidden, hidden[:, ::-1], hidden]) * random.uniform(0.8, 1.2, size=(200, 6))
+    edges = coactivation(sparse.csr_matrix(codes), np.array([0, 0, 1, 1, 2, 2]), 4)
+    assert {(a, b) for a, b, _ in edges} == {(0, 3), (1, 2), (2, 5), (3, 4)}
+    for a, b, weight in edges:
+        assert weight == pytest.approx(np.corrcoef(codes[:, a], codes[:, b])[0, 1])
+    assert coactivation(sparse.csr_matrix(codes), np.zeros(6, dtype=int), 4) == []
 
 
 def test_clusters_are_those_of_directions() -> None:

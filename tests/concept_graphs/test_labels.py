@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from sklearn.metrics import roc_auc_score
 
 from concept_graphs.contexts import Firings, Text, strongest
@@ -75,6 +76,18 @@ def test_a_distinctive_word_names_and_common_ones_only_help_to_find() -> None:
     label = make_labels(found, text, TOKEN, 1)[0]
     assert label.patterns[0] == (-1, 11)
     assert (-1, 1) in label.patterns
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7, 1.0])
+def test_words_that_say_nothing_of_a_latent_have_no_weight_however_often_it_fires(share: float) -> None:
+    """Firing is independent of the words, so no word may be likelier to name it than another."""
+    random = np.random.default_rng(1)
+    tokens = random.integers(0, 3, size=(300, 20))
+    chunk, row = np.nonzero(random.random(tokens.shape) < share)
+    zeros = np.zeros(300, dtype=int)
+    text = Text(tokens, np.ones_like(tokens, dtype=bool), np.arange(300), zeros, zeros, np.arange(300))
+    found = Firings(np.zeros(len(chunk), dtype=int), np.ones(len(chunk)), chunk, row, chunk)
+    assert max((abs(weight) for weight in make_labels(found, text, TOKEN, 1)[0].weights), default=0.0) < 0.25
 
 
 def test_what_one_pattern_covers_counts_for_no_later_one() -> None:

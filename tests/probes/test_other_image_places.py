@@ -25,6 +25,7 @@ from probes.hierarchy.probe import Level, Probe, open_probe
 from probes.hierarchy.train_level import LevelConfig, places_of
 from probes.runs import Run
 from tests.fixtures.image_stores import COARSE, FINE, image_store
+from tests.fixtures.stopping import worked_with_stops
 
 BLOCK = FINE.removesuffix(":update")
 ENTERS, LEAVES = f"{BLOCK}:in", f"{BLOCK}:out"
@@ -129,20 +130,7 @@ def test_a_skip_transcoder_predicts_as_well_as_regression(probe: Probe) -> None:
 
 def test_a_training_that_was_stopped_ends_bit_for_bit_as_a_whole_one(whole: Run) -> None:
     cut = jobs.new_run("train", config_of("cut"))
-    log, stops = Run.log, [120, 550, 900]
-
-    def stopping(self: Run, step: int, **values: float) -> None:
-        log(self, step, **values)
-        if stops and step >= stops[0]:
-            stops.pop(0)
-            self.request_stop()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "log", stopping)
-        for _ in range(3):
-            assert execute(cut) is None
-            cut.clear_stop()
-    assert not stops and execute(cut) is not None
+    worked_with_stops(cut, (120, 550, 900))
     made, again = (
         {file.name: sha256_of(file) for file in resolve(name, "probe").glob("*.safetensors")}
         for name in ("places", "cut")

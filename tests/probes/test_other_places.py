@@ -34,6 +34,7 @@ from probes.hierarchy.train_level import LevelConfig, places_of
 from probes.runs import Run
 from steering.edits import compile_lever
 from steering.levers import Lever
+from tests.fixtures.stopping import worked_with_stops
 from tests.fixtures.stores import D_MODEL, make_store, predicted_store
 
 FIRST, SECOND, THIRD = (f"layers.{n}:out" for n in range(3))
@@ -161,20 +162,7 @@ def test_a_crosscoder_is_trained_on_all_its_points_and_opens_with_them(probe: Pr
 def test_a_training_that_was_stopped_ends_bit_for_bit_as_a_whole_one(whole: Run) -> None:
     """Stopped in each of the three architectures."""
     cut = jobs.new_run("train", config_of("cut"))
-    log, stops = Run.log, [20, 90, 150]
-
-    def stopping(self: Run, step: int, **values: float) -> None:
-        log(self, step, **values)
-        if stops and step >= stops[0]:
-            stops.pop(0)
-            self.request_stop()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "log", stopping)
-        for _ in range(3):
-            assert execute(cut) is None
-            cut.clear_stop()
-    assert not stops and execute(cut) is not None
+    worked_with_stops(cut, (20, 90, 150))
     assert files_of("cut") == files_of("places")
     rows = [[{k: v for k, v in row.items() if k != "time"} for row in run.metrics()] for run in (cut, whole)]
     assert rows[0] == rows[1]
