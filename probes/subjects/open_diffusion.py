@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from probes.artefacts import BUNDLED, read_manifest
 from probes.errors import WorkbenchError, first_line
 from probes.files import read_json
+from probes.subjects.quiet import without_bars
 
 if TYPE_CHECKING:
     from probes.subjects.image_diffusion import ImageDiffusion
@@ -61,14 +62,15 @@ class DiffusionFiles:
         variant = _variant(folder)
         _ensure_memory(folder, ref, device, chosen, variant)
         try:
-            pipeline = DiffusionPipeline.from_pretrained(
-                str(folder),
-                dtype=getattr(torch, chosen),
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                variant=variant,
-            )
+            with without_bars("diffusers", "transformers"):
+                pipeline = DiffusionPipeline.from_pretrained(
+                    str(folder),
+                    dtype=getattr(torch, chosen),
+                    local_files_only=True,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    variant=variant,
+                )
         except (OSError, ValueError, KeyError, AttributeError, ImportError, TypeError) as error:
             raise WorkbenchError(
                 "no-pipeline",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.artefacts import home
 from probes.errors import WorkbenchError, first_line
+from probes.subjects.quiet import without_bars
 
 if TYPE_CHECKING:
     from probes.subjects.text_autoregressive import TextAutoregressive
@@ -57,7 +58,8 @@ def _load(ref: str, dtype: str, device: str, offline: bool) -> TextAutoregressiv
             "Put tokenizer.json and tokenizer_config.json beside the weights.",
         ) from error
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, **local)
+        with without_bars("transformers"):
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, **local)
     except (OSError, ValueError, KeyError) as error:
         raise WorkbenchError(
             "no-model", f"{ref} could not be loaded as a causal language model", first_line(error), _REMEDY

@@ -55,6 +55,18 @@ def opened(ref: Any) -> ImageDiffusion:
 # -- opening -------------------------------------------------------------------------------------------
 
 
+def test_opening_draws_no_bars_of_other_libraries_and_leaves_theirs_on(
+    saved: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import transformers
+
+    logs = [diffusers.utils.logging, transformers.utils.logging]
+    for log in logs:
+        log.enable_progress_bar()
+    opened(saved)
+    assert capfd.readouterr().err == "" and all(log.is_progress_bar_enabled() for log in logs)
+
+
 def test_a_saved_pipeline_makes_the_same_pictures(saved: Path, tiny_pictures: ImageDiffusion) -> None:
     inputs = prompted("a red dot", seeds=(3,))
     subject = opened(saved)
