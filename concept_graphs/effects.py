@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from concept_graphs.chance import moved_by_chance
 from concept_graphs.evidence import SourceEffects
 from probes.metrics.intervals import bootstrap_means
 
@@ -31,6 +32,7 @@ def edge_evidence(
     deviation: np.ndarray,
     *,
     paired: bool = False,
+    placebo: bool = True,
 ) -> EdgeEvidence:
     """Evidence for the edges (sources[e], targets[e]) from the runs of their sources.
 
@@ -38,26 +40,31 @@ def edge_evidence(
     upper level over all rows. An edge counts as confirmed when its 95 % interval over chunks excludes
     zero and |effect| exceeds the 95 % quantile of the null: the same places and the same size along
     random decoder directions, pooled over all tested edges of the pair. It is composed when what is left
-    with the direct residual path held passes the same two tests with the same sign, else carried. With `paired`
-    it also has to pass as one of many, and against the random directions of its own source in the same chunks: q
-    is at most 0.05, and the interval of the difference excludes zero on the side of the effect.
+    with the direct residual path held passes the same two tests with the same sign, else carried.
+
+    With `paired` it also has to pass as one of many, and against the random directions of its own source in the same
+    chunks: q is at most 0.05, and the interval of the difference excludes zero on the side of the effect. The null is
+    then in the unit of each target (see `chance`): a target that everything moves needs a larger effect.
     """
     column = {target: at for at, target in enumerate(tested_targets)}
     rows = [_one(effects.get(s), column[t], deviation[t]) for s, t in zip(sources, targets, strict=True)]
     columns = {name: np.array([row[name] for row in rows]) for name in _EMPTY if not name.startswith("nulls")}
-    null = np.abs(np.concatenate([row["nulls"] for row in rows])) if rows else np.zeros(0)
+    moved = moved_by_chance(effects, deviation[np.asarray(tested_targets, dtype=int)]) if paired else None
+    unit = np.array([moved.unit[column[t]] if moved else 1.0 for t in targets])
+    pooled = np.concatenate([row["nulls"] for row in rows]) if rows else np.zeros(0)
+    null = moved.pooled if moved else np.sort(np.abs(pooled))
     null_held = np.abs(np.concatenate([row["nulls_held"] for row in rows])) if rows else np.zeros(0)
     null95, null995 = (float(np.quantile(null, q)) if len(null) else np.nan for q in (0.95, 0.995))
     held95 = float(np.quantile(null_held, 0.95)) if len(null_held) else np.nan
     tested = columns["n"] > 0
-    columns["null95"] = np.where(tested, null95, np.nan)
-    columns["null995"] = np.where(tested, null995, np.nan)
-    magnitude = np.abs(columns["effect"])
-    columns["p"] = np.array(
-        [(1 + np.sum(null >= m)) / (1 + len(null)) if t else np.nan for m, t in zip(magnitude, tested, strict=True)]
-    )
+    known = tested & np.isfinite(unit)
+    columns["null95"] = np.where(tested, null95 * unit, np.nan)
+    columns["null995"] = np.where(tested, null995 * unit, np.nan)
+    magnitude = np.abs(columns["effect"]) / unit
+    larger = len(null) - np.searchsorted(null, magnitude, side="left")
+    columns["p"] = np.where(known, (1 + larger) / (1 + len(null)), np.nan)
     columns["q"] = _false_discovery(columns["p"])
-    confirmed = tested & _excludes_zero(columns, "effect") & (magnitude > null95)
+    confirmed = known & _excludes_zero(columns, "effect") & (magnitude > null95)
     if paired:
         same_side = np.sign(columns["beyond"]) == np.sign(columns["effect"])
         confirmed &= _excludes_zero(columns, "beyond") & same_side & (columns["q"] <= FALSE_SHARE)
@@ -77,7 +84,38 @@ def edge_evidence(
         "null995": null995,
         "held_null95": held95,
     }
+    if placebo and (found := _confirmed_placebos(effects, sources, targets, tested_targets, deviation, paired)):
+        summary["placebos"], summary["placebos_confirmed"] = found
     return EdgeEvidence(columns, summary)
+
+
+def _confirmed_placebos(
+    effects: Mapping[int, SourceEffects],
+    sources: Sequence[int],
+    targets: Sequence[int],
+    tested_targets: Sequence[int],
+    deviation: np.ndarray,
+    paired: bool,
+) -> tuple[int, int] | None:
+    """(edges tested, edges confirmed) when a random direction of each source takes its place, judged against the other
+    random ones: over all draws. What the rule lets through by chance. None where there is one draw alone."""
+    draws = min((len(one.null) for one in effects.values()), default=0)
+    if draws < 2:
+        return None
+    tested = confirmed = 0
+    for draw in range(draws):
+        instead = {source: _placebo(one, draw) for source, one in effects.items()}
+        found = edge_evidence(
+            instead, sources, targets, tested_targets, deviation, paired=paired, placebo=False
+        ).columns["verdict"]
+        tested += int((found != "untested").sum())
+        confirmed += int(np.isin(found, ["composed", "carried"]).sum())
+    return tested, confirmed
+
+
+def _placebo(one: SourceEffects, draw: int) -> SourceEffects:
+    left = {name: np.delete(getattr(one, name), draw, axis=0) for name in ("null", "null_held")}
+    return replace(one, change=one.null[draw], held=one.null_held[draw], **left)
 
 
 _EMPTY: dict[str, Any] = {

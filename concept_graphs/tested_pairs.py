@@ -118,7 +118,9 @@ def _tried(
     effects = _effects(study, (low, high), (first, then), sources, targets, evidence, run, split="train")
     if effects is None:
         return None
-    return edges_by_trial(effects, targets, config.edges, per_source=config.per_source, generates=generates)
+    each = 4 * config.per_source  # so that a target that has enough edges can be passed over
+    found = edges_by_trial(effects, targets, deviation[targets], each=each, generates=generates)
+    return spread_out(found, config.edges, per_target=config.per_target, per_source=config.per_source)
 
 
 def _effects(

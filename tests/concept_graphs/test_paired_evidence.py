@@ -52,6 +52,21 @@ def test_true_effects_pass_and_the_share_of_false_ones_is_held() -> None:
     assert loose[~true].sum() > found[~true].sum()  # one test at a time lets chance through
 
 
+def test_a_target_that_everything_moves_hides_no_edge_to_a_quiet_one() -> None:
+    random = np.random.default_rng(3)
+    size = np.where(np.arange(TARGETS) < TARGETS // 4, 5.0, 0.1)  # restless targets, then quiet ones
+    effects = {}
+    for source in range(10):
+        change = size * 0.3 * random.normal(size=(PICTURES, TARGETS))
+        change[:, -1] -= 0.8
+        null = size * (random.normal(size=(DRAWS, 1, TARGETS)) + 0.3 * random.normal(size=(DRAWS, PICTURES, TARGETS)))
+        effects[source] = _of(change, null, source)
+    found = _judged(effects, paired=True)
+    confirmed = _confirmed(found).reshape(10, TARGETS)
+    assert confirmed[:, -1].all() and not confirmed[:, :-1].any()
+    assert (found.columns["null95"].reshape(10, TARGETS)[:, 0] > 10 * found.columns["null95"][-1]).all()
+
+
 def test_chance_alone_confirms_next_to_nothing() -> None:
     random = np.random.default_rng(2)
     effects = {
@@ -60,3 +75,16 @@ def test_chance_alone_confirms_next_to_nothing() -> None:
     }
     assert _confirmed(_judged(effects, paired=True)).mean() < 0.002
     assert _confirmed(_judged(effects, paired=False)).mean() > 0.01
+
+
+def test_random_directions_are_judged_by_the_same_rule() -> None:
+    random = np.random.default_rng(4)
+    effects = {
+        source: _of(random.normal(size=(PICTURES, TARGETS)) - 3.0, random.normal(size=(3, PICTURES, TARGETS)), source)
+        for source in range(5)
+    }
+    found = _judged(effects, paired=True)
+    assert _confirmed(found).mean() > 0.9
+    assert found.null["placebos"] == 3 * 5 * TARGETS and found.null["placebos_confirmed"] < 0.01 * 3 * 5 * TARGETS
+    single = {0: _of(random.normal(size=(PICTURES, TARGETS)), random.normal(size=(1, PICTURES, TARGETS)))}
+    assert "placebos" not in _judged(single, paired=True).null  # nothing to judge it against

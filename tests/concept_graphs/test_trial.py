@@ -32,14 +32,15 @@ def _effects(seed: int) -> tuple[dict[int, SourceEffects], set[tuple[int, int]]]
 @pytest.mark.parametrize("generates", [True, False])
 def test_planted_targets_are_the_ones_chosen(generates: bool) -> None:
     effects, true = _effects(0)
-    found = edges_by_trial(effects, TARGETS, 100, per_source=3, generates=generates)
+    found = edges_by_trial(effects, TARGETS, np.ones(len(TARGETS)), each=3, generates=generates)
     ends = (found.target, found.source) if generates else (found.source, found.target)
     chosen = set(zip(*(end.tolist() for end in ends), strict=True))
     assert len(chosen & true) >= 14 and len(chosen) == 15
     assert (np.diff(found.score) <= 0).all()
 
 
-def test_the_best_are_kept() -> None:
+def test_each_source_has_its_best_and_no_effects_give_no_edges() -> None:
     effects, _ = _effects(1)
-    assert len(edges_by_trial(effects, TARGETS, 4, per_source=3, generates=True)) == 4
-    assert len(edges_by_trial({}, TARGETS, 4, per_source=3, generates=True)) == 0
+    ones = np.ones(len(TARGETS))
+    assert np.unique(edges_by_trial(effects, TARGETS, ones, each=2, generates=True).target).tolist() == list(range(5))
+    assert len(edges_by_trial({}, TARGETS, ones, each=2, generates=True)) == 0
