@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from app.evidence_words import chance_of, words_of
 from app.facts import concept_facts
 from app.report_heats import heat_rows
 from concept_graphs.graph import ConceptGraph
@@ -19,20 +20,6 @@ if TYPE_CHECKING:
 CARD_EXAMPLES = 3
 CARD_EDGES = 5
 MARKS = {"composed": "●", "carried": "◐", "generated": "●", "unsupported": "○", "untested": "·"}
-GENERATES_NOTE = (
-    "Effect: change of the lower concept's mean code in an image, in its standard deviations over images, when the "
-    "concept that is computed first is removed; negative means that the higher one brings the lower one about. "
-    "The dot is the effect, the line its 95 % interval over held-out images, the grey band the null. State: the effect "
-    "when the sampler state alone carries it, every later noise prediction being that of the run without the edit; "
-    "between blocks of the same steps, the effect inside single passes, every step starting from the state of the run "
-    "without the edit. q: p after Benjamini-Hochberg over all tested edges; lower is better. n counts images."
-)
-EDGES_NOTE = (
-    "Effect: change of the upper code, in its standard deviations, when the lower concept is removed; negative "
-    "means that the lower one supports the upper one. The dot is the effect, the line its 95 % interval over "
-    "chunks of held-out text, the grey band the null. Held: the effect left with the direct residual path held. "
-    "q: p after Benjamini-Hochberg over all tested edges; lower is better. n counts chunks."
-)
 
 
 def card_concepts(graph: ConceptGraph, comparisons: Sequence[Pinned], most: int) -> list[str]:
@@ -115,13 +102,12 @@ def _neighbours(graph: ConceptGraph, title: str, edges: Sequence[Edge], end: str
 def edge_table(graph: ConceptGraph, twin: ReportTwin) -> Section:
     rows = [_edge_row(graph, graph.edge(source, target)) for source, target in twin.edges]
     said = f"The {len(rows):,} strongest of {len(graph.edges):,} edges in units of their null, confirmed ones first."
-    generates = graph.meta.direction == "generates"
-    beside, note = ("state or inside, s.d.", GENERATES_NOTE) if generates else ("held, s.d.", EDGES_NOTE)
-    headers = ["from", "to", "effect, s.d.", beside, "q", "n", "verdict"]
+    words = words_of(graph.meta)
+    headers = ["from", "to", "effect, s.d.", words.beside, "q", "n", "verdict"]
     return Section(
         "Edges and their evidence",
         "edges",
-        paragraphs=[said, note],
+        paragraphs=[said, words.table, *filter(None, [chance_of(graph.meta)])],
         tables=[Table(headers, rows, stacked=True)] if rows else (),
     )
 

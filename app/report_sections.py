@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from app.evidence_words import words_of
 from app.report_evidence import MARKS, concept_card, edge_table
 from app.report_pins import pinned_run
 from concept_graphs.figure import layered_figure
@@ -23,16 +24,6 @@ VIEWS = (
     ViewSpec(width=680, top_k=4, max_nodes=90, renderer="svg"),
     ViewSpec(width=1000, max_nodes=180, renderer="svg"),
 )
-LEGEND = {
-    "composes": "Each point is a concept, each line an edge that intervention confirmed: removing the lower concept "
-    "where it fires changes the upper one. Its 95 % interval excludes zero and its effect is beyond the 95 % quantile "
-    "of the null: the same places and the same size along a random decoder direction. Solid lines are composed: an "
-    "effect is left when the direct residual path is held. Dashed lines are carried by that path alone.",
-    "generates": "Each point is a concept, each line an edge that intervention confirmed: removing the concept that is "
-    "computed first changes the other one, at less noise or in a later block, in the same image. Its 95 % interval "
-    "excludes zero and its effect is beyond the null, the same places and the same size along random decoder "
-    "directions: beyond its 95 % quantile, with q at most 0.05, and in the same images.",
-}
 CHOOSE = "Choosing a point leads to its card, where it has one below."
 
 
@@ -121,7 +112,7 @@ def _with_intervals(figures: Mapping[str, Any]) -> dict[str, str]:
 def _picture(graph: ConceptGraph) -> Section:
     alt = f"Layered picture of {len(graph.nodes)} concepts; the table of edges below says the same in words."
     figure = Figure({view.width: layered_figure(graph, view) for view in VIEWS}, alt)
-    return Section("Concept graph", "graph", paragraphs=[LEGEND[graph.meta.direction], CHOOSE], figures=[figure])
+    return Section("Concept graph", "graph", paragraphs=[words_of(graph.meta).legend, CHOOSE], figures=[figure])
 
 
 def _provenance(meta: GraphMeta, twin: ReportTwin, twin_hash: str) -> Section:

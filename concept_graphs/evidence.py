@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -43,6 +44,11 @@ class EvidenceConfig(Frozen):
         "rise most where it is on. Of images only.",
         ge=0,
         le=64,
+    )
+    intervention: Literal["ablate", "activate"] = Field(
+        default="ablate",
+        description="ablate: take a source away in images in which it fires; activate: give it to the same images "
+        "made without a prompt, where and as strongly as it fires with one. Of images only.",
     )
     trials: int = Field(
         default=0,

@@ -1,9 +1,11 @@
 """Evidence for edges along a trajectory: ablate a latent, with its companions, where it is computed first, and see
 what codes do that are computed later in the same image: at less noise, or in a later block of the same steps.
 
-The edit goes to every step of the first level's band, in the branch that was captured, where the latents fire. A
-run restarts from the latents before the band's first step; one run of a source gives its effect on every target,
-and several sources share a batch. Codes are averaged over the cells of an image and the captured steps of the band.
+The edit goes to every step of the first level's band, in the branch that was captured, where the latents fire. The
+prompt can put back in every step what is taken away; to activate a latent instead is to make the images again without
+their prompts, and to give them what it writes where and as strongly as it fires with them. A run restarts from the
+latents before the band's first step; one run of a source gives its effect on every target, and several sources share a
+batch. Codes are averaged over the cells of an image and the captured steps of the band.
 
 Between two steps everything passes through the sampler state, so there is no path beside the computation to be
 held. What is measured instead, of a band that comes later, is what the state alone carries: the changed run goes on
@@ -15,7 +17,8 @@ from the state of the unchanged run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +29,7 @@ from torch.nn.utils.rnn import pad_sequence
 from concept_graphs.companions import companions_of
 from concept_graphs.evidence import EvidenceConfig, SourceEffects, choose_places, grouped
 from concept_graphs.image_codes import images_in, mean_codes
+from concept_graphs.latent_sets import Change, LatentSets
 from probes.activations.store import ActivationStore, Split
 from probes.addresses import HookPoint
 from probes.hierarchy.codes import encode_shard, encoded
@@ -134,38 +138,6 @@ def ablate_in_images(
         report(done, len(waiting))
 
 
-@dataclass
-class _Ablation:
-    """The edit of one batch: each row loses its own latents, and what is taken is remembered by call.
-
-    `members`: `row latent`, the latents of each row, -1 where it has fewer. `elsewhere`: decoder rows, `row latent
-    d`, along which what `taken` of a run before says (`row place latent` by call) is taken in their stead, in every
-    place as long as what was taken there.
-    """
-
-    level: Level
-    members: Tensor
-    taken: Mapping[int, Tensor] | None = None
-    elsewhere: Tensor | None = None
-    kept: dict[int, Tensor] = field(default_factory=dict)
-
-    def change(self, x: Tensor, where: Where) -> Tensor:
-        items = torch.tensor(where.items)
-        members = self.members[items]
-        there = (members >= 0)[..., None]
-        members = torch.where(members >= 0, members, members[:, :1])
-        own = self.level.space.w_dec[members] * there
-        if self.taken is None or self.elsewhere is None:
-            wanted, column = members.unique(return_inverse=True)
-            codes = self.level.space.encode(x.cpu(), wanted.tolist()).value
-            z = codes.gather(2, column[:, None].expand(-1, codes.shape[1], -1))
-            self.kept[where.call] = z
-            return -(z @ own).to(x)
-        z = self.taken[where.call]
-        length, moved = (z @ own).norm(dim=-1, keepdim=True), z @ (self.elsewhere[items] * there)
-        return -(moved * length / moved.norm(dim=-1, keepdim=True).clamp(min=1e-12)).to(x)
-
-
 @dataclass(frozen=True)
 class _Batches:
     subject: ImageDiffusion
@@ -181,23 +153,28 @@ class _Batches:
         effect that the sampler state alone carries, or single passes of the denoiser alone; of the null it is not
         measured (NaN)."""
         unique, back = np.unique(images, return_inverse=True)
-        inputs = self.images.inputs(list(unique))
-        base, checkpoint, outputs = self._base(inputs)
-        row_inputs = self.images.inputs(images)
+        own, row_own = self.images.inputs(list(unique)), self.images.inputs(images)
+        members = pad_sequence([torch.tensor(self.sets[one]) for one in owner], batch_first=True, padding_value=-1)
+        sets = LatentSets(self.levels[0], members)
+        if self.config.intervention == "activate":
+            self._watch(own, row_own, back, sets)
+            own, row_own = (made.model_copy(update={"prompts": ("",) * len(made.seeds)}) for made in (own, row_own))
+            sign, change, alone = 1, sets.given, sets.given
+        else:
+            sign, change = -1, sets.taken
+            alone = LatentSets(self.levels[0], members).taken
+        base, checkpoint, outputs = self._base(own)
         start = checkpoint.rows(back.tolist())
         outputs = {step: output[torch.from_numpy(back)] for step, output in outputs.items()}
         before = base[torch.from_numpy(back)]
+        changed = self._both(row_own, start, change, alone, outputs, before)
         space, source = self.levels[0].space, torch.tensor(owner)
-        sets = [torch.tensor(self.sets[one]) for one in owner]
-        members = pad_sequence(sets, batch_first=True, padding_value=-1)
-        ablation = _Ablation(self.levels[0], members)
-        changed = self._both(row_inputs, start, ablation, outputs, before)
         drawn = []
         for draw in range(self.config.nulls):
             seeds = [generator(self.config.seed, f"null{draw}", latent) for latent in owner]
             other = torch.stack([torch.randint(space.n_latents, members.shape[1:], generator=seed) for seed in seeds])
-            elsewhere = replace(ablation, taken=ablation.kept, elsewhere=space.w_dec[other], kept={})
-            drawn.append(self._whole(row_inputs, start, elsewhere)[0] - before)
+            random = partial(sets.elsewhere, space.w_dec[other], sign)
+            drawn.append(self._whole(row_own, start, random)[0] - before)
         for one in dict.fromkeys(owner):
             mine = source == one
             on = (before[mine] > 0).double()
@@ -214,6 +191,13 @@ class _Batches:
                 count_active=on.numpy(),
             )
 
+    def _watch(self, own: ImageInputs, row_own: ImageInputs, back: np.ndarray, sets: LatentSets) -> None:
+        """How strongly the latents of each row fire in its own image, in every step of the band."""
+        _, seen = self._read(own, keep=(self.bands.start,), until=self.bands.start + 1)
+        start = seen[0][self.bands.start].rows(back.tolist())
+        edit = Edit(self.levels[0].point, self.levels[0].where, lambda x, where: 0 * sets.read(x, where).to(x))
+        self._read(row_own, start=start, until=self.bands.after, edits=[edit])
+
     def _base(self, inputs: ImageInputs) -> tuple[Tensor, Checkpoint, dict[int, Tensor]]:
         """Target codes `image target`, where to restart, and the noise predictions from the band's end on, or from
         its start where reading starts there."""
@@ -226,14 +210,15 @@ class _Batches:
         self,
         inputs: ImageInputs,
         start: Checkpoint,
-        ablation: _Ablation,
+        change: Change,
+        alone: Change,
         outputs: Mapping[int, Tensor],
         before: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Change of the target codes `row target`: of the whole run, and of its part (see `effects`)."""
-        full, kept = self._whole(inputs, start, ablation)
+        full, kept = self._whole(inputs, start, change)
         if self.bands.within:
-            part, _ = self._whole(inputs, start, replace(ablation, kept={}), outputs)
+            part, _ = self._whole(inputs, start, alone, outputs)
         else:
             until = max(self.bands.read) + 1
             part, _ = self._read(inputs, start=kept[self.bands.after], until=until, outputs=outputs)
@@ -243,11 +228,11 @@ class _Batches:
         self,
         inputs: ImageInputs,
         start: Checkpoint,
-        ablation: _Ablation,
+        change: Change,
         outputs: Mapping[int, Tensor] | None = None,
     ) -> tuple[Tensor, dict[int, Checkpoint]]:
         """Target codes `row target` of a run with the edit, and where it stood after the band."""
-        edit = Edit(self.levels[0].point, self.levels[0].where, ablation.change)
+        edit = Edit(self.levels[0].point, self.levels[0].where, change)
         keep = () if self.bands.within else (self.bands.after,)
         until = max(self.bands.read) + 1
         codes, seen = self._read(inputs, start=start, keep=keep, until=until, edits=[edit], outputs=outputs)

@@ -82,7 +82,7 @@ def _edge_traces(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray
     for b, row in zip(bins, shown.edges, strict=True):
         verdict = graph.edges["verdict"][row]
         confirmed = verdict in CONFIRMED
-        sense = _sense(graph.edges["effect"][row]) if confirmed else ""
+        sense = _sense(graph.edges["effect"][row], graph.meta.activated) if confirmed else ""
         groups.setdefault((int(b) if confirmed else -1, verdict, sense), []).append(int(row))
     curved = kind == "scatter" and len(shown.edges) <= CURVE_LIMIT
     t = CURVE if curved else CURVE[[0, -1]]
@@ -303,7 +303,8 @@ def _edge_hover(graph: ConceptGraph, edge: Edge) -> str:
     if edge.effect is not None:
         effect = with_interval(edge.effect, edge.effect_low, edge.effect_high)
         along = edge.state is not None or edge.inside is not None
-        removed = "removing the higher concept changes the lower" if along else "effect of removal"
+        done = "giving" if graph.meta.activated else "removing"
+        removed = f"{done} the higher concept changes the lower" if along else "effect of removal"
         lines.append(f"{removed} {effect} s.d., n = {edge.n}")
         lines.append(f"null: 95 % below {number(edge.null95)}")
     if edge.held is not None:
@@ -315,9 +316,9 @@ def _edge_hover(graph: ConceptGraph, edge: Edge) -> str:
     return "<br>".join(lines)
 
 
-def _sense(effect: float | None) -> str:
-    """The effect is what ablation does, so a part that supports its whole has a negative one."""
-    return "supports" if effect is not None and effect < 0 else "inhibits"
+def _sense(effect: float | None, activated: bool) -> str:
+    """What supports lowers the other concept when it is taken away, and raises it when it is given."""
+    return "supports" if effect is not None and effect * (1 if activated else -1) > 0 else "inhibits"
 
 
 def _bins(strength: np.ndarray) -> np.ndarray:

@@ -49,6 +49,12 @@ class GraphMeta(Frozen):
     )
     settings: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of the extraction.")
 
+    @property
+    def activated(self) -> bool:
+        """Whether edges were tested by giving a concept to the subject; they were by taking it away otherwise."""
+        evidence = self.settings.get("evidence")
+        return isinstance(evidence, dict) and evidence.get("intervention") == "activate"
+
 
 class GraphFile(Frozen):
     """The file graph.json: columns of equal length for nodes and edges."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.components.token_strip import token_cells
+from app.evidence_words import words_of
 from app.facts import concept_facts
 from app.graphs import OpenGraph
 from app.latent_distribution import distribution
@@ -14,14 +15,6 @@ from concept_graphs.tables import Edge
 from concept_graphs.text import visible_token
 
 MOST_EDGES = 12
-NULL_NOTES = {
-    "composes": "Effect: change of the higher code, in its standard deviations, when the lower concept is ablated "
-    "where it fires in held-out text; 95 % interval over chunks. The grey band is the null: the same places and the "
-    "same size along a random decoder direction. Composed: something is left with the direct residual path held.",
-    "generates": "Effect: change of the lower concept's mean code in an image, in its standard deviations, when the "
-    "higher concept is ablated earlier in its trajectory; 95 % interval over held-out images. The grey band is the "
-    "null: the same places and the same size along a random decoder direction.",
-}
 
 
 def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -43,7 +36,7 @@ def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) 
         "children_more": _more(len(children)),
         "parents": [_edge(opened, edge, edge.target) for edge in parents[:MOST_EDGES]],
         "parents_more": _more(len(parents)),
-        "null_note": NULL_NOTES[graph.meta.direction] if children or parents else "",
+        "null_note": words_of(graph.meta).card if children or parents else "",
         "examples": [
             {
                 "document": example.document,
@@ -85,8 +78,7 @@ def _detail(graph: ConceptGraph, edge: Edge) -> str:
         ("cosine", edge.cosine),
     )
     parts += [f"{name} {value:.3g}" for name, value in named if value is not None]
-    counted = "images" if graph.meta.direction == "generates" else "chunks"
-    return "; ".join([*parts, f"n {edge.n} {counted}, {edge.places} places"])
+    return "; ".join([*parts, f"n {edge.n} {words_of(graph.meta).counted}, {edge.places} places"])
 
 
 def _more(count: int) -> str:

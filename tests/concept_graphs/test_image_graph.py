@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from concept_graphs.describe_images import pictures_of
 from concept_graphs.evidence import EvidenceConfig, SourceEffects
 from concept_graphs.evidence_images import (
     SplitImages,
-    _Ablation,
     ablate_in_images,
     bands_of,
     computed_later,
@@ -34,7 +33,7 @@ from probes.addresses import HookPoint
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import encode_shard
 from probes.hierarchy.probe import Level, Probe, open_probe
-from probes.hooks import Where
+from probes.hooks import Edit, Where, hooked
 from probes.subjects.image_diffusion import ImageDiffusion
 from probes.subjects.image_inputs import ImageInputs
 from probes.subjects.loading import load_subject
@@ -194,29 +193,43 @@ def test_effects_on_a_later_block_of_the_same_steps_are_those_of_runs_made_by_ha
     assert any(np.abs(one.change - one.held).max() > 1e-5 for one in found.values())
 
 
-def test_the_null_of_a_set_is_as_long_as_what_was_taken_in_every_place(
-    store: ActivationStore, blocks: Probe, subject: ImageDiffusion
+@pytest.mark.parametrize("intervention", ["ablate", "activate"])
+@pytest.mark.parametrize("levels", ["blocks", "probe"])  # of the same steps, of later ones
+def test_the_null_of_a_set_is_as_long_as_what_was_moved_in_every_place(
+    store: ActivationStore,
+    subject: ImageDiffusion,
+    levels: str,
+    intervention: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
-    level, images = blocks.level("high"), SplitImages(store)
-    lengths: dict[bool, dict[int, Tensor]] = {False: {}, True: {}}
-    change = _Ablation.change
+    probe: Probe = request.getfixturevalue(levels)
+    level, images = probe.level("high"), SplitImages(store)
+    runs: list[dict[int, Tensor]] = []
 
-    def noted(self: _Ablation, x: Tensor, where: Where) -> Tensor:
-        made = change(self, x, where)
-        lengths[self.elsewhere is not None].setdefault(
-            where.call, made.norm(dim=-1)
-        )  # of the whole run, which is first
-        return made
+    def noting(to: ImageDiffusion, read: Any = {}, write: Sequence[Edit] = (), **more: Any) -> Any:  # noqa: B006
+        lengths: dict[int, Tensor] = {}
 
-    config = EvidenceConfig(chunks=2, minimum_chunks=2, nulls=1, rows=8, companions=3)
+        def noted(edit: Edit) -> Edit:
+            def change(x: Tensor, where: Where) -> Tensor:
+                made = edit.change(x, where)
+                lengths[where.call] = made.norm(dim=-1)
+                return made
+
+            return edit._replace(change=change)
+
+        if write:
+            runs.append(lengths)
+        return hooked(to, read, [noted(edit) for edit in write], **more)
+
+    monkeypatch.setattr("concept_graphs.evidence_images.hooked", noting)
+    config = EvidenceConfig(chunks=2, minimum_chunks=2, nulls=1, rows=8, companions=3, intervention=intervention)
     often = images.fires(level, list(range(level.space.n_latents))).sum(dim=0)
-    source = int(often.argmax())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Ablation, "change", noted)
-        list(ablate_in_images(subject, images, (level, blocks.level("middle")), [source], [0], config))
-    assert lengths[True].keys() == lengths[False].keys() and max(map(torch.max, lengths[True].values())) > 0
-    for call, length in lengths[True].items():
-        torch.testing.assert_close(length, lengths[False][call], rtol=1e-4, atol=1e-6)
+    list(ablate_in_images(subject, images, (level, probe.levels[-2]), [int(often.argmax())], [0], config))
+    whole, null = runs[-3 if levels == "blocks" else -2], runs[-1]  # between them: what single passes carry
+    assert whole.keys() == null.keys() and max(map(torch.max, whole.values())) > 0
+    for call, length in null.items():
+        torch.testing.assert_close(length, whole[call], rtol=1e-4, atol=1e-6)
 
 
 def test_the_order_of_blocks_is_that_of_a_pass(store: ActivationStore, subject: ImageDiffusion) -> None:
