@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-emoji assets-emoji-graph assets-terrain \
-  assets-toy assets-pictures
+  assets-toy assets-pictures assets-atlases
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -95,3 +95,6 @@ assets-emoji-graph: $(VENV)/.installed ## Build the bundled emoji probe and grap
 
 assets-pictures: $(VENV)/.installed-dev ## Take the README's picture again (needs Chromium)
 	$(BIN)/python assets/pictures/build.py $(ARGS)
+
+assets-atlases: $(VENV)/.installed ## Place the bundled probes' decoder rows again (minutes)
+	$(BIN)/python assets/atlases/build.py $(ARGS)

@@ -141,6 +141,12 @@ JOBS: dict[str, JobKind] = {
         "Make a concept graph from a probe and test its edges by intervening.",
         positional="probe",
     ),
+    "atlas": JobKind(
+        "concept_graphs.atlas:AtlasConfig",
+        "concept_graphs.atlas:work",
+        "Place the decoder rows of a probe in the plane, near where they point the same way.",
+        positional="probe",
+    ),
     "evaluate": JobKind(
         "app.evaluate:EvaluateConfig",
         "app.evaluate:work",

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.middleware.gzip import GZipMiddleware
 
+from app.atlases import atlas_json
 from app.comparing import compare_on_graph
 from app.components.base import versioned
 from app.components.lever_rack import LeverRack
@@ -67,6 +68,13 @@ def create_app(settings: Settings, *, compare: Compare = compare_on_graph, pool:
     def view(ref: str = "", view: str = "", width: int = 1000) -> JSONResponse:
         try:
             return JSONResponse(view_json(library.open(ref[:200]), parsed_view(view[:4000], width)))
+        except WorkbenchError as error:
+            return JSONResponse({"message": str(error)}, status_code=404)
+
+    @app.get("/graph/atlas.json")
+    def atlas(ref: str = "", width: int = 1000) -> JSONResponse:
+        try:
+            return JSONResponse(atlas_json(library.open(ref[:200]), width))
         except WorkbenchError as error:
             return JSONResponse({"message": str(error)}, status_code=404)
 

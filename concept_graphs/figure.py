@@ -173,7 +173,7 @@ def _node_traces(
                 "text": [texts.get(i, "") for i in rows],
                 "textposition": [sides.get(i, "top center") for i in rows],
                 "textfont": {"size": 11, "shadow": HALO},
-                "hovertext": [_node_hover(graph, graph.nodes.row(i)) for i in rows],
+                "hovertext": [node_hover(graph, graph.nodes.row(i)) for i in rows],
                 "hovertemplate": "%{hovertext}<extra></extra>",
                 "cliponaxis": False,
                 "marker": {
@@ -283,7 +283,7 @@ def _level_name(graph: ConceptGraph, k: int, y: float, wide: bool) -> dict[str, 
     }  # fmt: skip
 
 
-def _node_hover(graph: ConceptGraph, node: Node) -> str:
+def node_hover(graph: ConceptGraph, node: Node) -> str:
     lines = [f"<b>{esc_plotly(node.label)}</b>", esc_plotly(node.id)]
     lines.append(f"active in {number(100 * node.frequency)} % of rows, typical size {number(node.typical)}")
     if node.detection is not None:

@@ -25,6 +25,8 @@ LIGHT = (
     "concept_graphs.graph",
     "concept_graphs.figure",
     "concept_graphs.layout",
+    "concept_graphs.atlas",
+    "concept_graphs.atlas_figure",
     "steering.levers",
     "steering.comparison",
     "probes.runs",

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import gradio as gr
 from gradio.context import Context
 
+from app.components.atlas_panel import atlas_panel
 from app.components.concept_card import ConceptCard
 from app.components.concept_graph import ConceptGraphView
 from app.components.lever_rack import rack_of, with_lever
@@ -115,6 +116,7 @@ def build(context: PageContext) -> None:
         with gr.Column(scale=5, min_width=300, elem_classes="fc-panel"):
             inspector = ConceptCard({"message": "Click a concept to see its evidence."}, elem_id="inspector")
             to_steer = gr.Button("Steer", variant="primary", size="sm", visible=False, elem_id="to-steer")
+    atlas = atlas_panel(context, inspector)
     with gr.Accordion("Table of all concepts", open=False):
         table = gr.Dataframe(
             headers=HEADERS,
@@ -160,7 +162,7 @@ def build(context: PageContext) -> None:
 
     target = [inspector, plot]
     inputs = [context.graph_ref, context.rack]
-    for component, event in ((plot, "node_click"), (inspector, "concept_open")):
+    for component, event in ((plot, "node_click"), (atlas, "node_click"), (inspector, "concept_open")):
         made = getattr(component, event)(clicked, inputs=inputs, outputs=target, **QUIET)
         made.then(None, inputs=[name, inspector], js=PUT_IN_ADDRESS, **QUIET)
     table.select(picked, inputs=[*inputs, table], outputs=target, **QUIET)

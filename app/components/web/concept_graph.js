@@ -69,9 +69,13 @@ function haloOf(data) {
 function clearOf(trace, selected) {
   const place = state.places.get(selected), name = state.names.get(selected);
   if (!place || !name) return trace.text;
-  const pixels = plot.clientWidth || 1000, size = (text) => 7 * text.replace(/<[^>]*>|\s+$/g, "").length;
+  const size = (text) => 7 * text.replace(/<[^>]*>|\s+$/g, "").length;
+  const { xaxis, yaxis, meta } = state.figure.layout, length = (axis) => (axis.range ? Math.abs(axis.range[1] - axis.range[0]) : 1);
+  const pixels = (plot.clientWidth || 1000) / length(xaxis), tall = (plot.clientHeight || 500) / length(yaxis);
   return trace.text.map((text, at) => {
-    const aside = Math.abs(trace.x[at] - place[0]) * pixels, level = Math.round(trace.y[at]) === Math.round(place[1]);
+    const aside = Math.abs(trace.x[at] - place[0]) * pixels;
+    // Where concepts stand on storeys, those of one storey share its lines; where they stand anywhere, nearness counts.
+    const level = meta.free ? Math.abs(trace.y[at] - place[1]) * tall < 28 : Math.round(trace.y[at]) === Math.round(place[1]);
     return text && level && aside < (size(text) + size(name)) / 2 + 8 ? "" : text;
   });
 }
@@ -84,7 +88,7 @@ function render() {
     const isNode = Array.isArray(trace.ids);
     const dim = selected ? (isNode ? 0.55 : 0.28) : 1;
     const text = isNode && selected ? clearOf(trace, selected) : trace.text;
-    return { ...trace, text, opacity: (trace.opacity ?? 1) * dim };
+    return { ...trace, type: F.webgl() ? trace.type : "scatter", text, opacity: (trace.opacity ?? 1) * dim };
   });
   const { title, ...rest } = state.figure.layout;
   const layout = { ...rest, margin: { l: 6, r: 6, t: 6, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
@@ -99,15 +103,20 @@ function render() {
   plot.dataset.drawn = state.url;
 }
 
+// The concept of a point; WebGL traces tell their ids as custom data only.
+function idOf(point) {
+  return Array.isArray(point.data.ids) ? point.id || point.customdata : undefined;
+}
+
 function bind() {
   if (state.bound) return;
   state.bound = true;
   plot.on("plotly_click", (event) => {
-    const id = event.points.map((point) => point.id).find(Boolean);
+    const id = event.points.map(idOf).find(Boolean);
     if (id) trigger("node_click", { id: String(id), shift: Boolean(event.event && event.event.shiftKey) });
   });
   plot.on("plotly_hover", (event) => {
-    plot.style.cursor = event.points.some((point) => point.id) ? "pointer" : "";
+    plot.style.cursor = event.points.some(idOf) ? "pointer" : "";
   });
 }
 
@@ -134,6 +143,7 @@ async function load() {
     const figure = await answer.json();
     if (!answer.ok) throw new Error(figure.message || `The server answered ${answer.status}`);
     state.figure = figure;
+    plot.style.height = figure.layout.meta.height ? `${figure.layout.meta.height}px` : "";
     remember(figure.data);
     status.textContent = (figure.layout.meta || {}).caption || "";
     render();

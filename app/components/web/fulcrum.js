@@ -90,10 +90,17 @@ window.Fulcrum = (() => {
     return getComputedStyle(document.body).getPropertyValue(name).trim() || fallback;
   }
 
+  // Whether the browser draws with WebGL; asked once, because each asking makes a context.
+  let gl = null;
+  function webgl() {
+    if (gl === null) gl = Boolean(document.createElement("canvas").getContext("webgl"));
+    return gl;
+  }
+
   // Calls back when the page changes between light and dark.
   function onTheme(callback) {
     new MutationObserver(callback).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   }
 
-  return { el, add, svg, button, number, signed, tint, strip, interval, cssColour, onTheme };
+  return { el, add, svg, button, number, signed, tint, strip, interval, cssColour, webgl, onTheme };
 })();
