@@ -19,6 +19,7 @@ from app.report_sections import report_sections
 from concept_graphs.graph import ConceptGraph, Example
 from concept_graphs.schema import GraphFile
 from concept_graphs.tables import ConceptId, Picture
+from concept_graphs.tradeoff_curve import Tradeoff, tradeoff_of
 from probes.artefacts import (
     Parent,
     artefact_path,
@@ -29,6 +30,7 @@ from probes.artefacts import (
     write_manifest,
 )
 from probes.configs import Frozen
+from probes.errors import WorkbenchError
 from probes.files import commit_directory, sha256_of, write_json
 from probes.provenance import commit, now, versions
 from probes.runs import Run
@@ -68,6 +70,7 @@ class ReportTwin(Frozen):
     pictures: dict[ConceptId, list[Picture]] = Field(default={}, description="The pictures the cards show.")
     edges: tuple[tuple[ConceptId, ConceptId], ...] = Field(description="Edges in the evidence table, in order.")
     comparisons: list[Pinned] = Field(description="The pinned steering runs.")
+    tradeoff: Tradeoff | None = Field(default=None, description="Edges against held-out bits, where it was measured.")
 
 
 def work(config: ReportConfig, run: Run) -> Path:
@@ -120,7 +123,16 @@ def twin_of(
         pictures={key: graph.pictures[key][:CARD_EXAMPLES] for key in concepts if graph.pictures.get(key)},
         edges=tuple((edge.source, edge.target) for edge in strongest_edges(graph, config.edges)),
         comparisons=list(comparisons),
+        tradeoff=_tradeoff(graph),
     )
+
+
+def _tradeoff(graph: ConceptGraph) -> Tradeoff | None:
+    """The trade-off of the graph's probe; none where the probe is not here."""
+    try:
+        return tradeoff_of(graph.meta.probe)
+    except WorkbenchError:
+        return None
 
 
 def available_pins() -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app.evidence_words import words_of
 from app.report_evidence import MARKS, concept_card, edge_table
 from app.report_pins import pinned_run
+from app.report_tradeoff import tradeoff_section
 from concept_graphs.figure import layered_figure
 from concept_graphs.graph import ConceptGraph, GraphMeta
 from concept_graphs.text import in_words
@@ -38,6 +39,7 @@ def report_sections(graph: ConceptGraph, twin: ReportTwin, *, twin_hash: str) ->
         *([Section("Steering", "steering"), *pinned] if pinned else []),
         *([Section("Concepts", "concepts", paragraphs=kept), *cards] if cards else []),
         edge_table(graph, twin),
+        *([tradeoff_section(twin.tradeoff)] if twin.tradeoff else []),
         _provenance(graph.meta, twin, twin_hash),
     ]
 

@@ -52,9 +52,9 @@ class MadePanel:
     ) -> None:
         self._shown, self._making, self._threads = shown, making, threads
         self._opened, self._run = gr.State(False), gr.State("")
-        with gr.Accordion(title, open=False, elem_id=elem_id) as self._fold:
+        with gr.Accordion(title, open=False, elem_id=elem_id) as self.fold:
             self.view = view()
-            self._line = gr.Textbox(
+            self.line = gr.Textbox(
                 "", show_label=False, lines=1, max_lines=12, interactive=False, visible=False, elem_id=f"{elem_id}-line"
             )
             self._button = gr.Button(button, size="sm", visible=False, elem_id=f"{elem_id}-make")
@@ -62,11 +62,11 @@ class MadePanel:
 
     def wire(self, ref: Any) -> None:
         """Follow the component that names the open graph."""
-        outputs = [self.view, self._line, self._button, self._timer, self._run]
-        self._fold.expand(lambda: True, outputs=self._opened, **QUIET).then(
+        outputs = [self.view, self.line, self._button, self._timer, self._run]
+        self.fold.expand(lambda: True, outputs=self._opened, **QUIET).then(
             self._show, inputs=ref, outputs=outputs, **QUIET
         )
-        self._fold.collapse(lambda: False, outputs=self._opened, **QUIET)
+        self.fold.collapse(lambda: False, outputs=self._opened, **QUIET)
         ref.change(
             lambda name, opened: self._show(name) if opened else [gr.skip()] * len(outputs),
             inputs=[ref, self._opened],

@@ -14,6 +14,7 @@ from app.components.concept_card import ConceptCard
 from app.components.concept_graph import ConceptGraphView
 from app.components.lever_rack import rack_of, with_lever
 from app.components.notice_bar import NoticeBar, notices
+from app.components.tradeoff_panel import tradeoff_panel
 from app.components.view_bar import DEFAULT_VIEW, ViewBar
 from app.desk import row_for
 from app.graphs import OpenGraph
@@ -117,6 +118,7 @@ def build(context: PageContext) -> None:
             inspector = ConceptCard({"message": "Click a concept to see its evidence."}, elem_id="inspector")
             to_steer = gr.Button("Steer", variant="primary", size="sm", visible=False, elem_id="to-steer")
     atlas = atlas_panel(context, inspector)
+    tradeoff_panel(context)
     with gr.Accordion("Table of all concepts", open=False):
         table = gr.Dataframe(
             headers=HEADERS,

@@ -18,6 +18,11 @@ SUITES = Registry(
             "Levers on the bundled emoji pipeline: hierarchical, flat, difference of means.",
         ),
         "image-graph": ("app.suites.image_graph:SUITE", "A graph of the emoji pipeline against Unicode's groups."),
+        "tradeoff": ("app.suites.tradeoff:SUITE", "Edges of a probe's selection maps against held-out bits."),
+        "description-length": (
+            "app.suites.description:SUITE",
+            "Bits per level of text, where higher levels are narrower and where they are not.",
+        ),
         "speed": ("app.suites.speed:SUITE", "Training, encoding and capture against other libraries."),
     },
 )

@@ -65,7 +65,7 @@ def map_figures(found: FittedMap) -> dict[str, float | None]:
     }
 
 
-class _Scaled(NamedTuple):
+class Scaled(NamedTuple):
     """Codes in units of their typical activation, and which latents take part."""
 
     low: sparse.csr_matrix
@@ -122,9 +122,9 @@ def refit_kept(
     codes: PairedCodes, targets: np.ndarray, correlations: Correlations, config: MapConfig, seed: int
 ) -> set[tuple[int, int]]:
     """The (source, target) pairs a fresh fit of these targets keeps, candidates chosen as before."""
-    scaled = _scaled(codes, typical_sizes(codes.low), typical_sizes(codes.high))
     candidates = best_sources(codes, targets, correlations, config)
-    weights, _ = fit_gates(scaled, None, targets, candidates, config, seed)
+    own = scaled(codes, typical_sizes(codes.low), typical_sizes(codes.high))
+    weights, _ = fit_gates(own, None, targets, candidates, config, seed)
     row, column = np.nonzero(keep_rule(torch.from_numpy(weights)).numpy())
     return set(zip(candidates[row, column].tolist(), targets[row].tolist(), strict=True))
 
@@ -144,8 +144,8 @@ def fit_map(
     `report` is told what is fitted, and how many blocks of targets are done of how many.
     """
     low, high = typical_sizes(train_codes.low), typical_sizes(train_codes.high)
-    real, test = _scaled(train_codes, low, high), _scaled(held_out, low, high)
-    shuffled = _Scaled(real.low[permutation(real.low.shape[0], seed, "null").numpy()], real.high)
+    real, test = scaled(train_codes, low, high), scaled(held_out, low, high)
+    shuffled = Scaled(real.low[permutation(real.low.shape[0], seed, "null").numpy()], real.high)
     targets, candidates, correlations = candidates_of(train_codes, config)
     weights, r2 = fit_gates(real, test, targets, candidates, config, seed, partial(report, "fitting gates"))
     null_targets, null_candidates, _ = candidates_of(
@@ -174,8 +174,8 @@ def fit_map(
 
 
 def fit_gates(
-    codes: _Scaled,
-    test: _Scaled | None,
+    codes: Scaled,
+    test: Scaled | None,
     targets: np.ndarray,
     candidates: np.ndarray,
     config: MapConfig,
@@ -189,14 +189,16 @@ def fit_gates(
     for done, at in enumerate(starts):
         report(done, len(starts))
         part = slice(at, at + TARGET_BLOCK)
-        fitted = _fit_block(codes, targets[part], candidates[part], config, seed + at)
+        fitted = fit_block(codes, targets[part], candidates[part], config, seed + at)
         weights[part] = fitted.weights().numpy()
         if test is not None:
             r2[part] = _held_out_r2(fitted, test, targets[part], candidates[part])
     return weights, r2
 
 
-def _fit_block(codes: _Scaled, targets: np.ndarray, candidates: np.ndarray, config: MapConfig, seed: int) -> GatedMap:
+def fit_block(codes: Scaled, targets: np.ndarray, candidates: np.ndarray, config: MapConfig, seed: int) -> GatedMap:
+    """The map of a block of targets; `candidates`: `target candidate` lower latents. The trained map's own numbering
+    is that of the lower latents among the candidates, in order."""
     sources, local = np.unique(candidates, return_inverse=True)
     low, high = codes.low[:, sources], codes.high[:, targets]
     mean = np.asarray(high.mean(axis=0)).ravel()
@@ -226,10 +228,10 @@ def _fit_block(codes: _Scaled, targets: np.ndarray, candidates: np.ndarray, conf
     return model
 
 
-def _held_out_r2(model: GatedMap, test: _Scaled, targets: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+def _held_out_r2(model: GatedMap, test: Scaled, targets: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     sources = np.unique(candidates)
     error, square, total = (np.zeros(len(targets)) for _ in range(3))
-    for low, high in _row_blocks(test.low[:, sources], test.high[:, targets]):
+    for low, high in row_blocks(test.low[:, sources], test.high[:, targets]):
         with torch.no_grad():
             predicted = model.predict(torch.from_numpy(low)).numpy()
         error += ((high - predicted) ** 2).sum(axis=0)
@@ -239,9 +241,10 @@ def _held_out_r2(model: GatedMap, test: _Scaled, targets: np.ndarray, candidates
     return np.where(variance > 1e-9, 1 - error / np.maximum(variance, 1e-9), -1.0)
 
 
-def _row_blocks(
+def row_blocks(
     low: sparse.csr_matrix, high: sparse.csr_matrix, rows: int = 2048
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of both, dense, some at a time."""
     for at in range(0, low.shape[0], rows):
         yield low[at : at + rows].toarray(), high[at : at + rows].toarray()
 
@@ -252,9 +255,10 @@ def typical_sizes(codes: sparse.csr_matrix) -> np.ndarray:
     return total / np.maximum(np.bincount(codes.indices, minlength=codes.shape[1]), 1)
 
 
-def _scaled(codes: PairedCodes, low: np.ndarray, high: np.ndarray) -> _Scaled:
+def scaled(codes: PairedCodes, low: np.ndarray, high: np.ndarray) -> Scaled:
+    """Codes divided by the typical sizes of their latents, `latent` each."""
     inverse = [sparse.diags(1 / np.where(part > 0, part, 1.0)) for part in (low, high)]
-    return _Scaled(
+    return Scaled(
         (codes.low @ inverse[0]).tocsr().astype(np.float32),
         (codes.high @ inverse[1]).tocsr().astype(np.float32),
     )
