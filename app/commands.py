@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app import exporting, jobs, looking, trying
+from app import composing, exporting, jobs, looking, trying
 from app.config_flags import add_flags, as_flag, collect, is_list
 from app.progress import printed, progress_line, summary
 from app.settings import Settings
@@ -37,7 +37,7 @@ SENTENCES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["graph"] and given[1:2] not in (["show"], ["extract"]):
+    if given[:1] == ["graph"] and given[1:2] not in (["show"], ["compose"], ["extract"]):
         given.insert(1, "extract")
     try:
         args = build_parser(given[0] if given else None, given).parse_args(given, argparse.Namespace(typed=given))
@@ -86,6 +86,8 @@ def _fill(command: argparse.ArgumentParser, name: str, given: Sequence[str]) -> 
     elif name == "graph":
         actions = command.add_subparsers(metavar="action", required=True)
         looking.add_show_flags(actions.add_parser("show", help="Print a graph.", description="Print a graph."))
+        sentence = "Say which modules of a combination of concepts training showed."
+        composing.add_compose_flags(actions.add_parser("compose", help=sentence, description=sentence))
         _add_job_flags(
             actions.add_parser("extract", help=SENTENCES["graph"], description=SENTENCES["graph"]), name, given
         )

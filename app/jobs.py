@@ -147,6 +147,12 @@ JOBS: dict[str, JobKind] = {
         "Place the decoder rows of a probe in the plane, near where they point the same way.",
         positional="probe",
     ),
+    "support": JobKind(
+        "concept_graphs.support:SupportConfig",
+        "concept_graphs.support:work",
+        "Note which concepts of a graph were on together in training examples.",
+        positional="graph",
+    ),
     "evaluate": JobKind(
         "app.evaluate:EvaluateConfig",
         "app.evaluate:work",

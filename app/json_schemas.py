@@ -15,6 +15,7 @@ PRINTED = {
     "job": "app.progress:Summary",
     "graph-show": "app.looking:ShownGraph",
     "graph-show-concept": "app.looking:ShownConcept",
+    "graph-compose": "concept_graphs.composability:Composability",
     "steer": "steering.comparison:Comparison",
     "steer-pictures": "steering.comparison:PictureComparison",
     "steer-sweep": "steering.picture_sweep:PictureSweep",

@@ -26,13 +26,16 @@ from probes.files import (
 )
 from probes.provenance import ROOT, commit, now, versions
 
-Kind = Literal["store", "probe", "subject", "graph", "atlas", "levers", "report", "evaluation", "sweep", "judge"]
+Kind = Literal[
+    "store", "probe", "subject", "graph", "atlas", "support", "levers", "report", "evaluation", "sweep", "judge"
+]
 FOLDERS: dict[str, str] = {
     "store": "stores",
     "probe": "probes",
     "subject": "pipelines",
     "graph": "graphs",
     "atlas": "atlases",
+    "support": "supports",
     "levers": "levers",
     "report": "reports",
     "evaluation": "evaluations",

@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.context import Context
 
 from app.components.atlas_panel import atlas_panel
+from app.components.composability_panel import composability_panel
 from app.components.concept_card import ConceptCard
 from app.components.concept_graph import ConceptGraphView
 from app.components.lever_rack import rack_of, with_lever
@@ -119,6 +120,7 @@ def build(context: PageContext) -> None:
             to_steer = gr.Button("Steer", variant="primary", size="sm", visible=False, elem_id="to-steer")
     atlas = atlas_panel(context, inspector)
     tradeoff_panel(context)
+    composability_panel(context)
     with gr.Accordion("Table of all concepts", open=False):
         table = gr.Dataframe(
             headers=HEADERS,

@@ -1,0 +1,89 @@
+"""Pick concepts; see which modules below them training showed with those parents on, and which it did not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.components.made_panel import QUIET, MadePanel, Making, Shown
+from app.pages.context import PageContext
+from concept_graphs.composability import Composability, composability, in_words
+from concept_graphs.support import support_of
+from probes.artefacts import resolve
+from probes.errors import WorkbenchError
+
+HEADERS = ["module", "label", "parents on", "examples", "by chance", "training"]
+PICK = "Pick two concepts or more. A module is covered where a training example had all its picked parents on."
+
+
+def rows_of(found: Composability) -> list[list[str]]:
+    """The modules as rows of a table, missing ones first."""
+    return [
+        [
+            module.concept,
+            module.label,
+            ", ".join(module.parents),
+            f"{module.examples:,}",
+            f"{module.expected:,.1f}",
+            "covered" if module.covered else "missing",
+        ]
+        for module in found.modules
+    ]
+
+
+def composability_panel(context: PageContext) -> None:
+    """Build it where it is called."""
+    library = context.graphs
+    pick: Any = None
+
+    def view() -> Any:
+        nonlocal pick
+        pick = gr.Dropdown([], value=[], multiselect=True, label="Combination", elem_id="compose-pick")
+        return gr.Dataframe(
+            [], headers=HEADERS, datatype="str", interactive=False, wrap=True, max_height=360, elem_id="compose-table"
+        )
+
+    def shown(ref: str) -> Shown | None:
+        graph = library.open(ref).graph
+        if support_of(graph) is None:
+            resolve(graph.meta.store, "store", names_only=True)  # without its examples there is nothing to look up
+            return None
+        return Shown([], PICK)
+
+    panel = MadePanel(
+        "Composability: what training showed of a combination",
+        view,
+        elem_id="compose",
+        button="Note which concepts go together in training (minutes)",
+        shown=shown,
+        making=lambda ref: Making("support", {"graph": ref}),
+        threads=context.settings.threads,
+    )
+    panel.wire(context.graph_ref)
+
+    def choices(ref: str) -> Any:
+        try:
+            graph = library.open(ref).graph
+        except WorkbenchError:
+            return gr.update(choices=[], value=[])
+        levels = {level.name: at for at, level in enumerate(graph.meta.levels)}
+        nodes = sorted(graph.nodes, key=lambda node: (-levels[node.level], node.index))
+        return gr.update(choices=[(f"{node.id} · {node.label}", node.id) for node in nodes], value=[])
+
+    def look(ref: str, chosen: Any) -> tuple[Any, Any]:
+        if not isinstance(chosen, list) or len(chosen) < 2:
+            return gr.update(value=[]), gr.update(value=PICK)
+        try:
+            graph = library.open(ref).graph
+            support = support_of(graph)
+            if support is None:
+                return gr.skip(), gr.skip()
+            found = composability(graph, support, [str(one) for one in chosen])
+        except WorkbenchError as error:
+            return gr.update(value=[]), gr.update(value=str(error))
+        return gr.update(value=rows_of(found)), gr.update(value=in_words(found))
+
+    panel.fold.expand(choices, inputs=context.graph_ref, outputs=pick, **QUIET)
+    context.graph_ref.change(choices, inputs=context.graph_ref, outputs=pick, **QUIET)
+    pick.change(look, inputs=[context.graph_ref, pick], outputs=[panel.view, panel.line], **QUIET)
