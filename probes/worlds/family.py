@@ -67,7 +67,7 @@ class Families:
         chosen = (order < count[..., None]) * random.lognormal(0, config.follows, order.shape)
         codes = np.concatenate([strength, (strength[..., None] * chosen).reshape(rows, -1)], axis=1)
         codes = codes.astype(np.float32)
-        return Sample((noisy(codes @ self.views[0].directions, config.noise, random),), (codes,))
+        return Sample((noisy(codes @ self.views[0].directions, config.noise, random),), (codes,), codes)
 
     def subject(self) -> ModuleSubject:
         return decoding_subject("families", self.views[0])

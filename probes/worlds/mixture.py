@@ -39,7 +39,7 @@ class Mixture:
         random = generators(seed, "rows")
         on = random.random((rows, self.config.concepts)) < self.config.active / self.config.concepts
         codes = np.asarray(on * random.lognormal(0, self.config.spread, on.shape), dtype=np.float32)
-        return Sample((noisy(codes @ self.views[0].directions, self.config.noise, random),), (codes,))
+        return Sample((noisy(codes @ self.views[0].directions, self.config.noise, random),), (codes,), codes)
 
     def subject(self) -> ModuleSubject:
         return decoding_subject("mixture", self.views[0])

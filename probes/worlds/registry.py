@@ -10,6 +10,7 @@ WORLDS = Registry(
         "mixture": ("probes.worlds.mixture:Mixture", "Independent concepts in one vector."),
         "tree": ("probes.worlds.family:Tree", "Wholes that come with a named part nearly always."),
         "loose": ("probes.worlds.family:Loose", "Wholes that mostly come without their named parts."),
-        "storeys": ("probes.worlds.storeys:Storeys", "Three views, each computed from concepts of the one below."),
+        "storeys": ("probes.worlds.storeys:Storeys", "Three views, each computed from the concepts below."),
+        "generated": ("probes.worlds.generated:Generated", "Three views, each computed from the concepts above."),
     },
 )

@@ -37,10 +37,14 @@ class View:
 
 
 class Sample(NamedTuple):
-    """Rows of a world: per view `x` `row d`, and the truth behind it, `codes` `row concept` (0 where off)."""
+    """Rows of a world: per view `x` `row d`, and the truth behind it, `codes` `row concept` (0 where off).
+
+    `inputs`: `row ...`, what the world's subject is fed with to make them.
+    """
 
     x: tuple[Array, ...]
     codes: tuple[Array, ...]
+    inputs: Array
 
 
 class World(Protocol):
@@ -52,7 +56,7 @@ class World(Protocol):
     def draw(self, rows: int, seed: int) -> Sample: ...
 
     def subject(self) -> ModuleSubject:
-        """A frozen module that makes every view from codes of the lowest one, each from the one before."""
+        """A frozen module that makes every view from a sample's inputs, each from the one it computed before."""
         ...
 
 

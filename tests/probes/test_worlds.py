@@ -12,9 +12,11 @@ from probes.activations.inputs import capture_inputs
 from probes.activations.store import ActivationStore
 from probes.errors import WorkbenchError
 from probes.hooks import Edit, Selector, hooked, keep
+from probes.worlds.generated import Generated, GeneratedConfig
+from probes.worlds.layers import SIZES, graph
 from probes.worlds.registry import WORLDS
 from probes.worlds.selection import Composition
-from probes.worlds.storeys import Storeys, StoreysConfig, graph
+from probes.worlds.storeys import Storeys, StoreysConfig
 from tests.fixtures.registries import check_config, check_row, rows_of
 
 
@@ -47,10 +49,11 @@ def test_a_world_is_a_function_of_its_seeds_and_rows_are_made_of_its_concepts(wo
 
 def test_a_worlds_subject_makes_its_views(world: Any) -> None:
     sample, subject = world.draw(64, 5), world.subject()
-    seen = subject.activations(torch.from_numpy(sample.codes[0]), dict.fromkeys(subject.points.suggested, keep))
-    assert [point.path for point in seen] == [view.name for view in world.views]
-    for view, truth, found in zip(world.views, sample.codes, seen.values(), strict=True):
-        torch.testing.assert_close(found[:, 0], torch.from_numpy(truth @ view.directions), rtol=1e-4, atol=1e-4)
+    seen = subject.activations(torch.from_numpy(sample.inputs), dict.fromkeys(subject.points.suggested, keep))
+    found = {point.path: x[:, 0] for point, x in seen.items()}
+    assert set(found) == {view.name for view in world.views}
+    for view, truth in zip(world.views, sample.codes, strict=True):
+        torch.testing.assert_close(found[view.name], torch.from_numpy(truth @ view.directions), rtol=1e-4, atol=1e-4)
 
 
 def test_concepts_are_on_as_often_as_asked() -> None:
@@ -122,9 +125,77 @@ def test_every_part_of_a_made_graph_has_a_whole_and_every_whole_two_parts() -> N
         assert 24 <= edges.sum() <= 24 + 8 + 10
 
 
-def test_a_world_whose_views_cannot_be_read_back_is_refused() -> None:
-    with pytest.raises(WorkbenchError, match="do not fit"):
-        Storeys(StoreysConfig(d_model=10), 0)
+@pytest.mark.parametrize("size", SIZES)
+def test_worlds_of_a_named_size_have_it_either_way(size: str) -> None:
+    counts = [int(part) for part in size.split("/")]
+    for made in (Storeys, Generated):
+        world = made(made.Config(**SIZES[size]), 0)
+        codes = world.draw(600, 0).codes
+        assert [view.n for view in world.views] == counts
+        assert [part.shape for part in world.parts] == [(counts[1], counts[0]), (counts[2], counts[1])]
+        assert all((some > 0).any(axis=0).all() for some in codes), "every concept is seen"
+    assert max(sum(int(part) for part in size.split("/")) for size in SIZES) >= 60
+
+
+def test_twins_have_the_same_wholes_and_too_many_are_refused() -> None:
+    for seed in range(10):
+        edges = graph(np.random.default_rng(seed), 24, 10, 2.0, twins=5)
+        assert edges.shape == (10, 24) and edges.any(axis=0).all() and (edges.sum(axis=1) >= 2).all()
+        wholes = {column.tobytes() for column in edges.T}
+        assert len(wholes) <= 24 - 5
+    with pytest.raises(WorkbenchError, match="no room for its twins"):
+        Storeys(StoreysConfig(low=24, twins=13), 0)
+
+
+def test_a_view_of_more_concepts_than_dimensions_is_read_with_few_errors_and_the_next_follows_what_was_read() -> None:
+    world = Storeys(StoreysConfig(d_model=20), 0)
+    sample, reader = world.draw(800, 0), world.module.readers[0]
+    assert not reader.exact and world.module.readers[1].exact
+    cosines = world.views[0].directions @ world.views[0].directions.T
+    welch = (24 / 20 - 1) / (24 - 1)
+    assert np.square(cosines[~np.eye(24, dtype=bool)]).mean() == pytest.approx(welch, rel=0.05)
+    read = reader(torch.from_numpy(sample.codes[0] @ world.views[0].directions)).numpy()
+    wrong = ((read > 0) != (sample.codes[0] > 0)).sum() / (sample.codes[0] > 0).sum()
+    assert 0 < wrong < 0.25
+    np.testing.assert_allclose(sample.codes[1], world.compositions[0].apply(read), atol=1e-4)
+    with pytest.raises(WorkbenchError, match="no room for what is carried"):
+        Generated(GeneratedConfig(d_model=20, carried=0.5), 0)
+
+
+def test_a_generated_whole_turns_on_its_parts_as_often_as_asked_and_parts_are_independent_given_it() -> None:
+    world = Generated(GeneratedConfig(shared=0.0, given=0.6, alone=0.05), 2)
+    low, middle, _ = (codes > 0 for codes in world.draw(20_000, 0).codes)
+    parts = world.parts[0]
+    for whole in range(parts.shape[0]):
+        mine = np.flatnonzero(parts[whole])
+        on, off = low[middle[:, whole]][:, mine], low[~middle[:, whole]][:, mine]
+        assert on.mean() == pytest.approx(1 - 0.4 * 0.95, abs=0.02)
+        assert off.mean() == pytest.approx(0.05, abs=0.01)
+        assert np.abs(np.corrcoef(on[:, :2].T)[0, 1]) < 0.05
+    selected = Storeys(StoreysConfig(needed=0.2), 2)
+    low, middle, _ = (codes > 0 for codes in selected.draw(2000, 0).codes)
+    pairs = [np.flatnonzero(row)[:2] for row in selected.parts[0]]
+    dependent = [np.corrcoef(low[middle[:, whole]][:, pair].T)[0, 1] for whole, pair in enumerate(pairs)]
+    assert np.mean(dependent) < -0.2, "of a selection any part suffices, so that one explains the other away"
+
+
+def test_removing_a_whole_in_a_generated_world_turns_off_its_parts_and_nothing_else() -> None:
+    world = Generated(GeneratedConfig(), 1)
+    subject, sample = world.subject(), world.draw(400, 0)
+    high, middle, low = subject.points.suggested
+    assert [point.path for point in (high, middle, low)] == ["high", "middle", "low"]
+    inputs = torch.from_numpy(sample.inputs)
+    before = subject.activations(inputs, {low: keep})[low]
+    for whole in range(4):
+        row = torch.from_numpy(world.views[1].directions[whole])
+        remove = Edit(middle, Selector(), lambda x, where, d=row: -(x @ d)[..., None] * d)
+        with hooked(subject, {low: keep}, [remove]) as tape:
+            subject.run(inputs)
+        moved = (tape.last(low) - before)[:, 0] @ torch.from_numpy(world.views[0].directions).T
+        parts = world.parts[0][whole]
+        assert not bool((moved[:, ~parts].abs() > 1e-4).any())
+        on = torch.from_numpy(sample.codes[1][:, whole] > 0)
+        assert bool((moved[:, parts] < -0.2).any()) and not bool((moved[~on].abs() > 1e-4).any())
 
 
 def test_a_world_is_captured_like_any_subject(data_home: Any) -> None:
