@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.stats import rankdata
 
 from probes.metrics.metric import measured
 from probes.metrics.recovery import absorption_of_wholes, correlations, match, recovered
@@ -83,3 +84,46 @@ def test_absorption_by_hand() -> None:
     _, unknown = absorption_of_wholes(on[2:], fires[2:], members)
     assert np.isnan(unknown).all()
     assert len(absorption_of_wholes(on, fires, NOBODY)[0]) == 0
+
+
+# -- published values of the mean correlation coefficient (task-constraint, B3) -------------------------------------
+
+
+def mcc(truth: np.ndarray, learned: np.ndarray, *, halves: bool = False) -> float:
+    """Matched on the rows that are scored, as the published values are, or on one half and scored on the other."""
+    parts = [slice(None)] * 2 if not halves else [slice(len(truth) // 2), slice(len(truth) // 2, None)]
+    samples = [(truth[at].astype(np.float32), sparse.csr_matrix(learned[at])) for at in parts]
+    rows = np.eye(truth.shape[1], dtype=np.float32), np.ones((learned.shape[1], truth.shape[1]), dtype=np.float32)
+    none = np.zeros((truth.shape[1],) * 2, dtype=np.bool_)
+    return measured(recovered(samples[0], samples[1], rows, none), "recovery")["mcc"]
+
+
+def test_signs_scales_and_order_cost_nothing_and_a_rotation_and_a_bend_what_they_must() -> None:
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(20_000, 4))
+    assert mcc(truth, -3 * truth[:, [2, 0, 3, 1]], halves=True) == pytest.approx(1, abs=1e-6)
+    even = random.uniform(-1, 1, (200_000, 2))
+    assert mcc(even, even**3) == pytest.approx(np.sqrt(21) / 5, abs=1e-3)
+    ranks = [rankdata(part, axis=0) for part in (even, even**3)]
+    assert mcc(*ranks) == pytest.approx(1, abs=1e-6)
+    turn = np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
+    two = random.normal(size=(200_000, 2))
+    assert mcc(two, two @ turn) == pytest.approx(0.70711, abs=3e-3)
+
+
+def test_dead_and_missing_codes_count_as_nothing() -> None:
+    truth = np.random.default_rng(1).normal(size=(5000, 4))
+    dead = truth.copy()
+    dead[:, 2] = 0
+    assert mcc(truth, dead, halves=True) == pytest.approx(0.75, abs=1e-4)
+    assert mcc(truth, truth[:, :2], halves=True) == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize(("latents", "rows", "chance"), [(10, 100, 0.171), (10, 1000, 0.054), (1000, 1000, 0.106)])
+def test_the_chance_level_of_a_match_on_the_rows_it_is_scored_on(latents: int, rows: int, chance: float) -> None:
+    """Why a wide dictionary is matched on other rows than it is scored on: there the chance is that of one pair."""
+    random = np.random.default_rng(2)
+    draws = [(random.normal(size=(rows, 10)), random.normal(size=(rows, latents))) for _ in range(8)]
+    assert np.mean([mcc(*pair) for pair in draws]) == pytest.approx(chance, rel=0.12)
+    held = np.mean([mcc(*pair, halves=True) for pair in draws])
+    assert held == pytest.approx(np.sqrt(2 / np.pi) / np.sqrt(rows / 2), rel=0.35)
