@@ -47,7 +47,9 @@ def edge_evidence(
     then in the unit of each target (see `chance`): a target that everything moves needs a larger effect.
     """
     column = {target: at for at, target in enumerate(tested_targets)}
-    rows = [_one(effects.get(s), column[t], deviation[t]) for s, t in zip(sources, targets, strict=True)]
+    means = {source: _SourceMeans.of(effects[source]) for source in set(sources) & set(effects)}
+    ends = zip(sources, targets, strict=True)
+    rows = [_one(effects.get(s), means.get(s), column[t], deviation[t]) for s, t in ends]
     columns = {name: np.array([row[name] for row in rows]) for name in _EMPTY if not name.startswith("nulls")}
     moved = moved_by_chance(effects, deviation[np.asarray(tested_targets, dtype=int)]) if paired else None
     unit = np.array([moved.unit[column[t]] if moved else 1.0 for t in targets])
@@ -136,13 +138,30 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def _one(found: SourceEffects | None, at: int, deviation: float) -> dict[str, Any]:
-    if found is None or found.count[:, at].sum() == 0 or deviation <= 0:
+@dataclass(frozen=True)
+class _SourceMeans:
+    """What a source does to every target on average: effect, held and beyond, with both ends of their intervals,
+    `bound kind target` in the units of the codes, and the nulls of both kinds, `draw target`."""
+
+    means: np.ndarray
+    nulls: np.ndarray
+    nulls_held: np.ndarray
+
+    @classmethod
+    def of(cls, found: SourceEffects) -> _SourceMeans:
+        beyond = found.change - found.null.mean(axis=0)
+        sums = np.stack([found.change, found.held, beyond], axis=1)  # chunk kind target
+        count = np.repeat(found.count[:, None], 3, axis=1)
+        flat = bootstrap_means(sums.reshape(len(sums), -1), count.reshape(len(sums), -1), seed=found.source)
+        total = np.maximum(found.count.sum(axis=0), 1)
+        means = np.stack(flat).reshape(3, 3, -1)
+        return cls(means, found.null.sum(axis=1) / total, found.null_held.sum(axis=1) / total)
+
+
+def _one(found: SourceEffects | None, means: _SourceMeans | None, at: int, deviation: float) -> dict[str, Any]:
+    if found is None or means is None or found.count[:, at].sum() == 0 or deviation <= 0:
         return _EMPTY
-    count = found.count[:, at : at + 1]
-    beyond = found.change[:, at] - found.null[:, :, at].mean(axis=0)
-    sums = np.stack([found.change[:, at], found.held[:, at], beyond], axis=1) / deviation
-    value, low, high = bootstrap_means(sums, np.repeat(count, 3, axis=1), seed=found.source)
+    value, low, high = means.means[:, :, at] / deviation
     places_on, base = found.count_active[:, at].sum(), found.base_active[:, at].sum()
     relative = found.change_active[:, at].sum() / base if places_on >= ACTIVE_PLACES and base > 0 else np.nan
     return {
@@ -156,10 +175,10 @@ def _one(found: SourceEffects | None, at: int, deviation: float) -> dict[str, An
         "beyond_low": low[2],
         "beyond_high": high[2],
         "relative": relative,
-        "n": int((count > 0).sum()),
-        "places": int(count.sum()),
-        "nulls": found.null[:, :, at].sum(axis=1) / count.sum() / deviation,
-        "nulls_held": found.null_held[:, :, at].sum(axis=1) / count.sum() / deviation,
+        "n": int((found.count[:, at] > 0).sum()),
+        "places": int(found.count[:, at].sum()),
+        "nulls": means.nulls[:, at] / deviation,
+        "nulls_held": means.nulls_held[:, at] / deviation,
     }
 
 

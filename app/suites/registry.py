@@ -10,6 +10,10 @@ SUITES = Registry(
         "main-job": ("app.suites.main_job:SUITE", "Dictionaries, edges, labels and levers of one text graph."),
         "dictionaries": ("app.suites.dictionary_table:SUITE", "Architectures trained on one store, in one table."),
         "worlds": ("app.suites.worlds:SUITE", "Architectures on data whose truth is known."),
+        "identifiability": (
+            "app.suites.identifiability:SUITE",
+            "Known graphs: every edge proposal, and interventions, against the truth.",
+        ),
         "colours": ("app.suites.colours:SUITE", "Levers that turn colours on the toy, read by rules."),
         "bands": ("app.suites.bands:SUITE", "Ways of coding noise bands of images."),
         "emoji": ("app.suites.emoji:SUITE", "What the bundled emoji pipeline draws, read by a judge."),

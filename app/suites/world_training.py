@@ -8,7 +8,7 @@ figure is taken on rows used for nothing else. Nothing is told of the hierarchy:
 from __future__ import annotations
 
 import time
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from pydantic import Field
@@ -36,7 +36,19 @@ NESTED = ("matryoshka", "hierarchical")
 FEWEST_LATENTS = 32  # below that, default nested widths do not differ by a latent
 
 
-class WorldsConfig(Frozen):
+class WorldTrainingConfig(Frozen):
+    """How dictionaries of a world are trained."""
+
+    seeds: int = Field(default=5, description="Seeds of world and training.", ge=1, le=100)
+    rows: int = Field(default=24_000, description="Rows to train on; half as many to match, and to score.", ge=512)
+    latents: float = Field(default=1.5, description="Latents per concept.", ge=1, le=64)
+    fewest: int = Field(default=FEWEST_LATENTS, description="Latents of a view with few concepts.", ge=8, le=100_000)
+    steps: int = Field(default=1500, description="Training steps.", ge=1)
+    batch: int = Field(default=256, description="Rows per step.", ge=8)
+    rates: tuple[float, ...] = Field(default=(1e-3, 3e-3, 1e-2), description="Learning rates to try.", min_length=1)
+
+
+class WorldsConfig(WorldTrainingConfig):
     """Which worlds and architectures, and how much of each."""
 
     worlds: tuple[Annotated[str, WORLDS], ...] = Field(
@@ -45,12 +57,6 @@ class WorldsConfig(Frozen):
     architectures: tuple[Annotated[str, AUTOENCODERS], ...] = Field(
         default=("topk", FLAT, "jumprelu", *NESTED), description="Architectures.", min_length=1
     )
-    seeds: int = Field(default=5, description="Seeds of world and training.", ge=1, le=100)
-    rows: int = Field(default=24_000, description="Rows to train on; half as many to match, and to score.", ge=512)
-    latents: float = Field(default=1.5, description="Latents per concept.", ge=1, le=64)
-    steps: int = Field(default=1500, description="Training steps.", ge=1)
-    batch: int = Field(default=256, description="Rows per step.", ge=8)
-    rates: tuple[float, ...] = Field(default=(1e-3, 3e-3, 1e-2), description="Learning rates to try.", min_length=1)
 
 
 class Case(NamedTuple):
@@ -69,17 +75,18 @@ class Found(NamedTuple):
     figures: dict[str, float]
 
 
-def case_of(name: str, config: WorldsConfig, seed: int) -> Case:
+def case_of(name: str, config: WorldTrainingConfig, seed: int, **options: Any) -> Case:
+    """The case of a world's seed; `options` set the world's dials."""
     made = WORLDS.load(name)
-    world: World = made(made.Config(), seed)
+    world: World = made(made.Config(**options), seed)
     sizes = (config.rows, config.rows // 2, config.rows // 2)
     return Case(world, *(world.draw(rows, 1000 * (part + 1) + seed) for part, rows in enumerate(sizes)))
 
 
-def _config_of(config: WorldsConfig, architecture: str, view: View, truth: Sample, at: int) -> DictionaryConfig:
+def _config_of(config: WorldTrainingConfig, architecture: str, view: View, truth: Sample, at: int) -> DictionaryConfig:
     """The same budget for all: the world's own number of concepts on, and the same latents and steps."""
     k = float((truth.codes[at] > 0).sum(axis=1).mean())
-    n = max(round(config.latents * view.n), FEWEST_LATENTS)
+    n = max(round(config.latents * view.n), config.fewest)
     return validated(
         DictionaryConfig,
         {
@@ -96,14 +103,22 @@ def _config_of(config: WorldsConfig, architecture: str, view: View, truth: Sampl
 def found_in(
     config: WorldsConfig, label: str, architecture: str, at: int, cases: list[Case], seed: int, kept: Kept, run: Run
 ) -> Found:
-    """One trained dictionary, from the run where it was kept, and its figures."""
-    case, name = cases[seed], f"{label}-{architecture}-{seed}"
+    """One trained dictionary and its figures."""
+    level = level_in(config, label, architecture, at, cases[seed], seed, kept, run)
+    return _scored(cases[seed], at, level)
+
+
+def level_in(
+    config: WorldTrainingConfig, label: str, architecture: str, at: int, case: Case, seed: int, kept: Kept, run: Run
+) -> Level:
+    """One trained dictionary, from the run where it was kept. Seed 0 chooses the learning rate and comes first."""
+    name = f"{label}-{architecture}-{seed}"
     level = kept.get(name)
     if level is None:
         rate = _rate(f"{label}-{architecture}-0", kept) if seed else None
         level = _trained(config, architecture, at, case, seed, rate, run)
         level = kept.put(name, level, seed, level.record.figures)
-    return _scored(case, at, level)
+    return level
 
 
 def _rate(first: str, kept: Kept) -> float:
@@ -114,7 +129,7 @@ def _rate(first: str, kept: Kept) -> float:
 
 
 def _trained(
-    config: WorldsConfig, architecture: str, at: int, case: Case, seed: int, rate: float | None, run: Run
+    config: WorldTrainingConfig, architecture: str, at: int, case: Case, seed: int, rate: float | None, run: Run
 ) -> Level:
     """Train at the chosen rate, or at every rate and take the best on calibration rows."""
     view = case.world.views[at]

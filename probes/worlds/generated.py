@@ -10,7 +10,6 @@ what it causes and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from probes.addresses import HookPoint
 from probes.subjects.module import ModuleSubject
-from probes.worlds.layers import NAMES, LayersConfig, Reader, parts_of, straight_on, views_of
+from probes.worlds.layers import NAMES, Direction, LayersConfig, Reader, parts_of, straight_on, views_of
 from probes.worlds.mixture import noisy
 from probes.worlds.world import Array, Flags, Sample, View, generators
 
@@ -36,7 +35,7 @@ class Generated:
     """The world: three views, lowest first, though the highest is made first."""
 
     Config = GeneratedConfig
-    direction: Literal["composes", "generates"] = "generates"
+    direction: Direction = "generates"
 
     def __init__(self, config: GeneratedConfig, seed: int) -> None:
         self.config = config

@@ -8,6 +8,7 @@ Concepts then disturb each other, as in a model, and what the module computed is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from torch import Tensor
 
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
-from probes.worlds.world import Array, Flags, View, directions, no_members
+from probes.worlds.world import Array, Flags, View, World, directions, no_members
 
 NAMES = ("low", "middle", "high")
+Direction = Literal["composes", "generates"]
 
 # Concepts per level of the worlds that results are reported on; the last has 76 in three levels.
 SIZES: Mapping[str, Mapping[str, int]] = {
@@ -45,6 +47,13 @@ class LayersConfig(Frozen):
     read_above: float = Field(
         default=0.5, description="What a matched filter reads below this is off; a typical strength is 1.", ge=0
     )
+
+
+class Layered(World, Protocol):
+    """A world of levels, and which way its module computes them."""
+
+    config: LayersConfig
+    direction: Direction
 
 
 def views_of(config: LayersConfig, random: np.random.Generator) -> tuple[View, ...]:

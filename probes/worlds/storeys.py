@@ -9,7 +9,6 @@ that were drawn: where views are read with errors, a selected row may come to a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from probes.addresses import HookPoint
 from probes.subjects.module import ModuleSubject
-from probes.worlds.layers import NAMES, LayersConfig, Reader, parts_of, straight_on, views_of
+from probes.worlds.layers import NAMES, Direction, LayersConfig, Reader, parts_of, straight_on, views_of
 from probes.worlds.mixture import noisy
 from probes.worlds.selection import Composition, Selecting, select
 from probes.worlds.world import Sample, View, generators
@@ -42,7 +41,7 @@ class Storeys:
     """The world: three views, and which concept is a part of which."""
 
     Config = StoreysConfig
-    direction: Literal["composes", "generates"] = "composes"
+    direction: Direction = "composes"
 
     def __init__(self, config: StoreysConfig, seed: int) -> None:
         self.config = config

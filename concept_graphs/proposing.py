@@ -1,0 +1,72 @@
+"""Every registered proposal on the same codes, as tables of all pairs that one ruler can score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from concept_graphs.edges.gates import with_bootstrap
+from concept_graphs.edges.proposal import Proposal, Proposed
+from concept_graphs.edges.registry import PROPOSALS
+from concept_graphs.score import table_of
+from probes.hierarchy.codes import PairedCodes
+from probes.hierarchy.fit_maps import MapConfig, fit_map
+
+Floats = NDArray[np.float64]
+BOOTSTRAP = "gates_bootstrap"  # beside the registered names: gates ranked by how many refits keep an edge
+
+
+class BothCodes(NamedTuple):
+    """Codes to fit on, and others that say how well targets are predicted."""
+
+    fitting: PairedCodes
+    held_out: PairedCodes
+
+
+def in_memory(low: Any, high: Any) -> PairedCodes:
+    """Codes `row n` of two levels, dense or sparse, as pairs; every row is a chunk of its own."""
+    rows = low.shape[0]
+    return PairedCodes(sparse.csr_matrix(low), sparse.csr_matrix(high), np.arange(rows))
+
+
+def proposed_tables(codes: BothCodes, config: MapConfig, *, fits: int, seed: int) -> Iterator[tuple[str, Floats]]:
+    """(name, `high low`) of every proposal that codes suffice for, higher is surer and −∞ not proposed; then of gates
+    by their frequency over `fits` refits on resampled rows, ties broken by weight."""
+    fitting, held_out = codes
+    shape = (fitting.high.shape[1], fitting.low.shape[1])
+    for name in PROPOSALS:
+        made = PROPOSALS.load(name)
+        if getattr(made, "needs_subject", False):
+            continue
+        if not made.needs_map:
+            yield name, _table(made(config), fitting, shape)
+            continue
+        fitted = fit_map(fitting, held_out, ("low", "high"), config, seed=seed)
+        proposed = made().propose(fitting, fitted.map, r2_floor=fitted.r2_floor)
+        yield name, _of(proposed, proposed.score, shape)
+        if fits and len(proposed):
+            yield BOOTSTRAP, _by_frequency(proposed, fitting, config, shape, fits=fits, seed=seed)
+        elif fits:
+            yield BOOTSTRAP, _of(proposed, proposed.score, shape)
+
+
+def _table(proposal: Proposal, codes: PairedCodes, shape: tuple[int, int]) -> Floats:
+    proposed = proposal.propose(codes)
+    return _of(proposed, proposed.score, shape)
+
+
+def _by_frequency(
+    proposed: Proposed, codes: PairedCodes, config: MapConfig, shape: tuple[int, int], *, fits: int, seed: int
+) -> Floats:
+    """Frequency, plus less than one refit's worth of weight."""
+    again = with_bootstrap(proposed, codes, config, fits=fits, seed=seed)
+    weight = proposed.weight / max(float(proposed.weight.max()), 1e-12)
+    return _of(again, again.frequency + 0.5 / fits * weight, shape)
+
+
+def _of(proposed: Proposed, value: Floats, shape: tuple[int, int]) -> Floats:
+    return table_of(proposed.source, proposed.target, value, shape)
