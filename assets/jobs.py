@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,3 +22,17 @@ def job(made: Path, kind: str, *flags: str) -> None:
             subprocess.run([sys.executable, "-m", "app", "work", str(record.parent)], cwd=ROOT, check=True)
             return
     subprocess.run([sys.executable, "-m", "app", kind, *flags], cwd=ROOT, check=True)
+
+
+def ship_beside(home: Path, name: str) -> None:
+    """Make the atlas of a bundled probe and, where the store is at hand, the support of its graph, and copy both."""
+    ref = f"bundled/{name}"
+    made = [("atlases", "atlas", ("--probe", ref))]
+    if (home / "stores" / name).is_dir():
+        made.append(("supports", "support", ("--graph", ref, "--examples", "6000")))
+    for folder, kind, flags in made:
+        done = home / folder / f"bundled-{name}"
+        job(done, kind, *flags, "--name", done.name)
+        target = ROOT / "assets" / folder / name
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(done, target)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from probes.activations.store import ActivationStore
     from probes.hierarchy.probe import Probe
 
+PRICE = "price of an open gate (γ)"
+
 
 class TradeoffConfig(PathConfig):
     """Try edge prices on the codes of a probe and score the maps on rows held out."""
@@ -47,7 +49,7 @@ def tradeoff_rows(config: TradeoffConfig, run: Run) -> Iterator[Row]:
     write_json(run.path / TRADEOFF_FILE, found.model_dump(mode="json"))
     for curve in curves:
         yield from _rows(curve)
-    yield Row(name="tradeoff.price", value=found.chosen, note=f"for all pairs; train with {found.flag}")
+    yield Row(name="tradeoff.price", value=found.chosen, unit=PRICE, note=f"for all pairs; train with {found.flag}")
 
 
 def _curves(config: TradeoffConfig, probe: Probe, store: ActivationStore, run: Run) -> Iterator[PairCurve]:
@@ -92,7 +94,7 @@ def _rows(curve: PairCurve) -> Iterator[Row]:
         yield Row(name=f"{name}.edges", value=point.edges, n=curve.targets, unit="open gates, mean over folds")
         yield Row(name=f"{name}.kept", value=point.kept, n=curve.targets, unit="edges a trained probe would keep")
     yield Row(
-        name=f"tradeoff.{curve.name}.price", value=curve.chosen, n=curve.chunks,
+        name=f"tradeoff.{curve.name}.price", value=curve.chosen, n=curve.chunks, unit=PRICE,
         note="the highest price within one standard error of the fewest bits",
     )  # fmt: skip
 

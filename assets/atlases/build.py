@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -23,14 +22,10 @@ def main() -> None:
     home.mkdir(parents=True, exist_ok=True)
     os.environ["FULCRUM_HOME"] = str(home)
     sys.path[:0] = [str(ROOT), str(ROOT / "assets")]
-    from jobs import job
+    from jobs import ship_beside
 
     for name in PROBES:
-        made = home / "atlases" / f"bundled-{name}"
-        job(made, "atlas", "--probe", f"bundled/{name}", "--name", made.name)
-        target = ROOT / "assets" / "atlases" / name
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(made, target)
+        ship_beside(home, name)
 
 
 if __name__ == "__main__":

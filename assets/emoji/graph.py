@@ -66,7 +66,7 @@ def main() -> None:
     home = parser.parse_args().scratch.resolve()
     os.environ["FULCRUM_HOME"] = str(home)
     sys.path[:0] = [str(ROOT), str(ROOT / "assets")]
-    from jobs import job
+    from jobs import job, ship_beside
 
     from probes.worlds.emoji import read_emoji
 
@@ -101,6 +101,7 @@ def main() -> None:
     named = ["--name", "emoji", "--probe", "emoji", "--store", "emoji", "--title", TITLE]
     job(home / "graphs" / "emoji", "graph", *named, *settings)
     ship(home)
+    ship_beside(home, "emoji")
 
 
 def ship(home: Path) -> None:

@@ -32,7 +32,7 @@ def main() -> None:
     os.environ["FULCRUM_HOME"] = str(home)
     os.environ["FULCRUM_KERNELS"] = "torch"  # what is shipped was trained so; compiled sums differ in last places
     sys.path[:0] = [str(ROOT), str(ROOT / "assets")]
-    from jobs import job
+    from jobs import job, ship_beside
 
     probes = [f"text-{seed}" for seed in range(options.seeds)]
     job(home / "stores" / "text", "capture", "--name", "text", "--max-tokens", str(options.tokens))
@@ -54,6 +54,7 @@ def main() -> None:
             *flags,
         )
     ship(home, probes)
+    ship_beside(home, "text")
 
 
 def ship(home: Path, probes: list[str]) -> None:
