@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from concept_graphs.edges.gates import with_bootstrap
+from concept_graphs.edges.gates import GateProposal, with_bootstrap
 from concept_graphs.edges.proposal import Proposal, Proposed
 from concept_graphs.edges.registry import PROPOSALS
 from concept_graphs.score import table_of
@@ -36,27 +36,42 @@ def in_memory(low: Any, high: Any) -> PairedCodes:
 def proposed_tables(codes: BothCodes, config: MapConfig, *, fits: int, seed: int) -> Iterator[tuple[str, Floats]]:
     """(name, `high low`) of every proposal that codes suffice for, higher is surer and −∞ not proposed; then of gates
     by their frequency over `fits` refits on resampled rows, ties broken by weight."""
-    fitting, held_out = codes
-    shape = (fitting.high.shape[1], fitting.low.shape[1])
+    shape = (codes.fitting.high.shape[1], codes.fitting.low.shape[1])
     for name in PROPOSALS:
         made = PROPOSALS.load(name)
         if getattr(made, "needs_subject", False):
             continue
-        if not made.needs_map:
-            yield name, _table(made(config), fitting, shape)
-            continue
-        fitted = fit_map(fitting, held_out, ("low", "high"), config, seed=seed)
-        proposed = made().propose(fitting, fitted.map, r2_floor=fitted.r2_floor)
-        yield name, _of(proposed, proposed.score, shape)
-        if fits and len(proposed):
-            yield BOOTSTRAP, _by_frequency(proposed, fitting, config, shape, fits=fits, seed=seed)
-        elif fits:
-            yield BOOTSTRAP, _of(proposed, proposed.score, shape)
+        if made.needs_map:
+            yield from _of_map(name, made(), codes, config, fits=fits, seed=seed)
+        else:
+            proposed = made(config).propose(codes.fitting)
+            yield name, _of(proposed, proposed.score, shape)
 
 
-def _table(proposal: Proposal, codes: PairedCodes, shape: tuple[int, int]) -> Floats:
-    proposed = proposal.propose(codes)
-    return _of(proposed, proposed.score, shape)
+def frequencies(codes: BothCodes, config: MapConfig, *, fits: int, seed: int) -> Floats:
+    """In which share of refits on resampled rows gates keep each pair, `high low`; 0 where they never did."""
+    shape = (codes.fitting.high.shape[1], codes.fitting.low.shape[1])
+    tables = dict(_of_map("gates", GateProposal(), codes, config, fits=fits, seed=seed))
+    return frequency_of(tables[BOOTSTRAP], fits).reshape(shape)
+
+
+def frequency_of(table: Floats, fits: int) -> Floats:
+    """The frequency in a table of `BOOTSTRAP`, without what broke ties."""
+    return np.floor(np.where(np.isfinite(table), table, 0.0) * fits + 1e-6).clip(0, fits) / fits
+
+
+def _of_map(
+    name: str, proposal: Proposal, codes: BothCodes, config: MapConfig, *, fits: int, seed: int
+) -> Iterator[tuple[str, Floats]]:
+    fitting, held_out = codes
+    shape = (fitting.high.shape[1], fitting.low.shape[1])
+    fitted = fit_map(fitting, held_out, ("low", "high"), config, seed=seed)
+    proposed = proposal.propose(fitting, fitted.map, r2_floor=fitted.r2_floor)
+    yield name, _of(proposed, proposed.score, shape)
+    if fits and len(proposed):
+        yield BOOTSTRAP, _by_frequency(proposed, fitting, config, shape, fits=fits, seed=seed)
+    elif fits:
+        yield BOOTSTRAP, _of(proposed, proposed.score, shape)
 
 
 def _by_frequency(

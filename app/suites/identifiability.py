@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from app.suites.identifiability_checks import calibration_rows, coverage_rows, null_rows
+from app.suites.identifiability_checks import calibration_rows, coverage_rows, null_rows, seed_calibration_rows
 from app.suites.identified import ORACLE, GraphsConfig, Recovery, levels_of, recovery_of
 from app.suites.kept import Kept
 from app.suites.ranked import INTERVENTION, TESTED, cuts_on, difference_row, distance_rows, scored_rows
@@ -30,6 +30,7 @@ from probes.worlds.layers import NAMES, SIZES
 
 Part = Literal["oracle", "learned", "pipeline", "null", "calibration"]
 Size = Literal["24/10/4", "32/12/5", "48/20/8"]
+ANOTHER = 1000  # from a dictionary's training seed to the next one's of the same world
 OTHERS = 100  # seeds from here on are worlds that cuts are chosen on
 COACTIVATION = "coactivation"
 AIMS = {
@@ -71,9 +72,7 @@ def identifiability_rows(config: IdentifiabilityConfig, run: Run) -> Iterator[Ro
                 found, others = _recoveries(config, stage, world, config.size, architecture, kept, run)
                 yield from _stage_rows(config, part, stage, found, others)
                 if "calibration" in config.parts:
-                    case = case_of(world, config, 0, **SIZES[config.size])
-                    levels = None if part == ORACLE else levels_of(config, world, config.size, FLAT, case, 0, kept, run)
-                    yield from coverage_rows(stage, config, case, levels, config.draws)
+                    yield from _worth_rows(config, stage, world, found, architecture, kept, run)
         if "pipeline" in config.parts:
             for architecture in config.architectures:
                 stage = f"pipeline.{world}.{architecture}"
@@ -112,8 +111,33 @@ def _stage_rows(
         yield from _concept_rows(stage, found)
     if "null" in config.parts:
         yield from null_rows(stage, found, cuts_on(others, config.tests), config.tests, config.fits)
-    if "calibration" in config.parts:
-        yield from calibration_rows(stage, found, config.fits)
+
+
+def _worth_rows(
+    config: IdentifiabilityConfig,
+    stage: str,
+    world: str,
+    found: Sequence[Recovery],
+    architecture: str,
+    kept: Kept,
+    run: Run,
+) -> Iterator[Row]:
+    """What frequencies and intervals are worth."""
+    yield from calibration_rows(stage, found, config.fits)
+    cases = [case_of(world, config, seed, **SIZES[config.size]) for seed in range(config.seeds)]
+    if architecture == ORACLE:
+        yield from coverage_rows(stage, config, cases[0], None, config.draws)
+        return
+    sets = [
+        [
+            levels_of(config, world, config.size, architecture, case, seed + more * ANOTHER, kept, run)
+            for more in range(config.dictionary_seeds)
+        ]
+        for seed, case in enumerate(cases)
+    ]
+    if config.dictionary_seeds > 1:
+        yield from seed_calibration_rows(stage, config, found, cases, sets)
+    yield from coverage_rows(stage, config, cases[0], sets[0][0], config.draws)
 
 
 def _graph_rows(
@@ -181,6 +205,7 @@ SUITE = Suite(
             "rates": [1e-2],
             "fits": 2,
             "draws": 2,
+            "dictionary_seeds": 1,
             "chunks": 24,
         },
         "small": {"seeds": 3, "other_worlds": 2, "pipeline_seeds": 2, "pipeline_others": 1, "fits": 4, "rates": [3e-3]},

@@ -8,19 +8,22 @@ from typing import cast
 
 import numpy as np
 
-from app.suites.identified import MAPS, Floats, GraphsConfig, Pair, Recovery, placed_in
+from app.suites.identified import MAPS, Floats, GraphsConfig, Pair, Recovery, both_codes, placed_in
 from app.suites.ranked import Cuts, rankings_of
 from app.suites.rows import Row, of_interval
 from app.suites.world_training import Case
 from concept_graphs.evidence import EvidenceConfig
-from concept_graphs.proposing import BOOTSTRAP, BothCodes, proposed_tables
+from concept_graphs.proposing import BOOTSTRAP, BothCodes, frequencies, frequency_of, proposed_tables
+from concept_graphs.seeds import MATCH
 from concept_graphs.world_evidence import all_effects, deviation_of, mean_effects
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.probe import Level
 from probes.metrics.intervals import bootstrap
+from probes.metrics.seed_agreement import nearest_rows
 from probes.worlds.layers import Layered
 from probes.worlds.world import Flags
 
+Sets = Sequence[Sequence[Level]]
 NULL_AIM, COVERAGE_AIM = 0.02, 0.9
 LEAST_EFFECT = 0.02  # s.d.: below that an interval that holds zero says nothing
 SHARES = (("0", 0.0, 0.0), ("below-half", 1e-9, 0.5 - 1e-9), ("from-half", 0.5, 1 - 1e-9), ("1", 1.0, 1.0))
@@ -57,29 +60,56 @@ def _shuffled(codes: BothCodes, seed: int) -> BothCodes:
 def calibration_rows(stage: str, found: Sequence[Recovery], fits: int) -> Iterator[Row]:
     """Of pairs of latents with a bootstrap frequency in a range, the share that are true edges."""
     for at, first in enumerate(found[0].pairs):
-        both = [_frequency_and_truth(one.pairs[at], fits) for one in found]
-        for name, low, high in SHARES:
-            items = [true[(frequency >= low) & (frequency <= high)].astype(np.float64) for frequency, true in both]
-            seen = [some for some in items if len(some)]
-            if seen:
-                yield of_interval(
-                    f"{stage}.{first.name}.frequency-{name}",
-                    bootstrap(seen),
-                    "share of pairs that are true edges; interval over pairs and seeds",
-                    note="frequency over refits on resampled rows, of one dictionary each",
-                )
+        both = [(frequency_of(one.pairs[at].tables[BOOTSTRAP], fits), true_pairs(one.pairs[at])) for one in found]
+        yield from _curve(f"{stage}.{first.name}.frequency", both, "over refits on resampled rows, one dictionary each")
 
 
-def _frequency_and_truth(pair: Pair, fits: int) -> tuple[Floats, Flags]:
-    """Per pair of latents: in which share of refits it was kept, and whether it is a true edge."""
-    table = pair.tables[BOOTSTRAP]
-    frequency = np.where(np.isfinite(table), np.floor(np.nan_to_num(table, neginf=0.0) * fits + 1e-6) / fits, 0.0)
-    true = np.zeros(table.shape, dtype=np.bool_)
+def seed_calibration_rows(
+    stage: str, config: GraphsConfig, found: Sequence[Recovery], case: Sequence[Case], sets: Sequence[Sets]
+) -> Iterator[Row]:
+    """The same where a frequency also averages over dictionaries of other seeds: a pair counts in another dictionary
+    where both of its latents have a match there (cosine at least 0.7).
+
+    `sets`: per world its dictionaries by training seed, each lowest level first; the first are those of `found`.
+    """
+    for at, first in enumerate(found[0].pairs):
+        both = []
+        for one, world, (own, *others) in zip(found, case, sets, strict=True):
+            every = [frequency_of(one.pairs[at].tables[BOOTSTRAP], config.fits)]
+            for number, other in enumerate(others, 1):
+                theirs = frequencies(both_codes(config, world, other, at), MAPS, fits=config.fits, seed=number)
+                every.append(_carried_over(theirs, [(own[n], other[n]) for n in (at, at + 1)]))
+            both.append((np.mean(every, axis=0), true_pairs(one.pairs[at])))
+        note = f"over refits on resampled rows, of {len(sets[0])} dictionaries each"
+        yield from _curve(f"{stage}.{first.name}.seed_frequency", both, note)
+
+
+def _carried_over(theirs: Floats, levels: Sequence[tuple[Level, Level]]) -> Floats:
+    """Another dictionary's table `high low` in one's own latents; 0 where a latent has no match there."""
+    (low_cosine, low), (high_cosine, high) = (
+        (part.numpy() for part in nearest_rows(own.space.w_dec, other.space.w_dec)) for own, other in levels
+    )
+    matched = (high_cosine >= MATCH)[:, None] & (low_cosine >= MATCH)[None]
+    return np.where(matched, theirs[np.ix_(high, low)], 0.0)
+
+
+def _curve(name: str, both: Sequence[tuple[Floats, Flags]], note: str) -> Iterator[Row]:
+    for share, low, high in SHARES:
+        items = [true[(frequency >= low) & (frequency <= high)].astype(np.float64) for frequency, true in both]
+        seen = [some for some in items if len(some)]
+        if seen:
+            unit = "share of pairs that are true edges; interval over pairs and seeds"
+            yield of_interval(f"{name}-{share}", bootstrap(seen), unit, note=f"frequency {note}")
+
+
+def true_pairs(pair: Pair) -> Flags:
+    """Which pairs of latents, `high low`, stand for a concept and a part of it."""
+    true = np.zeros(pair.tested.effect.shape, dtype=np.bool_)
     low, high = pair.matched
     target, source = np.nonzero(pair.parts)
     both = (high[target] >= 0) & (low[source] >= 0)
     true[high[target[both]], low[source[both]]] = True
-    return np.minimum(frequency, 1.0).ravel(), true.ravel()
+    return true
 
 
 def coverage_rows(

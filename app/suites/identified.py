@@ -21,7 +21,6 @@ from concept_graphs.evidence import EvidenceConfig
 from concept_graphs.proposing import BothCodes, in_memory, proposed_tables
 from concept_graphs.score import absorption_across, level_hits, matched_levels
 from concept_graphs.world_evidence import Placed, Tested, all_effects, true_level
-from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.fit_maps import MapConfig
 from probes.hierarchy.probe import Level
 from probes.metrics.recovery import correlations
@@ -44,6 +43,9 @@ class GraphsConfig(WorldTrainingConfig):
     fewest: int = Field(default=12, description="Latents of a view with few concepts.", ge=8, le=100_000)
     map_rows: int = Field(default=6000, description="Rows that edges are proposed from.", ge=256)
     fits: int = Field(default=8, description="Refits behind a bootstrap frequency.", ge=1, le=100)
+    dictionary_seeds: int = Field(
+        default=3, description="Dictionaries of each world that a frequency is also averaged over; 1 for none.", ge=1
+    )
     chunks: int = Field(default=64, description="Rows in which each source is ablated.", ge=5)
 
 
@@ -100,12 +102,9 @@ def levels_of(
 def found_in_case(config: GraphsConfig, case: Case, levels: Sequence[Level] | None) -> Recovery:
     """The graph that codes of these levels give; of the truth itself without them."""
     world = case.world
-    fitting, calibration, held_out = (codes_of(part, levels) for part in (case.train, case.calibration, case.held_out))
+    calibration, held_out = (codes_of(part, levels) for part in (case.calibration, case.held_out))
     matched = matched_levels(case.calibration.codes, calibration)
-    pairs = [
-        _pair(config, case, levels, at, matched, BothCodes(_rows(fitting, at, config.map_rows), _rows(calibration, at)))
-        for at in range(len(world.parts))
-    ]
+    pairs = [_pair(config, case, levels, at, matched) for at in range(len(world.parts))]
     every = sparse.hstack(calibration).tocsr()
     absorbed, gap = absorption_across(case.held_out.codes, held_out, matched, world.parts)
     return Recovery(
@@ -133,6 +132,12 @@ def codes_of(sample: Sample, levels: Sequence[Level] | None) -> list[sparse.csr_
     return [level.space.encode(torch.from_numpy(x)).csr() for level, x in zip(levels, sample.x, strict=True)]
 
 
+def both_codes(config: GraphsConfig, case: Case, levels: Sequence[Level] | None, at: int) -> BothCodes:
+    """Codes of a level and the one above, to propose edges from."""
+    fitting, calibration = (codes_of(part, levels)[at : at + 2] for part in (case.train, case.calibration))
+    return BothCodes(in_memory(*(codes[: config.map_rows] for codes in fitting)), in_memory(*calibration))
+
+
 def placed_in(case: Case, levels: Sequence[Level] | None) -> list[Placed]:
     """Levels where they read; the world's own concepts without any."""
     world = cast("Layered", case.world)
@@ -147,12 +152,11 @@ def _pair(
     levels: Sequence[Level] | None,
     at: int,
     matched: tuple[Indices, ...],
-    codes: BothCodes,
 ) -> Pair:
     world, subject = cast("Layered", case.world), case.world.subject()
     evidence = EvidenceConfig(chunks=config.chunks, rows=4096)
     placed, truths = placed_in(case, levels), placed_in(case, None)
-    ends = matched[at], matched[at + 1]
+    ends, codes = (matched[at], matched[at + 1]), both_codes(config, case, levels, at)
     tested = all_effects(subject, case.held_out, placed[at], placed[at + 1], world.direction, evidence)
     bound, bound_ends = None, ends
     if levels is not None:
@@ -171,10 +175,6 @@ def _pair(
         bound=bound,
         bound_matched=bound_ends,
     )
-
-
-def _rows(codes: Sequence[sparse.csr_matrix], at: int, most: int | None = None) -> PairedCodes:
-    return in_memory(codes[at][:most], codes[at + 1][:most])
 
 
 def _numbered(sizes: Iterable[int]) -> Indices:

@@ -71,7 +71,7 @@ def cuts_on(others: Sequence[Recovery], tests: float) -> Cuts:
     for at in range(len(others[0].pairs)):
         by_world = [rankings_of(other.pairs[at], tests) for other in others]
         for method in by_world[0]:
-            found[at, method] = best_threshold([tuple(world[method]) for world in by_world])
+            found[at, method] = best_threshold([world[method] for world in by_world])
     return found
 
 
@@ -116,7 +116,7 @@ def difference_row(
     figure: str,
     cuts: Cuts,
     tests: float,
-    aim: float,
+    aim: float | None,
 ) -> Iterator[Row]:
     """How much better the first method is than the second, paired by seed."""
     field, unit, better = FIGURES[figure]
