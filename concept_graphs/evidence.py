@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from probes.activations.rows import pool_max, pool_mean
-from probes.activations.store import ActivationStore
+from probes.activations.store import ActivationStore, Split
 from probes.configs import Frozen
 from probes.files import atomic_write
 from probes.hierarchy.probe import Level
@@ -93,12 +93,21 @@ class SourceEffects:
 
 
 class HeldOut:
-    """Held-out chunks of a store: inputs, activations at the lower level, and both levels' masks."""
+    """Chunks of a store that nothing was fitted on: inputs, activations at the lower level, both levels' masks.
 
-    def __init__(self, store: ActivationStore, low: Level, high: Level) -> None:
+    `split` reads another part, up to the shard in which `most` chunks are reached.
+    """
+
+    def __init__(
+        self, store: ActivationStore, low: Level, high: Level, *, split: Split = "held_out", most: int | None = None
+    ) -> None:
         self.store, self.low, self.high = store, low, high
         point = low.point
-        shards = store.shards("held_out")
+        shards = store.shards(split)
+        if most is not None:
+            before = np.cumsum([0, *(store.index.shards[s].chunks for s in shards[:-1])])
+            shards = [s for s, count in zip(shards, before, strict=True) if count < most]
+        self.shards = shards
         self.inputs = torch.cat([store.inputs(s) for s in shards])
         self.valid = torch.cat([store.read(s, "valid")[0] for s in shards])
         self.x = torch.cat([store.activations(s, point) for s in shards])

@@ -70,6 +70,11 @@ class Study(Protocol):
         Raises `WorkbenchError` for what this kind of subject has no evidence of."""
         ...
 
+    def attribute(self, low: Level, high: Level, targets: np.ndarray, sources: np.ndarray) -> np.ndarray:
+        """Gradient attribution of `target candidate` sources to their targets on training data, the same shape: see
+        `concept_graphs.edges.proposal.Attribution`. Raises `WorkbenchError` where it would cost too much."""
+        ...
+
     def deviation(self, then: Level, codes: PairedCodes) -> np.ndarray:
         """s.d. of each latent of the level measured, over what its effects are averaged over, `n_latents`."""
         ...

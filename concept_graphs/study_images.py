@@ -69,6 +69,14 @@ class ImageStudy:
         images = self.images if split == "held_out" else SplitImages(self.store, split)
         return ablate_in_images(self.subject, images, (first, then), sources, targets, config, report=report, stop=stop)
 
+    def attribute(self, low: Level, high: Level, targets: np.ndarray, sources: np.ndarray) -> np.ndarray:
+        raise WorkbenchError(
+            "no-gradients",
+            "Edges between levels of images are not proposed from gradients",
+            "each target would need a backward pass through every step of whole trajectories",
+            "Choose another proposal, or set evidence.trials to try ablations on training images.",
+        )
+
     def deviation(self, then: Level, codes: PairedCodes) -> np.ndarray:
         """Over training images, of the code's mean over an image."""
         return image_deviation(self.store, then)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from concept_graphs.attribution import attributions
 from concept_graphs.describe import describe
 from concept_graphs.effects import EdgeEvidence
 from concept_graphs.evidence import EvidenceConfig, HeldOut, SourceEffects, ablate_sources
@@ -17,6 +18,8 @@ from probes.hierarchy.probe import Level, Probe
 from probes.metrics.loss_recovered import loss_recovered
 from probes.subjects.loading import load_subject
 from probes.subjects.text_autoregressive import TextAutoregressive
+
+ATTRIBUTION_CHUNKS = 1024  # training chunks among which gradients look for places where a target is on
 
 
 class TextStudy:
@@ -55,6 +58,11 @@ class TextStudy:
             )
         held_out = HeldOut(self.store, first, then)
         return ablate_sources(self.subject, held_out, sources, targets, config, report=report, stop=stop)
+
+    def attribute(self, low: Level, high: Level, targets: np.ndarray, sources: np.ndarray) -> np.ndarray:
+        refuse_writing_elsewhere(low, high)
+        seen = HeldOut(self.store, low, high, split="train", most=ATTRIBUTION_CHUNKS)
+        return attributions(self.subject, seen, targets, sources)
 
     def deviation(self, then: Level, codes: PairedCodes) -> np.ndarray:
         """Over all rows."""

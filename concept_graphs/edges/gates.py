@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from concept_graphs.edges.proposal import Proposed, predicted_effect
+from concept_graphs.edges.proposal import Attribution, Proposed, predicted_effect
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.correlation import Correlations
 from probes.hierarchy.fit_maps import MapConfig, refit_kept
@@ -17,8 +17,16 @@ class GateProposal:
     """Edges of a fitted map whose target is predictable (held-out R² above `r2_floor`)."""
 
     needs_map = True
+    needs_subject = False
 
-    def propose(self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05) -> Proposed:
+    def propose(
+        self,
+        codes: PairedCodes,
+        found: SelectionMap | None = None,
+        *,
+        r2_floor: float = 0.05,
+        attribute: Attribution | None = None,
+    ) -> Proposed:
         if found is None:
             raise ValueError("gates are proposed from a fitted selection map")
         good = found.r2[found.target] > r2_floor

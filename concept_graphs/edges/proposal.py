@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,16 +30,30 @@ class Proposed:
         return Proposed(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
-class Proposal(Protocol):
-    """Scores pairs from paired codes of held-in text; the subject is not run.
+Attribution = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(targets `target`, sources `target candidate`) to what each source adds to its target's pre-activation, to first
+order and on average over rows of training data in which the target is on: `target candidate`."""
 
-    `found` is the fitted selection map of the pair, None where the probe has none; targets it predicts worse
-    than `r2_floor` on held-out text need not be proposed.
+
+class Proposal(Protocol):
+    """Scores pairs from paired codes of held-in text. The subject is not run, but where `needs_subject` says so,
+    and then through `attribute` alone.
+
+    `found` is the fitted selection map of the pair, None where the probe has none; targets that it, or the
+    proposal's own regression, predicts worse than `r2_floor` need not be proposed.
     """
 
     needs_map: bool
+    needs_subject: bool
 
-    def propose(self, codes: PairedCodes, found: SelectionMap | None = None, *, r2_floor: float = 0.05) -> Proposed: ...
+    def propose(
+        self,
+        codes: PairedCodes,
+        found: SelectionMap | None = None,
+        *,
+        r2_floor: float = 0.05,
+        attribute: Attribution | None = None,
+    ) -> Proposed: ...
 
 
 def spread_out(

@@ -165,9 +165,9 @@ class ImageDiffusion(Reads, RestartsAnywhere):
         blocked = getattr(made, "nsfw_content_detected", None) or [False] * len(chosen)
         return Pictures(images, tuple(map(bool, blocked)), chosen)
 
-    def run(self, inputs: ImageInputs, padding: Tensor | None = None) -> None:
+    def run(self, inputs: ImageInputs, padding: Tensor | None = None, *, gradients: bool = False) -> None:
         """One whole trajectory for what hooks see; nothing is decoded."""
-        with torch.no_grad():
+        with torch.set_grad_enabled(gradients):
             self.sampled(inputs)
 
     def activations(

@@ -61,10 +61,9 @@ class ModuleSubject(Reads, RestartsAnywhere):
         said = Where(call.index) if self._label is None else self._label(call)
         return said if self._padding is None else replace(said, padding=self._padding)
 
-    @torch.no_grad()
-    def run(self, inputs: Any, padding: Tensor | None = None) -> None:
+    def run(self, inputs: Any, padding: Tensor | None = None, *, gradients: bool = False) -> None:
         """One pass over a batch for what hooks see. `padding`: `batch pos`, places no hook touches."""
-        with self.lock, contextlib.suppress(EarlyStop):
+        with torch.set_grad_enabled(gradients), self.lock, contextlib.suppress(EarlyStop):
             before, self._padding = self._padding, padding
             try:
                 self._feed(self.root, inputs)

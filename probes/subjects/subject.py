@@ -159,8 +159,9 @@ class Subject(Protocol):
         """Raises `WorkbenchError` where hooks at these points would not see or change what they should."""
         ...
 
-    def run(self, inputs: Any, /, padding: Tensor | None = None) -> None:
-        """One pass over a batch for what hooks see; swallows `EarlyStop`. `padding`: `batch pos` bool."""
+    def run(self, inputs: Any, /, padding: Tensor | None = None, *, gradients: bool = False) -> None:
+        """One pass over a batch for what hooks see; swallows `EarlyStop`. `padding`: `batch pos` bool. With
+        `gradients` what edits add can be differentiated: readers see activations that remember it."""
         ...
 
     def restarted(self, point: HookPoint, x: Tensor) -> AbstractContextManager[None]:

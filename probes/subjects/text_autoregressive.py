@@ -129,11 +129,10 @@ class TextAutoregressive(Reads):
 
     # -- running -----------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def run(self, tokens: Tensor, padding: Tensor | None = None) -> None:
+    def run(self, tokens: Tensor, padding: Tensor | None = None, *, gradients: bool = False) -> None:
         """Run the blocks on `batch pos` token ids, no language-model head, for what hooks see."""
         mask = None if padding is None else (~padding).long()
-        with contextlib.suppress(EarlyStop):
+        with torch.set_grad_enabled(gradients), contextlib.suppress(EarlyStop):
             self.root(input_ids=tokens.to(self.device), attention_mask=mask, use_cache=False)
 
     @torch.no_grad()
