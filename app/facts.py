@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Node, Picture
+from concept_graphs.text import in_words
 
 
 def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
@@ -43,6 +46,30 @@ def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
         },
         {"name": "examples", "value": str(examples), "note": f"of different {'prompts' if pictures else 'documents'}"},
     ]
+
+
+STABILITY = {
+    "agreement_seeds": "seeds: edges both maps have, of concepts both have",
+    "matched_seeds": "seeds: edges whose ends another seed has too",
+    "agreement_halves": "halves of the held-out data: edges both confirm",
+    "proposed_halves": "halves of the training data: edges both propose",
+    "dependence": "parts of one whole, given the whole: correlation, below zero where it is composed of them",
+}
+
+
+def stability_rows(graph: ConceptGraph) -> list[list[str]]:
+    """Per pair of levels what other seeds and halves of the data agree on, highest levels first; one row that says so
+    where it was not measured."""
+    names = [level.name for level in graph.meta.levels]
+    pairs = [f"{low}-{high}" for low, high in pairwise(names)][::-1]
+    figures = graph.meta.figures
+    rows = [
+        [pair, said, in_words(figures[f"{pair}.{key}"])]
+        for pair in pairs
+        for key, said in STABILITY.items()
+        if f"{pair}.{key}" in figures
+    ]
+    return rows or [["–", "not measured", "extract the graph again, with probes of other seeds"]]
 
 
 def peak_place(one: Picture) -> str:

@@ -148,6 +148,7 @@ def _counts(pairs: Sequence[PairEvidence]) -> dict[str, Any]:
             f"{name}.confirmed": int(confirmed.sum()),
             f"{name}.beyond_null995": int((confirmed & beyond).sum()),
             **{f"{name}.{kind}": int((verdict == kind).sum()) for kind in kinds},
+            **{f"{name}.{figure}": value for figure, value in pair.figures.items()},
         }
     return figures
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,12 +15,15 @@ from concept_graphs.edges.registry import PROPOSALS
 from concept_graphs.edges.trial import edges_by_trial
 from concept_graphs.effects import EdgeEvidence, edge_evidence
 from concept_graphs.evidence import EvidenceConfig, SourceEffects
+from concept_graphs.orientation import orientation
 from concept_graphs.seeds import SeedAgreement, seed_agreement
+from concept_graphs.stability import half_figures, proposal_figures, seed_figures
 from concept_graphs.study import Study
 from probes.activations.store import ActivationStore, Split
 from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes, paired
-from probes.hierarchy.fit_maps import MapConfig
+from probes.hierarchy.correlation import Correlations
+from probes.hierarchy.fit_maps import MapConfig, refit_kept
 from probes.hierarchy.probe import Level, Probe
 from probes.hierarchy.selection_map import SelectionMap
 from probes.runs import Run
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class PairEvidence(NamedTuple):
-    """Tested edges between two levels."""
+    """Tested edges between two levels. `figures`: what else is said of the pair, each [value, low, high, n]."""
 
     low: Level
     high: Level
@@ -37,6 +41,14 @@ class PairEvidence(NamedTuple):
     target_r2: np.ndarray
     evidence: EdgeEvidence
     agreement: SeedAgreement | None
+    figures: dict[str, list[float]]
+
+
+class TestedEdges(NamedTuple):
+    """Evidence of a set of edges, and how far both halves of the data agree on it (see `half_figures`)."""
+
+    evidence: EdgeEvidence
+    halves: dict[str, list[float]]
 
 
 def tested_pair(
@@ -59,7 +71,7 @@ def tested_pair(
     codes = paired(store, "train", low, high, max_rows=config.rows)
     found = probe.map_between(low.name, high.name)
     proposed = spread_out(
-        _proposal(config.proposal, found).propose(codes, found, r2_floor=config.r2_floor),
+        edges_by(config.proposal, study, low, high, codes, found, r2_floor=config.r2_floor),
         config.edges,
         per_target=config.per_target,
         per_source=config.per_source,
@@ -73,35 +85,89 @@ def tested_pair(
             "no target is predictable",
             "Train longer or on more data.",
         )
+    figures = seed_figures(probe, others, low, high)
     if config.bootstrap_fits:
         run.update(message=f"{pair}: refitting {config.bootstrap_fits} bootstrap samples")
         settings = MapConfig(rows=config.rows)
         proposed = with_bootstrap(proposed, codes, settings, fits=config.bootstrap_fits, seed=config.seed)
+        again = _again(config, study, low, high, found, proposed)
+        if again is not None:
+            run.update(message=f"{pair}: proposing edges on either half of the data")
+            figures |= proposal_figures(codes, again, config.seed)
     if config.evidence.trials:
         tried = _tried(study, low, high, proposed, codes, config, run)
         if tried is None:
             return None
         proposed = tried
+    tested = tested_edges(study, low, high, proposed, codes, config.evidence, run)
+    if tested is None:
+        return None
+    r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
+    agreement = seed_agreement(probe, others, low, high, proposed) if others else None
+    figures |= tested.halves | _dependence(codes, proposed)
+    return PairEvidence(low, high, proposed, r2, tested.evidence, agreement, figures)
+
+
+def _dependence(codes: PairedCodes, proposed: Proposed) -> dict[str, list[float]]:
+    """How parts of one whole depend on each other, given the whole: see `concept_graphs.orientation`."""
+    found = orientation(codes, proposed.source.tolist(), proposed.target.tolist()).dependence
+    return {} if found is None else {"dependence": [found.value, found.low, found.high, float(found.n)]}
+
+
+def _again(
+    config: GraphConfig, study: Study, low: Level, high: Level, found: SelectionMap | None, proposed: Proposed
+) -> Callable[[PairedCodes], set[tuple[int, int]]] | None:
+    """What the graph's proposal makes of other codes: as many edges as were `proposed`, or of gates those of the same
+    targets. None where codes alone do not make the edges."""
+    maker: Proposal = PROPOSALS.load(config.proposal)()
+    if config.evidence.trials or maker.needs_subject:
+        return None
+    settings, targets = MapConfig(rows=config.rows), np.unique(proposed.target)
+    settings = settings.model_copy(update={"minimum_rows": settings.minimum_rows // 2})
+
+    def again(codes: PairedCodes) -> set[tuple[int, int]]:
+        if found is not None and maker.needs_map:
+            return refit_kept(codes, targets, Correlations(codes), settings, config.seed)
+        every = edges_by(config.proposal, study, low, high, codes, found, r2_floor=config.r2_floor)
+        best = spread_out(every, len(proposed), per_target=config.per_target, per_source=config.per_source)
+        return set(zip(best.source.tolist(), best.target.tolist(), strict=True))
+
+    return again
+
+
+def edges_by(
+    name: str,
+    study: Study,
+    low: Level,
+    high: Level,
+    codes: PairedCodes,
+    found: SelectionMap | None,
+    *,
+    r2_floor: float,
+) -> Proposed:
+    """What the proposal of that name makes of training codes; for a pair without a fitted map, the first that needs
+    none."""
+    makers: dict[str, Proposal] = {known: PROPOSALS.load(known)() for known in (name, *PROPOSALS)}
+    maker = next(maker for maker in makers.values() if found is not None or not maker.needs_map)
+    attribute = partial(study.attribute, low, high) if maker.needs_subject else None
+    return maker.propose(codes, found, r2_floor=r2_floor, attribute=attribute)
+
+
+def tested_edges(
+    study: Study, low: Level, high: Level, proposed: Proposed, codes: PairedCodes, config: EvidenceConfig, run: Run
+) -> TestedEdges | None:
+    """Evidence for proposed edges, each source ablated once. None when stopped."""
     ends = [(low, proposed.source), (high, proposed.target)]
     (first, ablated), (then, measured) = ends if study.direction == "composes" else reversed(ends)
     targets = sorted({int(t) for t in measured})
     sources = sorted({int(s) for s in ablated})
-    effects = _effects(study, (low, high), (first, then), sources, targets, config.evidence, run)
+    effects = _effects(study, (low, high), (first, then), sources, targets, config, run)
     if effects is None:
         return None
-    deviation = study.deviation(then, codes)
+    asked = ablated.tolist(), measured.tolist(), targets, study.deviation(then, codes)
     paired_too = study.direction == "generates"
-    found_effects = edge_evidence(effects, ablated.tolist(), measured.tolist(), targets, deviation, paired=paired_too)
-    evidence = study.judged(found_effects, first, then)
-    r2 = found.r2[torch.from_numpy(proposed.target)].numpy() if found else np.full(len(proposed), np.nan)
-    agreement = seed_agreement(probe, others, low, high, proposed) if others else None
-    return PairEvidence(low, high, proposed, r2, evidence, agreement)
-
-
-def _proposal(name: str, found: SelectionMap | None) -> Proposal:
-    """The proposal of that name; for a pair without a fitted map, the first that needs none."""
-    makers: dict[str, Proposal] = {known: PROPOSALS.load(known)() for known in (name, *PROPOSALS)}
-    return next(maker for maker in makers.values() if found is not None or not maker.needs_map)
+    found = study.judged(edge_evidence(effects, *asked, paired=paired_too), first, then)
+    return TestedEdges(found, half_figures(effects, *asked, paired=paired_too))
 
 
 def _tried(

@@ -14,6 +14,11 @@ AIMS = {"low-middle.confirmed": 100.0, "middle-high.confirmed": 20.0}
 UNITS = {
     "spread": "rows per chunk over the row kind's floor",
     "detection": "area under the ROC curve of the label, held out, mean over concepts",
+    "dependence": "correlation of parts of one whole, given the whole: below zero composes, about zero generates",
+    "agreement_seeds": "edges both seeds' maps have among those either has, of concepts both have",
+    "matched_seeds": "share of the map's edges whose ends another seed has too, at a decoder cosine of 0.7",
+    "agreement_halves": "edges that both halves of the held-out data confirm among those either does",
+    "proposed_halves": "edges that both halves of the training data propose among those either does",
 }
 
 
@@ -23,7 +28,8 @@ def edge_rows(graph: ConceptGraph) -> Iterator[Row]:
     for name, value in figures.items():
         if isinstance(value, list):
             unit = next((unit for part, unit in UNITS.items() if part in name), "")
-            row = name if name.startswith("spread") else f"labels.{name}"
+            group = "labels" if name.endswith("detection") else "pairs"
+            row = name if name.startswith("spread") else f"{group}.{name}"
             numbers = [float(part) for part in value if isinstance(part, int | float)]
             yield interval_row(row, numbers, unit=unit)
         elif isinstance(value, bool):
