@@ -8,6 +8,10 @@ SUITES = Registry(
     "suite",
     {
         "main-job": ("app.suites.main_job:SUITE", "Dictionaries, edges, labels and levers of one text graph."),
+        "graph": (
+            "app.suites.graph_evidence:SUITE",
+            "Edges of a graph by proposal, and how many survive interventions.",
+        ),
         "dictionaries": ("app.suites.dictionary_table:SUITE", "Architectures trained on one store, in one table."),
         "worlds": ("app.suites.worlds:SUITE", "Architectures on data whose truth is known."),
         "identifiability": (
@@ -26,6 +30,10 @@ SUITES = Registry(
         "description-length": (
             "app.suites.description:SUITE",
             "Bits per level of text, where higher levels are narrower and where they are not.",
+        ),
+        "orientation": (
+            "app.suites.orientation:SUITE",
+            "Composes or generates: the diagnostic on worlds of both.",
         ),
         "speed": ("app.suites.speed:SUITE", "Training, encoding and capture against other libraries."),
     },
