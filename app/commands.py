@@ -11,11 +11,11 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from app import composing, exporting, jobs, looking, trying
+from app import composing, exporting, graph_compare, jobs, looking, trying
 from app.config_flags import add_flags, as_flag, collect, is_list
 from app.progress import printed, progress_line, summary
 from app.settings import Settings
@@ -32,12 +32,20 @@ SENTENCES = {
     "export": "Save a level of a probe as another tool's dictionary.",
     "work": "Continue a run that has a folder already, from its last checkpoint.",
 } | {name: kind.sentence for name, kind in jobs.JOBS.items()}
+GRAPH_ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "show": ("Print a graph.", looking.add_show_flags),
+    "compose": ("Say which modules of a combination of concepts training showed.", composing.add_compose_flags),
+    "compare": (
+        "Match two graphs and say which concepts and edges are kept, lost and new.",
+        graph_compare.add_compare_flags,
+    ),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["graph"] and given[1:2] not in (["show"], ["compose"], ["extract"]):
+    if given[:1] == ["graph"] and given[1:2] not in ([action] for action in (*GRAPH_ACTIONS, "extract")):
         given.insert(1, "extract")
     try:
         args = build_parser(given[0] if given else None, given).parse_args(given, argparse.Namespace(typed=given))
@@ -85,9 +93,8 @@ def _fill(command: argparse.ArgumentParser, name: str, given: Sequence[str]) -> 
         command.set_defaults(run_command=_work)
     elif name == "graph":
         actions = command.add_subparsers(metavar="action", required=True)
-        looking.add_show_flags(actions.add_parser("show", help="Print a graph.", description="Print a graph."))
-        sentence = "Say which modules of a combination of concepts training showed."
-        composing.add_compose_flags(actions.add_parser("compose", help=sentence, description=sentence))
+        for action, (sentence, add) in GRAPH_ACTIONS.items():
+            add(actions.add_parser(action, help=sentence, description=sentence))
         _add_job_flags(
             actions.add_parser("extract", help=SENTENCES["graph"], description=SENTENCES["graph"]), name, given
         )

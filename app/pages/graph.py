@@ -18,7 +18,9 @@ from app.components.notice_bar import NoticeBar, notices
 from app.components.tradeoff_panel import tradeoff_panel
 from app.components.view_bar import DEFAULT_VIEW, ViewBar
 from app.desk import row_for
+from app.facts import stability_rows
 from app.graphs import OpenGraph
+from app.pages.comparing import comparing_with
 from app.pages.context import PageContext
 from app.pages.inspect import card
 from concept_graphs.view import ViewSpec
@@ -31,6 +33,7 @@ STEPS = (
     "Press + lever to put it on the rack.",
     "Open Steer, move the slider and compare what comes out with and without it.",
 )
+STABILITY_HEADERS = ["levels", "what was asked", "share or correlation [95 % interval]"]
 HEADERS = ["concept", "label", "level", "frequency", "label finds it", "confirmed edges"]
 PUT_IN_ADDRESS = """(graph, card) => { const u = new URL(location);
   if (graph) u.searchParams.set("graph", graph); if (card && card.id) u.searchParams.set("concept", card.id);
@@ -130,16 +133,22 @@ def build(context: PageContext) -> None:
             elem_id="graph-table",
             max_height=420,
         )
+    with gr.Accordion("Would it be the same again, and which way does it read?", open=False):
+        stability = gr.Dataframe(
+            headers=STABILITY_HEADERS, datatype="str", interactive=False, wrap=True, elem_id="graph-stability"
+        )
+    comparing_with(context)
 
     def opened_graph(ref: str) -> tuple[Any, ...]:
         try:
             opened = library.open(ref)
         except WorkbenchError as error:
-            return {"message": str(error)}, gr.update(), [], notices([str(error)])
+            return {"message": str(error)}, gr.update(), [], [], notices([str(error)])
         said = notices(opened.graph.meta.warnings, tour=STEPS)
-        return picture(opened, DEFAULT_VIEW), view_of(opened), table_of(opened), said
+        rows = table_of(opened), stability_rows(opened.graph)
+        return picture(opened, DEFAULT_VIEW), view_of(opened), *rows, said
 
-    shown = [plot, view, table, bar]
+    shown = [plot, view, table, stability, bar]
     name.input(opened_graph, inputs=name, outputs=shown, **QUIET)
 
     def redraw(ref: str, value: Any) -> Any:
@@ -212,6 +221,7 @@ def build(context: PageContext) -> None:
             return (
                 {"message": nothing},
                 gr.update(),
+                [],
                 [],
                 notices([nothing]),
                 {"message": nothing},

@@ -1,0 +1,48 @@
+"""The part of the Graph page that holds the open graph against another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.pages.context import PageContext
+from concept_graphs.compare import CompareConfig, changes, compare, summary
+from probes.errors import WorkbenchError
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+HEADERS = ["", "", "in the open graph", "in the other", "note"]
+MARKS = {"kept": "= kept", "lost": "− lost", "new": "+ new"}
+MOST = 500
+
+
+def comparing_with(context: PageContext) -> None:
+    """Build it inside the page; the open graph is what `context.graph_ref` names."""
+    library = context.graphs
+    with gr.Accordion("Compare with another graph", open=False):
+        with gr.Row():
+            other = gr.Dropdown(library.names(), value=None, label="Other graph", elem_id="compare-name", scale=2)
+            edges = gr.Radio(["confirmed", "all"], value="confirmed", label="Edges", elem_id="compare-edges", scale=1)
+        said = gr.Textbox(label="What became of it", interactive=False, lines=4, elem_id="compare-said")
+        table = gr.Dataframe(
+            headers=HEADERS, datatype="str", interactive=False, wrap=True, elem_id="compare-table", max_height=420
+        )
+
+    def compared(ref: str, name: str | None, which: str) -> tuple[str, list[list[str]]]:
+        if not ref or not name:
+            return "", []
+        try:
+            graphs = library.open(ref).graph, library.open(name).graph
+            found = compare(*graphs, CompareConfig(edges="all" if which == "all" else "confirmed"))
+        except WorkbenchError as error:
+            return str(error), []
+        rows = changes(found)
+        command = f"fulcrum graph compare {ref} {name}" + (" --edges all" if found.edges == "all" else "")
+        more = [f"The first {MOST} of {len(rows):,} changes are below."] if len(rows) > MOST else []
+        lines = [*summary(found), *more, f"The same on the command line: {command}"]
+        return "\n".join(lines), [[row.what, MARKS[row.kind], *row[2:]] for row in rows[:MOST]]
+
+    for trigger in (other, edges):
+        trigger.input(compared, [context.graph_ref, other, edges], [said, table], **PRIVATE)
+    context.graph_ref.change(compared, [context.graph_ref, other, edges], [said, table], **PRIVATE)
+    context.tab.select(lambda: gr.update(choices=library.names()), outputs=other, queue=False, **PRIVATE)
