@@ -14,8 +14,7 @@ from probes.activations.sampling import SamplingConfig
 from probes.hierarchy.probe import open_probe
 from probes.runs import Run
 from probes.subjects.text_autoregressive import TextAutoregressive
-from tests.conftest import VOCABULARY, tiny_model
-from tests.fixtures.suites import few_resamples, rows_of, run_of, without_seconds
+from tests.fixtures.suites import few_resamples, rows_of, run_of, spelling_subject, without_seconds
 
 ARCHITECTURES = ("batch_topk", "hierarchical")
 DICTIONARIES = {
@@ -40,17 +39,7 @@ DICTIONARIES = {
 
 @pytest.fixture(scope="module")
 def spelling() -> TextAutoregressive:
-    """A random language model whose words begin with one of two letters."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    words = {"<s>": 0, "</s>": 1, "<pad>": 2, "<unk>": 3} | {f"w{n}": n for n in range(4, VOCABULARY)}
-    made = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
-    )
-    return TextAutoregressive(tiny_model("llama"), tokenizer, name="spelling")
+    return spelling_subject()
 
 
 @pytest.fixture

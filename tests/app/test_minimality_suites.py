@@ -19,9 +19,8 @@ from probes.activations.sampling import SamplingConfig
 from probes.artefacts import artefact_path
 from probes.errors import WorkbenchError
 from probes.hierarchy.probe import save_probe
-from probes.subjects.text_autoregressive import TextAutoregressive
 from tests.fixtures.graphs import make_graph
-from tests.fixtures.suites import few_resamples, rows_of, run_of
+from tests.fixtures.suites import few_resamples, rows_of, run_of, spelling_subject
 from tests.fixtures.worlds import inputs, true_probe, two_storeys
 
 TRADEOFF = {
@@ -67,10 +66,11 @@ def test_a_probe_of_another_subject_or_one_level_has_no_trade_off(priced: None) 
 
 
 @pytest.fixture
-def tiny_text(tiny_subject: TextAutoregressive, monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny_text(data_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever opens a subject gets the tiny one; its documents are short."""
     few_resamples(monkeypatch)
-    monkeypatch.setattr(capture, "load_subject", lambda *_, **__: tiny_subject)
+    subject = spelling_subject()
+    monkeypatch.setattr(capture, "load_subject", lambda *_, **__: subject)
     plain = description._capture
     short = {"sampling": SamplingConfig(document_tokens=48, batch=16), "held_out": 0.3, "context": 32}
     monkeypatch.setattr(description, "_capture", lambda config: plain(config).model_copy(update=short))
