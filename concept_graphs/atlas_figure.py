@@ -143,11 +143,12 @@ def _labels(graph: ConceptGraph, atlas: Atlas, places: Mapping[str, np.ndarray],
     texts: dict[int, str] = {}
     sides: dict[int, str] = {}
     for levels in atlas.maps:
-        rows = [graph.position(key) for key in places if key.partition("/")[0] in levels]
-        anchors = [
-            Anchor(row, *map(float, places[graph.nodes["id"][row]]), graph.nodes["label"][row], float(pull[row]))
-            for row in rows
-        ]
+        anchors = []
+        for key, (x, y) in places.items():
+            if key.partition("/")[0] in levels:
+                row = graph.position(key)
+                label = graph.nodes["label"][row]
+                anchors.append(Anchor(row=row, x=float(x), y=float(y), text=label, pull=float(pull[row])))
         found = placed_beside(anchors, round(size.x), size.y)
         texts |= found[0]
         sides |= found[1]

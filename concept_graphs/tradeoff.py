@@ -136,8 +136,9 @@ def folds_of(chunk: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int6
 def _targets(codes: PairedCodes, config: PathConfig) -> NDArray[np.int64]:
     """Upper latents that fire often enough, so many at random."""
     able = eligible(codes.high, config.maps)
-    drawn = permutation(len(able), config.seed, "targets").numpy()[: config.targets] if len(able) else []
-    return np.sort(able[drawn])
+    if not len(able):
+        return able
+    return np.sort(able[permutation(len(able), config.seed, "targets").numpy()[: config.targets]])
 
 
 def _fold(
