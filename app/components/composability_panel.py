@@ -10,6 +10,7 @@ from app.components.made_panel import QUIET, MadePanel, Making, Shown
 from app.pages.context import PageContext
 from concept_graphs.composability import Composability, composability, in_words
 from concept_graphs.support import support_of
+from concept_graphs.text import shortened, visible
 from probes.artefacts import resolve
 from probes.errors import WorkbenchError
 
@@ -22,7 +23,7 @@ def rows_of(found: Composability) -> list[list[str]]:
     return [
         [
             module.concept,
-            module.label,
+            visible(module.label),
             ", ".join(module.parents),
             f"{module.examples:,}",
             f"{module.expected:,.1f}",
@@ -69,7 +70,9 @@ def composability_panel(context: PageContext) -> None:
             return gr.update(choices=[], value=[])
         levels = {level.name: at for at, level in enumerate(graph.meta.levels)}
         nodes = sorted(graph.nodes, key=lambda node: (-levels[node.level], node.index))
-        return gr.update(choices=[(f"{node.id} · {node.label}", node.id) for node in nodes], value=[])
+        return gr.update(
+            choices=[(f"{node.id} · {shortened(visible(node.label), 60)}", node.id) for node in nodes], value=[]
+        )
 
     def look(ref: str, chosen: Any) -> tuple[Any, Any]:
         if not isinstance(chosen, list) or len(chosen) < 2:

@@ -75,8 +75,7 @@ def test_a_combination_is_looked_up_and_the_curve_is_drawn(
     page.wait_for_timeout(1000)
     pick(page, *chosen)
     page.wait_for_function("document.querySelector('#compose-line textarea')?.value.includes('modules covered')")
-    rows = page.locator("#compose-table tbody tr").all_inner_texts()
-    assert any("covered" in row or "missing" in row for row in rows)
+    page.wait_for_function("/covered|missing/.test(document.querySelector('#compose-table')?.innerText || '')")
     assert page.evaluate("window.__pwn") is None
     assert page.evaluate("document.documentElement.scrollWidth") <= wide
     assert page.evaluate(SIDEWAYS, [*MAY_SCROLL, "#compose-table"]) == []
