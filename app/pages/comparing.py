@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.graphs import GraphLibrary
 from app.pages.context import PageContext
 from concept_graphs.compare import CompareConfig, changes, compare, summary
 from probes.errors import WorkbenchError
@@ -28,21 +29,27 @@ def comparing_with(context: PageContext) -> None:
             headers=HEADERS, datatype="str", interactive=False, wrap=True, elem_id="compare-table", max_height=420
         )
 
-    def compared(ref: str, name: str | None, which: str) -> tuple[str, list[list[str]]]:
-        if not ref or not name:
-            return "", []
-        try:
-            graphs = library.open(ref).graph, library.open(name).graph
-            found = compare(*graphs, CompareConfig(edges="all" if which == "all" else "confirmed"))
-        except WorkbenchError as error:
-            return str(error), []
-        rows = changes(found)
-        command = f"fulcrum graph compare {ref} {name}" + (" --edges all" if found.edges == "all" else "")
-        more = [f"The first {MOST} of {len(rows):,} changes are below."] if len(rows) > MOST else []
-        lines = [*summary(found), *more, f"The same on the command line: {command}"]
-        return "\n".join(lines), [[row.what, MARKS[row.kind], *row[2:]] for row in rows[:MOST]]
+    def answer(ref: str, name: str | None, which: str) -> tuple[str, list[list[str]]]:
+        return compared(library, ref, name or "", all_edges=which == "all")
 
     for trigger in (other, edges):
-        trigger.input(compared, [context.graph_ref, other, edges], [said, table], **PRIVATE)
-    context.graph_ref.change(compared, [context.graph_ref, other, edges], [said, table], **PRIVATE)
+        trigger.input(answer, [context.graph_ref, other, edges], [said, table], **PRIVATE)
+    context.graph_ref.change(answer, [context.graph_ref, other, edges], [said, table], **PRIVATE)
     context.tab.select(lambda: gr.update(choices=library.names()), outputs=other, queue=False, **PRIVATE)
+
+
+def compared(library: GraphLibrary, ref: str, other: str, *, all_edges: bool = False) -> tuple[str, list[list[str]]]:
+    """What became of a graph in another: lines that say it, and rows of the table. One sentence and no rows for a
+    graph that cannot be compared; nothing where one of the two is not chosen."""
+    if not ref or not other:
+        return "", []
+    config = CompareConfig(edges="all" if all_edges else "confirmed")
+    try:
+        found = compare(library.open(ref).graph, library.open(other).graph, config)
+    except WorkbenchError as error:
+        return str(error), []
+    rows = changes(found)
+    more = [f"The first {MOST} of {len(rows):,} changes are below."] if len(rows) > MOST else []
+    command = f"fulcrum graph compare {ref} {other}" + (" --edges all" if all_edges else "")
+    lines = [*summary(found), *more, f"The same on the command line: {command}"]
+    return "\n".join(lines), [[row.what, MARKS[row.kind], *row[2:]] for row in rows[:MOST]]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from app.commands import main
+from app.graphs import GraphLibrary
+from app.pages.comparing import compared
 from concept_graphs.compare import CompareConfig, assigned, changes, compare, summary
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.schema import GraphMeta
@@ -112,3 +114,21 @@ def test_the_command_prints_it_for_people_and_as_json(data_home: object, capsys:
     out = capsys.readouterr().out
     assert "1 lost, 0 new" in out and "and " in out
     assert main(["graph", "compare", "compare-one", "nothing-there"]) == 2
+
+
+def test_the_page_says_the_same_and_names_the_command(data_home: object) -> None:
+    graph = make_graph(seed=4)
+    other, _ = renamed(graph, set(graph.nodes["id"][:2]))
+    for name, one in (("page-one", graph), ("page-other", other)):
+        one.save(artefact_path("graph", name))
+    said, rows = compared(GraphLibrary(), "page-one", "page-other")
+    found = compare(graph, other)
+    assert said.splitlines() == [
+        *summary(found),
+        "The same on the command line: fulcrum graph compare page-one page-other",
+    ]
+    assert [row[1] for row in rows if row[0] == "concept"].count("− lost") == 2
+    assert len(rows) == len(changes(found)) and {len(row) for row in rows} == {5}
+    assert compared(GraphLibrary(), "page-one", "") == ("", [])
+    refused, none = compared(GraphLibrary(), "page-one", "nothing-there")
+    assert "nothing-there" in refused and not none
