@@ -21,6 +21,7 @@ from app.progress import printed, progress_line, summary
 from app.settings import Settings
 from app.several import is_first, processes, together
 from app.worker import execute, stop_on_signals
+from concept_graphs.exchange.registry import format_of
 from probes.configs import merged
 from probes.errors import WorkbenchError
 from probes.files import read_json
@@ -29,7 +30,7 @@ from probes.runs import Run
 SENTENCES = {
     "serve": "Open the workbench in a browser.",
     "steer": "Apply a concept as a lever to one prompt and show what changes.",
-    "export": "Save a level of a probe as another tool's dictionary.",
+    "export": "Save a level of a probe as another tool's dictionary, or a graph for another tool.",
     "work": "Continue a run that has a folder already, from its last checkpoint.",
 } | {name: kind.sentence for name, kind in jobs.JOBS.items()}
 GRAPH_ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
@@ -45,6 +46,8 @@ GRAPH_ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["import"]:
+        given = _of_its_kind(given)
     if given[:1] == ["graph"] and given[1:2] not in ([action] for action in (*GRAPH_ACTIONS, "extract")):
         given.insert(1, "extract")
     try:
@@ -57,6 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has gone: nothing is left to say, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _of_its_kind(given: list[str]) -> list[str]:
+    """`import` of a graph as the job it is: told from the content of the file, as formats of dictionaries are."""
+    for at, word in enumerate(given[1:], start=1):
+        if not word.startswith("-") and format_of(Path(word)) is not None:
+            before = given[1 : at - 1] if given[at - 1] == "--path" else given[1:at]
+            return ["import-graph", *before, "--file", *given[at:]]
+    return given
 
 
 def args_name(given: Sequence[str]) -> str:
@@ -85,7 +97,7 @@ def _fill(command: argparse.ArgumentParser, name: str, given: Sequence[str]) -> 
     elif name == "steer":
         trying.add_steer_flags(command)
     elif name == "export":
-        exporting.add_export_flags(command)
+        exporting.add_export_flags(command, given)
     elif name == "work":
         command.add_argument("run", help="Name or folder of the run.")
         command.add_argument("--json", action="store_true", help="Print one JSON object.")

@@ -49,6 +49,8 @@ def row_of_latent(level: str, level_index: int, latent: int) -> LeverRow:
 def row_for(graph: ConceptGraph, concept: str) -> LeverRow:
     """A new row for a concept of the graph. Raises `WorkbenchError` when there is no such concept."""
     node = graph.node(concept)
+    if not graph.meta.probe:
+        raise without_probe(graph)
     return LeverRow(
         key=concept,
         concept=concept,
@@ -56,6 +58,16 @@ def row_for(graph: ConceptGraph, concept: str) -> LeverRow:
         level=node.level,
         level_index=graph.level_of(node.level),
         companions={other.partition("/")[2]: weight for other, weight in node.companions},
+    )
+
+
+def without_probe(graph: ConceptGraph) -> WorkbenchError:
+    """The error for levers from a graph that has no probe."""
+    return WorkbenchError(
+        "no-probe",
+        f"Nothing in the graph {graph.meta.name} can be a lever",
+        "it was imported from a file, without the dictionaries its concepts come from",
+        "Import the dictionaries, and steer with the probe that makes.",
     )
 
 

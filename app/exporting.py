@@ -1,15 +1,18 @@
-"""`export`: one level of a probe as a dictionary that another tool opens."""
+"""`export`: one level of a probe as a dictionary, or a graph, that another tool opens."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from app.config_flags import add_flags, as_flag, collect
+from app.exporting_graphs import add_graph_export_flags
+from concept_graphs.exchange.registry import GRAPH_FORMATS
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
 from probes.formats.registry import EXPORTS
@@ -41,12 +44,24 @@ class Exported(Frozen):
     approximation: str = Field(description="What was dropped and what that changes; empty when nothing was.")
 
 
-def add_export_flags(parser: argparse.ArgumentParser) -> None:
-    """`export <probe> --level NAME --format saelens --out FOLDER`."""
+def add_export_flags(parser: argparse.ArgumentParser, given: Sequence[str] = ()) -> None:
+    """`export <probe> --level NAME --format saelens --out FOLDER`, or that of a graph where its format is `given`."""
+    if _format_of(given) in GRAPH_FORMATS:
+        add_graph_export_flags(parser)
+        return
+    graphs = " ".join(f"{name}: {entry.sentence}" for name, entry in GRAPH_FORMATS.items())
+    parser.epilog = f"A graph is saved with --format {' or '.join(GRAPH_FORMATS)}. {graphs}"
     parser.add_argument("probe_given", nargs="?", metavar="probe", help="Name of the probe.")
     parser.add_argument("--json", action="store_true", help="Print one JSON object.")
     add_flags(parser, ExportConfig)
     parser.set_defaults(run_command=_run)
+
+
+def _format_of(given: Sequence[str]) -> str:
+    """The format that was given, before the rest is read: it decides which flags there are."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--format", default="")
+    return str(first.parse_known_args(list(given))[0].format)
 
 
 def _run(args: argparse.Namespace) -> int:

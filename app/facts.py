@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Node, Picture
-from concept_graphs.text import in_words
+from concept_graphs.text import in_words, percent
 
 
 def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
@@ -20,10 +20,14 @@ def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
     return [
         {
             "name": "frequency",
-            "value": f"{node.frequency:.2%}",
+            "value": percent(node.frequency),
             "note": f"share of {'cells' if pictures else 'rows'}",
         },
-        {"name": "typical", "value": f"{node.typical:.3g}", "note": "95 % quantile when on"},
+        {
+            "name": "typical",
+            "value": "–" if node.typical is None else f"{node.typical:.3g}",
+            "note": "95 % quantile when on",
+        },
         {
             "name": "label finds it",
             "value": detection,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from pydantic import Field, RootModel
 
 from concept_graphs.figure import layered_figure
 from concept_graphs.graph import GRAPH_FILE, ConceptGraph
+from concept_graphs.groups import GROUPS_FILE, Groups
 from concept_graphs.tables import ConceptId
 from concept_graphs.view import ViewSpec
 from probes.artefacts import BUNDLED, available, home, resolve
@@ -31,13 +32,14 @@ class Labels(RootModel[dict[ConceptId, Annotated[str, Field(min_length=1, max_le
 
 @dataclass(frozen=True)
 class OpenGraph:
-    """A graph with its edited labels. `stamp` changes whenever the graph or a label does."""
+    """A graph with its edited labels and its groups. `stamp` changes whenever the graph, a label or a group does."""
 
     ref: str
     path: Path
     graph: ConceptGraph
     original: Mapping[str, str]
     stamp: str
+    groups: Groups = field(default_factory=Groups)
 
 
 class GraphLibrary:
@@ -47,6 +49,7 @@ class GraphLibrary:
         self._keep = keep
         self._held: OrderedDict[str, OpenGraph] = OrderedDict()
         self._lock = threading.Lock()
+        self._groups = threading.Lock()
 
     def names(self) -> list[str]:
         """References of all graphs there are: one's own, newest first, then the bundled ones."""
@@ -54,15 +57,21 @@ class GraphLibrary:
 
     def open(self, ref: str) -> OpenGraph:
         """A graph by name. Raises `WorkbenchError` for a path, an unknown name or a damaged graph."""
-        path = resolve(ref, "graph", names_only=True)
-        stamp = f"{_modified(path / GRAPH_FILE)}-{_modified(labels_path(path))}"
+        return self._opened(ref, resolve(ref, "graph", names_only=True))
+
+    def open_anywhere(self, ref: str) -> OpenGraph:
+        """The same for what a person types on the command line: a path or a URL too."""
+        return self._opened(ref, resolve(ref, "graph"))
+
+    def _opened(self, ref: str, path: Path) -> OpenGraph:
+        stamp = "-".join(str(_modified(file)) for file in (path / GRAPH_FILE, labels_path(path), groups_path(path)))
         with self._lock:
             held = self._held.get(ref)
             if held is not None and held.stamp == stamp:
                 self._held.move_to_end(ref)
                 return held
         graph, known = labelled(ConceptGraph.load(path), path)
-        opened = OpenGraph(ref, path, graph, known, stamp)
+        opened = OpenGraph(ref, path, graph, known, stamp, read_groups(path))
         with self._lock:
             self._held[ref] = opened
             while len(self._held) > self._keep:
@@ -83,6 +92,15 @@ class GraphLibrary:
             path = labels_path(opened.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, labels)
+        return self.open(ref)
+
+    def regroup(self, ref: str, change: Callable[[OpenGraph], Groups]) -> OpenGraph:
+        """Keep other groups for a graph: what `change` makes of it as it is now. Raises `WorkbenchError`."""
+        with self._groups:
+            opened = self.open(ref)
+            path = groups_path(opened.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, change(opened).model_dump(mode="json"))
         return self.open(ref)
 
 
@@ -115,6 +133,20 @@ def read_labels(graph: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     return dict(validated(Labels, read_json(path, limit=2**20), what=f"The labels of {graph.name}").root)
+
+
+def groups_path(graph: Path) -> Path:
+    """Where the groups of a graph lie: beside it, or in the data folder for one that is not in there."""
+    inside = graph.is_relative_to(home())
+    return graph / GROUPS_FILE if inside else home() / "groups" / f"{slug(graph.name)}.json"
+
+
+def read_groups(graph: Path) -> Groups:
+    """The groups of a graph; none when there is no such file."""
+    path = groups_path(graph)
+    if not path.is_file():
+        return Groups()
+    return validated(Groups, read_json(path, limit=2**24), what=f"The groups of {graph.name}")
 
 
 def view_json(opened: OpenGraph, view: ViewSpec) -> dict[str, Any]:

@@ -129,6 +129,12 @@ JOBS: dict[str, JobKind] = {
         "Make a probe of dictionaries that others trained.",
         positional="path",
     ),
+    "import-graph": JobKind(
+        "concept_graphs.exchange.importing:GraphImportConfig",
+        "concept_graphs.exchange.importing:work",
+        "Make a concept graph of a file that another tool wrote.",
+        positional="file",
+    ),
     "measure": JobKind(
         "probes.hierarchy.measure_again:MeasureConfig",
         "probes.hierarchy.measure_again:work",

@@ -22,6 +22,7 @@ PRINTED = {
     "steer-sweep": "steering.picture_sweep:PictureSweep",
     "evaluate": "app.suites.rows:Rows",
     "export": "app.exporting:Exported",
+    "export-graph": "app.exporting_graphs:GraphExported",
     "levers": "steering.levers:LeverSet",
 }
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from app.facts import peak_place
 from concept_graphs.schema import GraphMeta
 from concept_graphs.tables import Edge, Example, Node, Picture
+from concept_graphs.text import number, percent
 
 if TYPE_CHECKING:
     from concept_graphs.graph import ConceptGraph
@@ -116,7 +117,8 @@ def _overview_text(shown: ShownGraph) -> str:
 
 def _concept_text(shown: ShownConcept) -> str:
     lines = [f"{shown.id}  {shown.label}"]
-    lines.append(f"  active in {shown.frequency:.3%} of rows, typical size {shown.typical:.3g}")
+    if shown.frequency is not None:
+        lines.append(f"  active in {percent(shown.frequency, 3)} of rows, typical size {number(shown.typical)}")
     if shown.detection is not None:
         low, high = shown.detection_low, shown.detection_high
         interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.components.lever_rack import LeverRow
-from app.desk import choices, row_for, row_of_latent
+from app.desk import choices, row_for, row_of_latent, without_probe
 from app.graphs import GraphLibrary
 from concept_graphs.graph import ConceptGraph
 from probes.artefacts import available, resolve
@@ -74,6 +74,8 @@ def open_source(library: GraphLibrary, name: Any) -> Source:
     kind, _, ref = str(name or "").partition("/")
     if kind == "graph":
         graph = library.open(ref).graph
+        if not graph.meta.probe:
+            raise without_probe(graph)
         levels = {level.name: level.n_latents for level in graph.meta.levels}
         noise = {level.name: level.noise for level in graph.meta.levels if level.noise is not None}
         return Source(str(name), graph.meta.subject, graph.meta.probe, levels, noise, graph)

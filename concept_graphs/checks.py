@@ -21,7 +21,7 @@ def check(
     levels = {level.name: i for i, level in enumerate(meta.levels)}
     for why in (
         *_first(_bad_nodes(meta, levels, nodes)),
-        *_first(_bad_edges(levels, nodes, edges)),
+        *_first(_bad_edges(meta, levels, nodes, edges)),
         *_first(_bad_examples(nodes, examples)),
         *_first(_bad_pictures(nodes, pictures)),
     ):
@@ -56,7 +56,7 @@ def _bad_nodes(meta: GraphMeta, levels: Mapping[str, int], nodes: NodeTable) -> 
                 yield f"companion {other} of concept {key} is no latent of its level"
 
 
-def _bad_edges(levels: Mapping[str, int], nodes: NodeTable, edges: EdgeTable) -> Iterator[str]:
+def _bad_edges(meta: GraphMeta, levels: Mapping[str, int], nodes: NodeTable, edges: EdgeTable) -> Iterator[str]:
     known = dict(zip(nodes["id"], nodes["level"], strict=True))
     pairs: set[tuple[str, str]] = set()
     for edge in edges:
@@ -65,7 +65,9 @@ def _bad_edges(levels: Mapping[str, int], nodes: NodeTable, edges: EdgeTable) ->
         if unknown:
             yield f"{name} names the unknown concept {unknown[0]}"
             return
-        if levels[known[edge.target]] != levels[known[edge.source]] + 1:
+        if edge.source == edge.target:
+            yield f"{name} joins a concept to itself"
+        if meta.joins == "adjacent" and levels[known[edge.target]] != levels[known[edge.source]] + 1:
             yield f"{name} does not join a level to the one directly above it"
         if (edge.source, edge.target) in pairs:
             yield f"{name} appears twice"

@@ -285,7 +285,8 @@ def _level_name(graph: ConceptGraph, k: int, y: float, wide: bool) -> dict[str, 
 
 def node_hover(graph: ConceptGraph, node: Node) -> str:
     lines = [f"<b>{esc_plotly(node.label)}</b>", esc_plotly(node.id)]
-    lines.append(f"active in {number(100 * node.frequency)} % of rows, typical size {number(node.typical)}")
+    if node.frequency is not None:
+        lines.append(f"active in {number(100 * node.frequency)} % of rows, typical size {number(node.typical)}")
     if node.detection is not None:
         score = with_interval(node.detection, node.detection_low, node.detection_high)
         lines.append(f"detection {score}, n = {node.detection_n:,}")
@@ -328,8 +329,9 @@ def _bins(strength: np.ndarray) -> np.ndarray:
 
 
 def _sizes(frequency: np.ndarray, level: int) -> np.ndarray:
-    """Marker diameters in pixels: higher levels larger, within a level by the logarithm of frequency."""
-    share = (np.log10(np.clip(frequency, 1e-5, 1.0)) + 5) / 5
+    """Marker diameters in pixels: higher levels larger, within a level by the logarithm of frequency, medium where
+    that is unknown."""
+    share = (np.log10(np.clip(np.nan_to_num(frequency, nan=1e-3), 1e-5, 1.0)) + 5) / 5
     return 6 + 2 * min(level, 3) + 8 * share**2
 
 

@@ -1,4 +1,4 @@
-"""The concept graph: concepts by level, edges between adjacent levels, and the evidence of both."""
+"""The concept graph: concepts by level, edges between them, and the evidence of both."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ MAX_BYTES = 256 * 2**20
 class ConceptGraph:
     """Concepts and edges with evidence. Immutable; needs no subject and no torch.
 
-    `parents` of a concept are the concepts of the level above that it is an edge of, `children` those
-    of the level below, whichever direction the edges were tested in.
+    `parents` of a concept are the concepts above that it is an edge of, `children` those below, whichever
+    direction the edges were tested in: on the next level, unless `meta.joins` lets edges join any two concepts.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ConceptGraph:
         *,
         what: str = "The concept graph",
     ) -> None:
-        """Raises WorkbenchError when ids repeat, are unknown, or an edge does not join adjacent levels."""
+        """Raises WorkbenchError when ids repeat, are unknown, or an edge joins levels it may not."""
         check(meta, nodes, edges, examples or {}, pictures or {}, what)
         self.meta, self.nodes, self.edges = meta, nodes, edges
         self.examples: dict[str, list[Example]] = {k: list(v) for k, v in (examples or {}).items()}
@@ -105,11 +105,11 @@ class ConceptGraph:
         return self.edges.row(found)
 
     def parents(self, concept: str) -> list[Edge]:
-        """Edges to the level above, the strongest first."""
+        """Edges to the concepts above, the strongest first."""
         return self._incident(concept, self._up)
 
     def children(self, concept: str) -> list[Edge]:
-        """Edges to the level below, the strongest first."""
+        """Edges to the concepts below, the strongest first."""
         return self._incident(concept, self._down)
 
     def level_of(self, name: str) -> int:

@@ -68,7 +68,7 @@ def as_markdown(sheet: dict[str, list[Card]]) -> str:
         for card in cards:
             node = card.node
             score = "unscored" if node.detection is None else f"detection {node.detection:.2f}"
-            lines += ["", f"### {node.id}: {node.label} ({score}, frequency {node.frequency:.1e})", ""]
+            lines += ["", f"### {node.id}: {node.label} ({score}, frequency {node.frequency or 0.0:.1e})", ""]
             lines += [f"Found by: {', '.join(' '.join(token.split()) or '␣' for token in node.label_tokens)}", ""]
             lines += [f"- {context.document}: {_marked(context)}" for context in card.contexts]
     return "\n".join(lines) + "\n"

@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, RootModel
 from concept_graphs.tables import ConceptId, EdgeTable, Example, LevelName, NodeTable, Picture
 from probes.configs import Frozen
 
+MOST_LEVELS = 512  # an attribution graph has one per layer, and one more for the errors of each
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
 
 
@@ -40,9 +41,14 @@ class GraphMeta(Frozen):
     direction: Literal["composes", "generates"] = Field(
         "composes", description="The direction in which edges were tested: low to high, or high to low."
     )
+    joins: Literal["adjacent", "any"] = Field(
+        "adjacent",
+        description="Which concepts an edge may join: those of adjacent levels, or, in attribution graphs from "
+        "elsewhere, any two.",
+    )
     created: str = Field("", max_length=60, description="Time of creation, ISO 8601.")
     figures: dict[str, JsonValue] = Field(default_factory=dict, description="Named numbers about the graph.")
-    levels: list[LevelRow] = Field(min_length=1, max_length=12, description="Levels, the lowest first.")
+    levels: list[LevelRow] = Field(min_length=1, max_length=MOST_LEVELS, description="Levels, the lowest first.")
     warnings: list[str] = Field(default_factory=list, description="What a reader must know before believing it.")
     nulls: dict[str, dict[str, JsonValue]] = Field(
         default_factory=dict, description="The null of each pair of levels, under a name such as low-middle."

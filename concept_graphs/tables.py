@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 import numpy as np
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, JsonValue, create_model
 
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
@@ -41,8 +41,10 @@ class Node(Frozen):
     detection_low: Share | None = Field(None, description="Lower end of the 95 % interval of detection.")
     detection_high: Share | None = Field(None, description="Upper end of the 95 % interval of detection.")
     detection_n: Count = Field(0, description="Number of held-out rows behind the detection score.")
-    frequency: Share = Field(description="Share of rows in which the latent is active.")
-    typical: float = Field(ge=0, description="Typical size of an active code (95th percentile).")
+    frequency: Share | None = Field(description="Share of rows in which the latent is active; null if unknown.")
+    typical: float | None = Field(
+        ge=0, description="Typical size of an active code (95th percentile); null if unknown."
+    )
     spread: float | None = Field(None, ge=0, description="Participation ratio inside a chunk.")
     spread_floor: float | None = Field(None, ge=0, description="Chance floor of spread for this kind of row.")
     seed_agreement: float | None = Field(
@@ -57,15 +59,18 @@ class Node(Frozen):
         default_factory=list,
         description="Latents of the level that rise where this one is on, with their share of its rise.",
     )
+    origin: dict[str, JsonValue] | None = Field(
+        None, description="What the file that the concept was imported from says of it, under its own names."
+    )
     x: Share | None = Field(None, description="Horizontal place in the layout.")
     y: Share | None = Field(None, description="Vertical place in the layout; the lowest level is at 0.")
 
 
 class Edge(Frozen):
-    """Two concepts of adjacent levels, the proposal that joined them and the interventions that tested it."""
+    """Two concepts, the proposal that joined them and the interventions that tested it."""
 
-    source: ConceptId = Field(description="The concept of the level below.")
-    target: ConceptId = Field(description="The concept of the level above.")
+    source: ConceptId = Field(description="The lower concept, of the level below unless the graph joins any.")
+    target: ConceptId = Field(description="The upper concept, of the level above unless the graph joins any.")
     weight: float | None = Field(None, description="Weight of the selection map.")
     correlation: float | None = Field(None, ge=-1, le=1, description="Correlation of the two codes.")
     target_r2: float | None = Field(None, le=1, description="Held-out R2 of the target's selection map.")

@@ -67,6 +67,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return f"{value:,.{digits}f}".replace("-", "−")
 
 
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share in percent; a dash for an unknown one."""
+    return "–" if share is None else f"{share:.{digits}%}"
+
+
 def with_interval(value: float | None, low: float | None, high: float | None, digits: int = 2) -> str:
     """A number with its interval, as in 0.42 [0.31, 0.55]; without one when there is none."""
     if value is None or low is None or high is None:

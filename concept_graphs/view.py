@@ -78,7 +78,7 @@ def select(graph: ConceptGraph, view: ViewSpec) -> Shown:
     """Apply the filters of a view. Unknown focus ids and level names select nothing."""
     source, target = graph.ends
     allowed = _allowed_nodes(graph, view)
-    rank = _rank(graph)
+    rank = ranks(graph)
     verdicts = view.verdicts()
     keep = np.array([v in verdicts for v in graph.edges["verdict"]], dtype=bool)
     tested = ~np.isnan(graph.edges.array("effect"))
@@ -98,7 +98,7 @@ def select(graph: ConceptGraph, view: ViewSpec) -> Shown:
     return Shown(np.sort(nodes), edges[::-1], len(graph.nodes), len(graph.edges))
 
 
-def _rank(graph: ConceptGraph) -> np.ndarray:
+def ranks(graph: ConceptGraph) -> np.ndarray:
     """Strength by which edges compete: |effect| in units of its own null, so that one pair of levels does
     not crowd out another; untested edges below any tested one, by |weight|."""
     weight = np.nan_to_num(np.abs(graph.edges.array("weight")), nan=0.0)
@@ -109,7 +109,7 @@ def _rank(graph: ConceptGraph) -> np.ndarray:
 
 def _allowed_nodes(graph: ConceptGraph, view: ViewSpec) -> np.ndarray:
     frequency = graph.nodes.array("frequency")
-    allowed = (frequency >= view.min_frequency) & (frequency <= view.max_frequency)
+    allowed = ~((frequency < view.min_frequency) | (frequency > view.max_frequency))  # an unknown one is no reason
     if view.levels:
         allowed &= np.array([name in view.levels for name in graph.nodes["level"]], dtype=bool)
     return allowed

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -185,7 +186,9 @@ def read_json(path: Path, *, limit: int = 512 * 2**20, finite: bool = True) -> A
     try:
         if path.stat().st_size > limit:
             raise ValueError(f"it is larger than {_size(limit)}")
-        return json.loads(path.read_text("utf-8"), parse_constant=_no_constant if finite else None)
+        if not finite:
+            return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except FileNotFoundError:
         why = "there is no such file"
     except OSError as error:
@@ -193,6 +196,14 @@ def read_json(path: Path, *, limit: int = 512 * 2**20, finite: bool = True) -> A
     except (ValueError, RecursionError) as error:
         why = f"it is not valid JSON ({error})"
     raise WorkbenchError("bad-json", f"{path} could not be read", why, "Check the path, or write the file anew.")
+
+
+def _finite(text: str) -> float:
+    """A number as Python has it; one too large for that is as little a number as the word Infinity."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is too large for a number")
+    return value
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -47,10 +47,15 @@ class Unfit(ValueError):
         self.field = field
 
 
+DEEPEST = 12  # parts of the path of a field that are shown
+
+
 def field_of(error: ErrorDetails) -> str:
-    """The refused field as `section.field`; empty where the value as a whole was refused."""
+    """The refused field as `section.field`; empty where the value as a whole was refused, cut short where a file
+    nests without end."""
     refused = error.get("ctx", {}).get("error")
-    return ".".join([*map(str, error["loc"]), *([refused.field] if isinstance(refused, Unfit) else [])])
+    parts = [*map(str, error["loc"]), *([refused.field] if isinstance(refused, Unfit) else [])]
+    return ".".join(parts[:DEEPEST]) + ("…" if len(parts) > DEEPEST else "")
 
 
 def is_left_out(error: ErrorDetails) -> bool:

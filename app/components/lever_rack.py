@@ -24,7 +24,7 @@ class LeverRow(Frozen):
     concept: str = Field(description="Id of the concept, such as middle/123.", pattern=r"^[a-z][a-z0-9_-]*/[0-9]+$")
     label: str = Field(description="What the concept is called on screen.", max_length=400)
     level: str = Field(description="Name of the concept's level.", max_length=40)
-    level_index: int = Field(default=0, description="Place of the level; 0 is the lowest.", ge=0, le=12)
+    level_index: int = Field(default=0, description="Place of the level; 0 is the lowest.", ge=0)
     weights: dict[str, float] = Field(
         default_factory=dict, description="Latent to weight; empty means the concept alone.", max_length=64
     )

@@ -23,6 +23,7 @@ from app.graphs import OpenGraph
 from app.pages.comparing import comparing_with
 from app.pages.context import PageContext
 from app.pages.inspect import card
+from concept_graphs.text import percent
 from concept_graphs.view import ViewSpec
 from probes.configs import validated
 from probes.errors import WorkbenchError
@@ -95,7 +96,7 @@ def table_of(opened: OpenGraph) -> list[list[str]]:
             node.id,
             node.label,
             node.level,
-            f"{node.frequency:.3%}",
+            percent(node.frequency, 3),
             "–" if node.detection is None else f"{node.detection:.2f}",
             str(confirmed.get(node.id, 0)),
         ]

@@ -24,9 +24,16 @@ KINDS = {
     "Train a probe": "train",
     "Import dictionaries": "import",
     "Make a concept graph": "graph",
+    "Import a graph": "import-graph",
 }
 FIRST = "Train a probe"
-MADE: dict[str, Kind] = {"capture": "store", "train": "probe", "import": "probe", "graph": "graph"}
+MADE: dict[str, Kind] = {
+    "capture": "store",
+    "train": "probe",
+    "import": "probe",
+    "graph": "graph",
+    "import-graph": "graph",
+}
 SHOWN = {*KINDS.values(), "sweep"}
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Gradio sends the change event of a State only after events that went through its queue.

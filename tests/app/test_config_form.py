@@ -111,6 +111,7 @@ def test_the_form_of_a_training_names_the_field_that_a_transcoder_needs() -> Non
 
 def test_every_config_on_the_train_page_is_its_defaults_until_something_is_changed() -> None:
     needed = {"name": "x", "subject": "bundled/toy", "prompts": "a\nb", "path": ["x"], "probe": "p", "store": "s"}
+    needed["file"] = "x"
     for kind in KINDS.values():
         row = jobs.job(kind)
         for name in row.choices() if row.chosen_by else [""]:

@@ -197,7 +197,7 @@ def test_tables_take_arrays_and_refuse_what_is_not_finite() -> None:
     with pytest.raises(WorkbenchError, match="finite"):
         graph.edges.replace(effect=np.full(len(graph.edges), np.inf))
     with pytest.raises(WorkbenchError, match="finite"):
-        NodeTable({**graph.nodes.as_columns(), "typical": [math.nan] * len(graph.nodes)})
+        NodeTable({**graph.nodes.as_columns(), "typical": [math.inf] * len(graph.nodes)})
     with pytest.raises(ValueError):
         graph.edges.array("weight")[0] = 1.0
     assert len(EdgeTable.from_rows([])) == 0

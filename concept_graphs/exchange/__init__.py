@@ -1,0 +1,1 @@
+"""Concept graphs for and from other tools: one module per file format, told apart by content, one registry."""
