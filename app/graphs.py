@@ -171,7 +171,7 @@ class _Keyed:
 @lru_cache(maxsize=32)
 def _view_json(keyed: _Keyed, view: ViewSpec) -> dict[str, Any]:
     graph = keyed.opened.graph
-    figure = layered_figure(graph, view)
+    figure = layered_figure(graph, view, keyed.opened.groups)
     drawn = {key for trace in figure["data"] for key in trace.get("ids", ())}
     columns = zip(graph.edges["source"], graph.edges["target"], graph.edges["verdict"], strict=True)
     links = [list(row) for row in columns if row[0] in drawn and row[1] in drawn]

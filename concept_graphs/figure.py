@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from concept_graphs import timeline
+from concept_graphs import grouping, timeline
+from concept_graphs.groups import Groups
 from concept_graphs.layout import in_turn, storeys
 from concept_graphs.placing import Anchor, placed_beside, placed_labels
 from concept_graphs.tables import CONFIRMED
@@ -29,23 +31,30 @@ CURVE_LIMIT, WEBGL_LIMIT = 500, 2000
 CURVE = np.linspace(0, 1, 8)  # a spline through these points looks like a drawn S
 WIDE = 640  # pixels from which level names get a gutter of their own
 GUTTER, NARROW_GUTTER = 150, 52
+FEW_LEVELS = 8  # above it a storey is too low for three lines
 
 
-def layered_figure(graph: ConceptGraph, view: ViewSpec | None = None) -> dict[str, Any]:
+def layered_figure(graph: ConceptGraph, view: ViewSpec | None = None, groups: Groups | None = None) -> dict[str, Any]:
     """The graph as {"data": [...], "layout": {...}} for ``Plotly.react``.
 
     Nodes carry their concept id in `ids` and `customdata`; edges are lines without hover plus, in small
-    pictures, invisible midpoints that show the evidence. ``layout.meta`` holds the caption.
+    pictures, invisible midpoints that show the evidence. ``layout.meta`` holds the caption and what is hidden.
     """
-    view = view or ViewSpec()
+    view, groups = view or ViewSpec(), groups or Groups()
     shown = select(graph, view)
-    x, y = _positions(graph, shown, view)
+    x, y = _positions(graph, shown, view, groups)
     kind = "scattergl" if _webgl(view, shown) else "scatter"
     data = _edge_traces(graph, shown, x, y, kind)
     if len(shown.edges) <= CURVE_LIMIT:
         data += _midpoints(graph, shown, x, y)
-    data += _node_traces(graph, shown, view, x, y, kind)
-    return {"data": data, "layout": _layout(graph, view, shown, y)}
+    data += _node_traces(graph, shown, view, x, y, kind, grouping.group_names(graph, groups))
+    layout = _layout(graph, view, shown, y)
+    if timeline.is_timeline(graph):
+        data += grouping.rings(graph, groups, shown.nodes, x, y)
+    else:
+        shapes, names = grouping.boxes(graph, groups, shown.nodes, x, y)
+        layout |= {"shapes": [*layout["shapes"], *shapes], "annotations": [*layout["annotations"], *names]}
+    return {"data": data, "layout": layout}
 
 
 def _webgl(view: ViewSpec, shown: Shown) -> bool:
@@ -56,11 +65,11 @@ def _visible_levels(graph: ConceptGraph, view: ViewSpec) -> list[int]:
     return [i for i, level in enumerate(graph.meta.levels) if not view.levels or level.name in view.levels]
 
 
-def _positions(graph: ConceptGraph, shown: Shown, view: ViewSpec) -> tuple[np.ndarray, np.ndarray]:
+def _positions(graph: ConceptGraph, shown: Shown, view: ViewSpec, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
     """Places of all node rows (NaN where hidden): the stored order, packed so that the shown ones fill the width."""
     if timeline.is_timeline(graph):
         return timeline.positions(graph, shown.nodes, _visible_levels(graph, view))
-    stored = in_turn(graph)
+    stored = grouping.side_by_side(graph, groups, in_turn(graph))
     x = np.full(len(graph.nodes), np.nan)
     storey = {level: i for i, level in enumerate(_visible_levels(graph, view))}
     level = graph.level_index[shown.nodes]
@@ -149,7 +158,13 @@ def _midpoints(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray) 
 
 
 def _node_traces(
-    graph: ConceptGraph, shown: Shown, view: ViewSpec, x: np.ndarray, y: np.ndarray, kind: str
+    graph: ConceptGraph,
+    shown: Shown,
+    view: ViewSpec,
+    x: np.ndarray,
+    y: np.ndarray,
+    kind: str,
+    group_of: Mapping[int, str],
 ) -> list[dict[str, Any]]:
     """One trace per level, so that each has its colour."""
     texts, sides = _labels(graph, shown, view, x, y)
@@ -173,7 +188,7 @@ def _node_traces(
                 "text": [texts.get(i, "") for i in rows],
                 "textposition": [sides.get(i, "top center") for i in rows],
                 "textfont": {"size": 11, "shadow": HALO},
-                "hovertext": [node_hover(graph, graph.nodes.row(i)) for i in rows],
+                "hovertext": [node_hover(graph, graph.nodes.row(i), group_of.get(i, "")) for i in rows],
                 "hovertemplate": "%{hovertext}<extra></extra>",
                 "cliponaxis": False,
                 "marker": {
@@ -237,8 +252,8 @@ def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) ->
         },
         "uirevision": graph.meta.name,
         "meta": {
-            "caption": shown.caption, "shown_nodes": len(shown.nodes), "shown_edges": len(shown.edges),
-            "sideways": timeline.is_timeline(graph),
+            "caption": shown.caption, "hidden": shown.hidden, "said": shown.said,
+            "shown_nodes": len(shown.nodes), "shown_edges": len(shown.edges), "sideways": timeline.is_timeline(graph),
         },
     }  # fmt: skip
 
@@ -276,15 +291,18 @@ def _level_name(graph: ConceptGraph, k: int, y: float, wide: bool) -> dict[str, 
     """The name of a level in the gutter; with its hook point and kind of row where there is room."""
     level = graph.meta.levels[k]
     name = f"<b>{esc_plotly(level.name, 24 if wide else 8)}</b>"
-    more = f"<br>{esc_plotly(level.hook_point, 24)}<br>{esc_plotly(level.row, 24)}" if wide else ""
+    room = wide and len(graph.meta.levels) <= FEW_LEVELS
+    more = f"<br>{esc_plotly(level.hook_point, 24)}<br>{esc_plotly(level.row, 24)}" if room else ""
     return {
         "xref": "paper", "yref": "y", "x": 0, "y": y, "xanchor": "right", "xshift": -8, "yanchor": "middle",
         "align": "right", "showarrow": False, "font": {"size": 11}, "text": name + more,
     }  # fmt: skip
 
 
-def node_hover(graph: ConceptGraph, node: Node) -> str:
+def node_hover(graph: ConceptGraph, node: Node, group: str = "") -> str:
     lines = [f"<b>{esc_plotly(node.label)}</b>", esc_plotly(node.id)]
+    if group:
+        lines.append(f"in the group {esc_plotly(group)}")
     if node.frequency is not None:
         lines.append(f"active in {number(100 * node.frequency)} % of rows, typical size {number(node.typical)}")
     if node.detection is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,6 +14,16 @@ from probes.configs import Frozen
 
 if TYPE_CHECKING:
     from concept_graphs.graph import ConceptGraph
+
+
+# Why edges are hidden, in the order in which filters take them.
+REASONS = (
+    "of other kinds",
+    "too weak or of hidden concepts",
+    "weaker into their concept",
+    "off the focus",
+    "beyond the limit",
+)
 
 
 class ViewSpec(Frozen):
@@ -64,6 +75,7 @@ class Shown:
     edges: np.ndarray
     total_nodes: int
     total_edges: int
+    hidden: dict[str, int] = field(default_factory=dict)  # why: how many edges
 
     @property
     def caption(self) -> str:
@@ -73,6 +85,12 @@ class Shown:
             f"{len(self.edges):,} of {self.total_edges:,} edges"
         )
 
+    @property
+    def said(self) -> str:
+        """The same, and why edges are not in it."""
+        why = ", ".join(f"{count:,} {reason}" for reason, count in self.hidden.items() if count)
+        return f"{self.caption}; hidden edges: {why}" if why else self.caption
+
 
 def select(graph: ConceptGraph, view: ViewSpec) -> Shown:
     """Apply the filters of a view. Unknown focus ids and level names select nothing."""
@@ -81,21 +99,28 @@ def select(graph: ConceptGraph, view: ViewSpec) -> Shown:
     rank = ranks(graph)
     verdicts = view.verdicts()
     keep = np.array([v in verdicts for v in graph.edges["verdict"]], dtype=bool)
+    left = [len(keep), int(keep.sum())]
     tested = ~np.isnan(graph.edges.array("effect"))
     keep &= ~tested | (graph.strength >= view.min_effect)
     keep &= allowed[source] & allowed[target]
     edges = np.flatnonzero(keep)
+    left.append(len(edges))
     edges = edges[np.argsort(-rank[edges], kind="stable")]
     edges = edges[_place_within(target[edges]) < view.top_k]
+    left.append(len(edges))
     seeds = _seeds(graph, view, allowed)
     if seeds is not None:
         near = _neighbourhood(seeds, source[edges], target[edges], view.hops)
         edges = edges[near[source[edges]] & near[target[edges]]]
+    left.append(len(edges))
     nodes = _chosen_nodes(graph, edges, allowed, seeds, view.max_nodes)
     inside = np.zeros(len(graph.nodes), dtype=bool)
     inside[nodes] = True
     edges = edges[inside[source[edges]] & inside[target[edges]]][: view.max_edges]
-    return Shown(np.sort(nodes), edges[::-1], len(graph.nodes), len(graph.edges))
+    left.append(len(edges))
+    gone = (before - after for before, after in pairwise(left))
+    hidden = dict(zip(REASONS, gone, strict=True))
+    return Shown(np.sort(nodes), edges[::-1], len(graph.nodes), len(graph.edges), hidden)
 
 
 def ranks(graph: ConceptGraph) -> np.ndarray:

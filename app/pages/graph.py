@@ -20,6 +20,7 @@ from app.components.view_bar import DEFAULT_VIEW, ViewBar
 from app.desk import row_for
 from app.facts import stability_rows
 from app.graphs import OpenGraph
+from app.pages import graph_groups
 from app.pages.comparing import comparing_with
 from app.pages.context import PageContext
 from app.pages.inspect import card
@@ -77,8 +78,12 @@ def picture(opened: OpenGraph, view: Any) -> dict[str, Any]:
 def view_of(opened: OpenGraph) -> Any:
     """The toolbar as it starts with a graph: its levels, and the kinds of edges it can have."""
     meta = opened.graph.meta
+    # Where no intervention tested anything, what was not tested is all there is to see.
+    untested = set(opened.graph.edges["verdict"]) == {"untested"}
     return gr.update(
-        value=dict(DEFAULT_VIEW), levels=[level.name for level in meta.levels], composes=meta.direction == "composes"
+        value={**DEFAULT_VIEW, "unsupported": untested},
+        levels=[level.name for level in meta.levels],
+        composes=meta.direction == "composes",
     )
 
 
@@ -125,6 +130,7 @@ def build(context: PageContext) -> None:
     atlas = atlas_panel(context, inspector)
     tradeoff_panel(context)
     composability_panel(context)
+    groups = graph_groups.group_panel()
     with gr.Accordion("Table of all concepts", open=False):
         table = gr.Dataframe(
             headers=HEADERS,
@@ -146,8 +152,9 @@ def build(context: PageContext) -> None:
         except WorkbenchError as error:
             return {"message": str(error)}, gr.update(), [], [], notices([str(error)])
         said = notices(opened.graph.meta.warnings, tour=STEPS)
+        view_shown = view_of(opened)
         rows = table_of(opened), stability_rows(opened.graph)
-        return picture(opened, DEFAULT_VIEW), view_of(opened), *rows, said
+        return picture(opened, view_shown["value"]), view_shown, *rows, said
 
     shown = [plot, view, table, stability, bar]
     name.input(opened_graph, inputs=name, outputs=shown, **QUIET)
@@ -174,9 +181,13 @@ def build(context: PageContext) -> None:
         row = event.row_value if isinstance(event.row_value, list) else []
         return inspect(ref, rack, str(row[0]) if row else "")
 
+    graph_groups.wire(groups, library, context.graph_ref, view, plot, picture, _text)
+    name.input(lambda ref: graph_groups.groups_of(library, ref), inputs=name, outputs=groups, **QUIET)
+    inspector.change(_chosen, inputs=inspector, outputs=groups, **QUIET)
     target = [inspector, plot]
     inputs = [context.graph_ref, context.rack]
-    for component, event in ((plot, "node_click"), (atlas, "node_click"), (inspector, "concept_open")):
+    choosers = ((plot, "node_click"), (atlas, "node_click"), (inspector, "concept_open"), (groups, "group_open"))
+    for component, event in choosers:
         made = getattr(component, event)(clicked, inputs=inputs, outputs=target, **QUIET)
         made.then(None, inputs=[name, inspector], js=PUT_IN_ADDRESS, **QUIET)
     table.select(picked, inputs=[*inputs, table], outputs=target, **QUIET)
@@ -235,7 +246,14 @@ def build(context: PageContext) -> None:
         return (chosen, *made[1:], found[0] if found else message, gr.update(choices=known, value=ref))
 
     context.tab.select(lambda: gr.update(choices=library.names()), outputs=name, **QUIET)
-    blocks.load(arrive, outputs=[*shown, inspector, name], **QUIET)
+    arriving = blocks.load(arrive, outputs=[*shown, inspector, name], **QUIET)
+    arriving.then(lambda ref: graph_groups.groups_of(library, ref), inputs=name, outputs=groups, **QUIET)
+
+
+def _chosen(card_shown: Any) -> Any:
+    """The concept in the inspector, for what can be done with it elsewhere."""
+    value = card_shown if isinstance(card_shown, dict) else {}
+    return gr.update(concept={"id": value.get("id", ""), "label": value.get("label", "")})
 
 
 def _text(event: gr.EventData, key: str) -> str:

@@ -145,7 +145,7 @@ async function load() {
     state.figure = figure;
     plot.style.height = figure.layout.meta.height ? `${figure.layout.meta.height}px` : "";
     remember(figure.data);
-    status.textContent = (figure.layout.meta || {}).caption || "";
+    status.textContent = (figure.layout.meta || {}).said || "";
     render();
   } catch (error) {
     if (error.name === "AbortError") return;
