@@ -8,7 +8,7 @@ tokens of their labels and the places of their examples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from probes.hierarchy.probe import Level, Probe
 
 By = Literal["index", "decoder", "shown"]
+There = Verdict | Literal["no edge", "no concept"]
 LEAST: Mapping[By, float] = {"index": 1.0, "decoder": 0.7, "shown": 0.3}
 
 
@@ -71,7 +72,7 @@ class ComparedEdge(Frozen):
     target: ConceptId = Field(description="The concept of the level above.")
     effect_a: float | None = Field(None, description="Effect in the first graph.")
     effect_b: float | None = Field(None, description="Effect in the second graph.")
-    there: Verdict | Literal["no edge", "no concept"] = Field(
+    there: There = Field(
         description="What the other graph says of the pair: a verdict, no edge, or that it lacks one of the concepts."
     )
 
@@ -127,7 +128,7 @@ def compare(a: ConceptGraph, b: ConceptGraph, config: CompareConfig | None = Non
         mine, theirs = ([n for n in g.nodes if n.level == name] for g, name in ((a, one), (b, other)))
         found = _matched(a, b, mine, theirs, (one, other), probes, config)
         pairs = assigned(found.similarity, config.least or LEAST[found.by])
-        kept += [_kept(mine[i], theirs[j], found.similarity[i, j]) for i, j in pairs]
+        kept += [_kept(mine[i], theirs[j], float(found.similarity[i, j])) for i, j in pairs]
         taken_a, taken_b = ({pair[end] for pair in pairs} for end in (0, 1))
         lost += [_one_sided(n, found.like_a.get(n.index)) for i, n in enumerate(mine) if i not in taken_a]
         new += [_one_sided(n, found.like_b.get(n.index)) for j, n in enumerate(theirs) if j not in taken_b]
@@ -252,16 +253,14 @@ def _overlap(one: frozenset[object], other: frozenset[object]) -> float:
 
 
 def _kept(one: Node, other: Node, similarity: float) -> KeptConcept:
-    return KeptConcept(
-        a=one.id, b=other.id, label_a=one.label, label_b=other.label, similarity=round(float(similarity), 6)
-    )
+    return KeptConcept(a=one.id, b=other.id, label_a=one.label, label_b=other.label, similarity=round(similarity, 6))
 
 
 def _one_sided(node: Node, undrawn: str | None) -> OneSided:
     return OneSided(id=node.id, label=node.label, undrawn=undrawn)
 
 
-def _edges(a: ConceptGraph, b: ConceptGraph, forth: Mapping[str, str], confirmed: bool) -> dict[str, object]:
+def _edges(a: ConceptGraph, b: ConceptGraph, forth: Mapping[str, str], confirmed: bool) -> dict[str, Any]:
     """The fields of a comparison that are about edges."""
     back = {theirs: mine for mine, theirs in forth.items()}
     of_a, of_b = ({(e.source, e.target): e for e in graph.edges} for graph in (a, b))
@@ -286,19 +285,19 @@ def _edges(a: ConceptGraph, b: ConceptGraph, forth: Mapping[str, str], confirmed
     }
 
 
-def _there(other: Edge | None, both_known: bool) -> str:
+def _there(other: Edge | None, both_known: bool) -> There:
     if other is not None:
         return other.verdict
     return "no edge" if both_known else "no concept"
 
 
-def _compared(named: Edge, a: Edge | None, b: Edge | None, there: str) -> ComparedEdge:
+def _compared(named: Edge, a: Edge | None, b: Edge | None, there: There) -> ComparedEdge:
     return ComparedEdge(
         source=named.source,
         target=named.target,
         effect_a=None if a is None else a.effect,
         effect_b=None if b is None else b.effect,
-        there=there,  # type: ignore[arg-type]
+        there=there,
     )
 
 
