@@ -22,6 +22,7 @@ from probes.errors import Stopped
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.fit_maps import MapConfig
 from probes.metrics.intervals import bootstrap
+from probes.metrics.metric import Better
 from probes.runs import Run
 from probes.worlds.registry import WORLDS
 from probes.worlds.world import World
@@ -98,7 +99,7 @@ def _rows(name: str, seen: list[_Seen]) -> Iterator[Row]:
             yield of_interval(f"{name}.{answer}.dependence", bootstrap([values]), unit)
         for reading in ("composes", "generates", "undecided"):
             hits = [float(one.reading == reading) for one in own]
-            better = "up" if reading == answer else "down"
+            better: Better = "up" if reading == answer else "down"
             unit = f"share of worlds that truly {answer.removesuffix('s')} read as {reading}"
             yield of_interval(f"{name}.{answer}.read_{reading}", bootstrap([hits]), unit, better)
 
