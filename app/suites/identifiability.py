@@ -110,7 +110,7 @@ def _stage_rows(
     if part != ORACLE:
         yield from _concept_rows(stage, found)
     if "null" in config.parts:
-        yield from null_rows(stage, found, cuts_on(others, config.tests), config.tests, config.fits)
+        yield from null_rows(stage, config, found, cuts_on(others, config.tests), config.tests)
 
 
 def _worth_rows(
@@ -191,6 +191,8 @@ def _concept_rows(stage: str, found: Sequence[Recovery]) -> Iterator[Row]:
         yield of_interval(f"{stage}.{level}.mcc", bootstrap(items), unit, "up")
 
 
+FEW_STEPS = {"steps": 160, "batch": 512, "learning_rate": 0.05, "clip_norm": 10.0, "checkpoint_every": 10**6}
+
 SUITE = Suite(
     IdentifiabilityConfig,
     identifiability_rows,
@@ -203,6 +205,7 @@ SUITE = Suite(
             "map_rows": 2048,
             "steps": 200,
             "rates": [1e-2],
+            "maps": {"minimum_rows": 20, "most_frequent": 1.0, "optimiser": FEW_STEPS},
             "fits": 2,
             "draws": 2,
             "dictionary_seeds": 1,

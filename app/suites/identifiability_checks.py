@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from app.suites.identified import MAPS, Floats, GraphsConfig, Pair, Recovery, both_codes, placed_in
+from app.suites.identified import Floats, GraphsConfig, Pair, Recovery, both_codes, placed_in
 from app.suites.ranked import Cuts, rankings_of
 from app.suites.rows import Row, of_interval
 from app.suites.world_training import Case
@@ -29,21 +29,22 @@ LEAST_EFFECT = 0.02  # s.d.: below that an interval that holds zero says nothing
 SHARES = (("0", 0.0, 0.0), ("below-half", 1e-9, 0.5 - 1e-9), ("from-half", 0.5, 1 - 1e-9), ("1", 1.0, 1.0))
 
 
-def null_rows(stage: str, found: Sequence[Recovery], cuts: Cuts, tests: float, fits: int) -> Iterator[Row]:
+def null_rows(stage: str, config: GraphsConfig, found: Sequence[Recovery], cuts: Cuts, tests: float) -> Iterator[Row]:
     """Lower rows shuffled against higher ones: how many edges each proposal still draws, per edge it draws in truth."""
     for at, first in enumerate(found[0].pairs):
         drawn: dict[str, list[tuple[int, int]]] = {}
         for seed, one in enumerate(found):
             real = rankings_of(one.pairs[at], tests)
-            for method, table in proposed_tables(_shuffled(one.pairs[at].codes, seed), MAPS, fits=fits, seed=seed):
+            shuffled = _shuffled(one.pairs[at].codes, seed)
+            for method, table in proposed_tables(shuffled, config.maps, fits=config.fits, seed=seed):
                 null = real[method]._replace(table=table)
                 counts = [int(ranking.drawn(cuts[at, method]).sum()) for ranking in (null, real[method])]
                 drawn.setdefault(method, []).append((counts[0], counts[1]))
         for method, counted in drawn.items():
-            shuffled, kept = np.array(counted).sum(axis=0)
+            of_shuffled, kept = np.array(counted).sum(axis=0)
             yield Row(
                 name=f"{stage}.{first.name}.{method}.null",
-                value=float(shuffled / max(kept, 1)),
+                value=float(of_shuffled / max(kept, 1)),
                 n=int(kept),
                 seeds=len(found),
                 unit="edges of shuffled rows per edge of the rows themselves",
@@ -77,7 +78,7 @@ def seed_calibration_rows(
         for one, world, (own, *others) in zip(found, case, sets, strict=True):
             every = [frequency_of(one.pairs[at].tables[BOOTSTRAP], config.fits)]
             for number, other in enumerate(others, 1):
-                theirs = frequencies(both_codes(config, world, other, at), MAPS, fits=config.fits, seed=number)
+                theirs = frequencies(both_codes(config, world, other, at), config.maps, fits=config.fits, seed=number)
                 every.append(_carried_over(theirs, [(own[n], other[n]) for n in (at, at + 1)]))
             both.append((np.mean(every, axis=0), true_pairs(one.pairs[at])))
         note = f"over refits on resampled rows, of {len(sets[0])} dictionaries each"

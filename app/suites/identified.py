@@ -42,6 +42,7 @@ class GraphsConfig(WorldTrainingConfig):
     rows: int = Field(default=12_000, description="Rows to train on; half as many to match, and to test.", ge=512)
     fewest: int = Field(default=12, description="Latents of a view with few concepts.", ge=8, le=100_000)
     map_rows: int = Field(default=6000, description="Rows that edges are proposed from.", ge=256)
+    maps: MapConfig = Field(default=MAPS, description="How gates are fitted, and which latents take part.")
     fits: int = Field(default=8, description="Refits behind a bootstrap frequency.", ge=1, le=100)
     dictionary_seeds: int = Field(
         default=3, description="Dictionaries of each world that a frequency is also averaged over; 1 for none.", ge=1
@@ -169,7 +170,7 @@ def _pair(
         name=f"{world.views[at].name}-{world.views[at + 1].name}",
         parts=world.parts[at],
         matched=ends,
-        tables=dict(proposed_tables(codes, MAPS, fits=config.fits, seed=0)),
+        tables=dict(proposed_tables(codes, config.maps, fits=config.fits, seed=0)),
         tested=tested,
         codes=codes,
         bound=bound,

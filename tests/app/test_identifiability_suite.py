@@ -13,6 +13,7 @@ from concept_graphs.proposing import BOOTSTRAP
 from probes.training.loop import train
 from tests.fixtures.suites import few_resamples, rows_of, run_of
 
+GATES = {"steps": 160, "batch": 512, "learning_rate": 0.05, "clip_norm": 10.0, "checkpoint_every": 10**6}
 SMALL = {
     "parts": ("oracle", "learned", "null", "calibration"),
     "seeds": 1,
@@ -21,6 +22,7 @@ SMALL = {
     "map_rows": 1500,
     "steps": 150,
     "rates": (1e-2,),
+    "maps": {"minimum_rows": 20, "most_frequent": 1.0, "optimiser": GATES},
     "fits": 1,
     "draws": 2,
     "chunks": 16,
