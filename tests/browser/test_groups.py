@@ -30,8 +30,7 @@ def test_a_group_is_renamed_and_survives_a_reload(page: Any, server: str) -> Non
     field = page.locator(f"#group-name-{key}")
     field.fill(NAME)
     field.press("Enter")
-    page.wait_for_function(f"document.querySelector('#group-name-{key}').defaultValue !== undefined")
-    page.wait_for_timeout(1500)
+    page.get_by_label(f"Delete the group {NAME}", exact=True).wait_for()  # the list as the server keeps it
     open_graph(page, server)
     open_panel(page)
     page.wait_for_selector(f"#group-name-{key}")
