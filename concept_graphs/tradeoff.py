@@ -54,7 +54,7 @@ class PathConfig(Frozen):
         max_length=40,
     )
     folds: int = Field(default=4, description="Folds; each is held out once.", ge=2, le=20)
-    rows: int = Field(default=20_000, description="Most training rows of the store.", ge=64)
+    rows: int = Field(default=20_000, description="Training rows; shards are read whole, so there may be more.", ge=64)
     targets: int = Field(default=64, description="Most latents of the upper level, drawn at random.", ge=1, le=4096)
     maps: MapConfig = Field(default=MapConfig(), description="How a map is fitted; its price is overwritten.")
     seed: int = Field(default=0, description="Seed of folds, targets and gates.", ge=0)

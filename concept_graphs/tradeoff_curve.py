@@ -142,7 +142,7 @@ def tradeoff_figure(found: Tradeoff) -> dict[str, Any]:
         "layout": {
             "height": 320,
             "margin": {"l": 54, "r": 12, "t": 12, "b": 44},
-            "xaxis": {"type": "log", "dtick": 1, "title": {"text": "edges of the map", "font": {"size": 12}}},
+            "xaxis": {"type": "log", "dtick": "D2", "title": {"text": "edges of the map", "font": {"size": 12}}},
             "yaxis": {"title": {"text": "held-out bits, % of no map", "font": {"size": 12}}},
             "showlegend": True,
             "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},

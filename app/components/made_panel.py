@@ -55,7 +55,7 @@ class MadePanel:
         with gr.Accordion(title, open=False, elem_id=elem_id) as self.fold:
             self.view = view()
             self.line = gr.Textbox(
-                "", show_label=False, lines=1, max_lines=12, interactive=False, visible=False, elem_id=f"{elem_id}-line"
+                "", show_label=False, lines=1, max_lines=20, interactive=False, visible=False, elem_id=f"{elem_id}-line"
             )
             self._button = gr.Button(button, size="sm", visible=False, elem_id=f"{elem_id}-make")
         self._timer = gr.Timer(1.0, active=False)
