@@ -194,7 +194,7 @@ def test_a_queued_run_can_be_stopped_before_it_starts() -> None:
 
 
 def test_an_unknown_kind_names_the_known_ones() -> None:
-    with pytest.raises(WorkbenchError, match="capture, train, sweep, import, measure, graph"):
+    with pytest.raises(WorkbenchError, match="known: capture, train, sweep, import"):
         jobs.job("sing")
 
 
