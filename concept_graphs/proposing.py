@@ -39,7 +39,7 @@ def proposed_tables(codes: BothCodes, config: MapConfig, *, fits: int, seed: int
     shape = (codes.fitting.high.shape[1], codes.fitting.low.shape[1])
     for name in PROPOSALS:
         made = PROPOSALS.load(name)
-        if getattr(made, "needs_subject", False):
+        if made.needs_subject:
             continue
         if made.needs_map:
             yield from _of_map(name, made(), codes, config, fits=fits, seed=seed)
