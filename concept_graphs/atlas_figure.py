@@ -177,7 +177,7 @@ def _layout(graph: ConceptGraph, atlas: Atlas, spots: list[Spot], end: Spot, wid
             "bgcolor": "rgba(0,0,0,0)",
         },
         "uirevision": f"atlas of {graph.meta.name}",
-        "meta": {"caption": caption(graph, atlas), "sideways": False, "free": True, "height": _height(atlas, wide)},
+        "meta": {"said": caption(graph, atlas), "sideways": False, "free": True, "height": _height(atlas, wide)},
     }  # fmt: skip
 
 

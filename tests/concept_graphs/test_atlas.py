@@ -175,7 +175,7 @@ def test_what_is_not_on_the_atlas_is_said() -> None:
     graph = make_graph(30, 20, 10, seed=2)
     some = {level.name: list(range(level.n_latents // 2)) for level in graph.meta.levels}
     placed = sum(node.index < len(some[node.level]) for node in graph.nodes)
-    said = atlas_figure(graph, an_atlas(some))["layout"]["meta"]["caption"]
+    said = atlas_figure(graph, an_atlas(some))["layout"]["meta"]["said"]
     assert 0 < placed < 60 and f"{placed} of 60 concepts" in said and "6 more" in said and "one map" in said
 
 
