@@ -18,6 +18,8 @@ from tests.browser.conftest import fake_compare
 from tests.browser.test_levers import with_lever
 from tests.fixtures.graphs import HOSTILE, make_graph
 
+GRAPH = '.plot[data-figure="graph-0"]'  # a report may hold other pictures too
+
 pytestmark = pytest.mark.browser
 
 # Pairs of labels of one picture whose boxes on screen overlap by more than a hair.
@@ -84,7 +86,7 @@ def test_nothing_runs_nothing_leaves_and_nothing_overflows(opened: Any, report: 
 
 
 def test_the_picture_suits_the_screen(opened: Any) -> None:
-    plot = opened.locator(".plot")
+    plot = opened.locator(GRAPH)
     assert plot.get_attribute("data-drawn") == {390: "350", 800: "680", 1400: "1000"}[opened.viewport_size["width"]]
     assert plot.locator(".textpoint text").count() > 3
     assert plot.evaluate(OVERLAPS) == []
@@ -95,7 +97,7 @@ def test_the_picture_suits_the_screen(opened: Any) -> None:
 
 
 def test_a_point_and_the_contents_lead_to_their_places(opened: Any) -> None:
-    plot = opened.locator(".plot")
+    plot = opened.locator(GRAPH)
     plot.scroll_into_view_if_needed()
     x, y, card = plot.evaluate(POINT_WITH_CARD)
     opened.mouse.click(x, y)
@@ -114,7 +116,7 @@ def test_a_printed_report_fits_the_paper(chromium: Any, report: Path) -> None:
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("nav").is_hidden()
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
-    plot = page.locator(".plot")
+    plot = page.locator(GRAPH)
     assert plot.locator(".main-svg").first.evaluate("(svg) => svg.getBoundingClientRect().width") <= 700
     assert plot.evaluate(OVERLAPS) == []
     page.emulate_media(media="screen")
