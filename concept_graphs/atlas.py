@@ -221,8 +221,12 @@ def plane(rows: Floats, config: AtlasConfig) -> Floats:
     if len(rows) < FEW:
         placed = _turned(rows)
     else:
+        import numba
         from umap import UMAP
 
+        # Its loops run on one thread. Numba's OpenMP layer would start all the same, and from then on torch computes
+        # other bits in other threads of this process than in the first.
+        vars(numba.config)["THREADING_LAYER"] = "workqueue"
         reducer = UMAP(
             n_neighbors=min(config.neighbours, len(rows) - 1),
             min_dist=config.distance,

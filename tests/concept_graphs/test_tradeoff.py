@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -161,4 +162,5 @@ def test_a_tradeoff_is_found_by_its_probe(data_home: Path) -> None:
     write_json(folder / TRADEOFF_FILE, own.model_dump(mode="json"))
     write_manifest(folder, kind="evaluation", name="a trade-off")
     assert tradeoff_of("bundled/emoji") == own
-    assert tradeoff_of("bundled/text") is None
+    shutil.rmtree(folder)
+    assert tradeoff_of("bundled/emoji") is None
