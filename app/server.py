@@ -20,6 +20,7 @@ from app.components.lever_rack import LeverRack
 from app.components.notice_bar import NoticeBar, notices
 from app.components.theme import theme
 from app.desk import operations
+from app.events import QUIET
 from app.graphs import GraphLibrary, parsed_view, view_json
 from app.models import subject_pool
 from app.pages.context import Compare, PageContext
@@ -41,7 +42,6 @@ PAGES = {
     "Report": "app.pages.report",
 }
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # The first tab also tells of its selection while the page is being built, before the address was read.
 PUT_TAB = """() => { const name = "%s"; if (!window.fulcrumArrived) return;
   if (document.getElementById(`tab-${name}-button`)?.getAttribute("aria-selected") !== "true") return;

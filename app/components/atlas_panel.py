@@ -8,7 +8,8 @@ from urllib.parse import quote
 import gradio as gr
 
 from app.components.concept_graph import ConceptGraphView
-from app.components.made_panel import QUIET, MadePanel, Making, Shown
+from app.components.made_panel import MadePanel, Making, Shown
+from app.events import QUIET
 from app.pages.context import PageContext
 from concept_graphs.atlas import atlas_of
 

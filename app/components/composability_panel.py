@@ -6,7 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.components.made_panel import QUIET, MadePanel, Making, Shown
+from app.components.made_panel import MadePanel, Making, Shown
+from app.events import QUIET
 from app.pages.context import PageContext
 from concept_graphs.composability import Composability, composability, in_words
 from concept_graphs.support import support_of

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from app import jobs
+from app.events import QUIET
 from app.watching import look
 from probes.errors import WorkbenchError
 from probes.runs import ACTIVE, scan_runs
-
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 class Making(NamedTuple):

@@ -18,6 +18,7 @@ from app.components.notice_bar import NoticeBar, notices
 from app.components.tradeoff_panel import tradeoff_panel
 from app.components.view_bar import DEFAULT_VIEW, ViewBar
 from app.desk import row_for
+from app.events import QUIET
 from app.facts import stability_rows
 from app.graphs import OpenGraph
 from app.pages import graph_groups
@@ -29,7 +30,6 @@ from concept_graphs.view import ViewSpec
 from probes.configs import validated
 from probes.errors import WorkbenchError
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 STEPS = (
     "Click a concept: the inspector shows what excites it and which edges survived intervention.",
     "Press + lever to put it on the rack.",

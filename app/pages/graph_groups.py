@@ -8,12 +8,12 @@ from typing import Any
 import gradio as gr
 
 from app.components.group_list import GroupList, group_rows
+from app.events import QUIET
 from app.graphs import GraphLibrary, OpenGraph
 from concept_graphs.group_proposals import decoder_rows, propose_groups
 from concept_graphs.groups import Groups
 from probes.errors import WorkbenchError
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 Field = Callable[[gr.EventData, str], str]
 
 

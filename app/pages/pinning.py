@@ -6,9 +6,8 @@ from typing import Any
 
 import gradio as gr
 
+from app.events import QUIET
 from app.pins import pin
-
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 class PinButton:

@@ -9,13 +9,13 @@ import gradio as gr
 
 from app import jobs
 from app.components.command_box import command_box
+from app.events import QUIET
 from app.pages.context import PageContext
 from app.report import PAGE_FILE, TWIN_FILE, ReportConfig, available_pins
 from app.worker import execute
 from probes.configs import validated
 from probes.errors import WorkbenchError
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 FIRST = "One HTML file that opens from disk without a request, and a JSON twin beside it."
 
 

@@ -8,10 +8,10 @@ import gradio as gr
 from gradio.context import Context
 
 from app.components.command_box import command_box
+from app.events import QUIET
 from app.watching import COLUMNS, look, table
 from probes.errors import WorkbenchError
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 OPEN_IN_TRAIN = """(slug) => { if (!slug) return; const u = new URL(location);
   u.searchParams.set("tab", "train"); u.searchParams.set("run", slug); location.assign(u); }"""
 

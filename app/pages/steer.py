@@ -11,6 +11,7 @@ from gradio.context import Context
 from app.components.command_box import command_box
 from app.components.lever_rack import rack_of, with_lever
 from app.desk import levers_of, operations, rack_from
+from app.events import QUIET
 from app.pages.context import PageContext
 from app.pages.steer_pictures import PicturesPart
 from app.pages.steer_text import TextPart
@@ -20,7 +21,6 @@ from probes.errors import WorkbenchError
 from steering.levers import LeverSet
 from steering.parts import confirmed_parts
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 MOST_PARTS = 4
 # Hands the lever set to the browser as a file. The text comes from a text box that is never shown: the
 # value of a state does not reach scripts.

@@ -14,6 +14,7 @@ from app.components.mask_painter import MaskPainter, mask_painted, painted
 from app.components.noise_timeline import NoiseTimeline, interval_chosen, interval_shown
 from app.components.pictures_view import PicturesView
 from app.desk import levers_of, shares
+from app.events import QUIET
 from app.live import Told, Work
 from app.pages.context import PageContext
 from app.pages.outcome import pictures_value
@@ -23,7 +24,6 @@ from app.picture_facts import evidence_value
 from app.sources import Source, open_source
 from probes.errors import Stopped, WorkbenchError
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 EMPTY = "Put a lever on the rack, then press Generate: the pictures are made with and without it, from the same seeds."
 PROMPT = "red apple, fluent style"
 ALL = "all levers"

@@ -12,6 +12,7 @@ from app.comparing import compare_on_probe
 from app.components.comparison import ComparisonView
 from app.components.lever_rack import Rack, rack_of
 from app.desk import levers_of, rack_from, shares
+from app.events import QUIET
 from app.pages.context import Compare, PageContext
 from app.pages.outcome import outcome_value
 from app.pages.pinning import PinButton
@@ -22,7 +23,6 @@ from probes.errors import WorkbenchError
 from probes.files import read_json
 from steering.levers import Lever
 
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 PROMPT = "The president of the United States stood up and said that"
 EMPTY = "Put a concept on the rack (Graph page, + lever), then press Generate."
 SHIPPED = "comparison.json"

@@ -14,6 +14,7 @@ from app.components.command_box import command_box
 from app.components.config_form import ConfigForm
 from app.components.curves import QUANTITIES, curve_figure
 from app.components.plot_view import PlotlyView
+from app.events import QUIET
 from app.watching import Seen, look, table
 from probes.artefacts import Kind, available, resolve
 from probes.errors import WorkbenchError
@@ -35,7 +36,6 @@ MADE: dict[str, Kind] = {
     "import-graph": "graph",
 }
 SHOWN = {*KINDS.values(), "sweep"}
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Gradio sends the change event of a State only after events that went through its queue.
 TELLING: dict[str, Any] = QUIET | {"queue": True, "concurrency_limit": None}
 NOTHING = "No run is shown. Start one, or choose one above."

@@ -4,39 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from concept_graphs.edges.local import Local, explained, local_problems, proposed_by
-from concept_graphs.edges.proposal import Attribution, Proposed
-from probes.hierarchy.codes import PairedCodes
-from probes.hierarchy.fit_maps import MapConfig
-from probes.hierarchy.selection_map import SelectionMap
+from concept_graphs.edges.local import Local
+from concept_graphs.edges.regression import RegressionProposal
 
 
-class LassoProposal:
+class LassoProposal(RegressionProposal):
     """Standardised weights, none negative, at the point of scikit-learn's path with the least BIC.
 
     Rows of one chunk are no independent draws, so BIC prices edges too low rather than too high: edges of little
     weight stay, at the end of the ranking.
     """
-
-    needs_map = False
-    needs_subject = False
-
-    def __init__(self, config: MapConfig | None = None) -> None:
-        self.config = config or MapConfig()
-
-    def propose(
-        self,
-        codes: PairedCodes,
-        found: SelectionMap | None = None,
-        *,
-        r2_floor: float = 0.05,
-        attribute: Attribution | None = None,
-    ) -> Proposed:
-        def solve(problem: Local) -> np.ndarray:
-            weight = self.weights(problem)
-            return weight if explained(problem, weight) > r2_floor else np.zeros_like(weight)
-
-        return proposed_by(codes, local_problems(codes, self.config), solve)
 
     def weights(self, problem: Local) -> np.ndarray:
         """Weights `candidate` at the least BIC; the noise is that of non-negative least squares, the path's end."""

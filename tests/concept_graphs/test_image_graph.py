@@ -83,10 +83,18 @@ def graph(probe: Probe) -> ConceptGraph:
 
 
 def _by_hand(
-    subject: ImageDiffusion, inputs: ImageInputs, level: Level, latents: list[int], frozen: dict[int, Tensor]
+    subject: ImageDiffusion,
+    inputs: ImageInputs,
+    level: Level,
+    latents: list[int],
+    frozen: dict[int, Tensor],
+    *,
+    given: dict[int, Tensor] | None = None,
+    wrote: dict[int, Tensor] | None = None,
 ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-    """A sampling loop of its own: (update of FINE by step, noise prediction by step). `latents` are taken out in the
-    level's band; the noise prediction is `frozen`'s at its steps."""
+    """A sampling loop of its own: (update of FINE by step, noise prediction by step). In the level's band `latents` are
+    taken out, or what `given` has by step is added; what they write is left in `wrote`, and nothing changed, where it
+    is there. The noise prediction is `frozen`'s at its steps."""
     pipe = subject.pipeline
     unet, fine = pipe.unet, pipe.unet.get_submodule(FINE.removesuffix(":update"))
     positive, negative = pipe.encode_prompt(inputs.prompts[0], "cpu", 1, True, "")
@@ -100,11 +108,13 @@ def _by_hand(
         seen[step] = (output[0] - args[0])[1].flatten(1).T
 
     def edit(_: Any, args: tuple[Any, ...], output: Any) -> Any:
-        if not latents or not low <= noise[step] <= high:
+        if not low <= noise[step] <= high:
             return None
         z = level.space.encode((output[0] - args[0])[1].flatten(1).T, latents).value
-        taken = (z @ level.space.w_dec[latents]).T.reshape(output[0].shape[1:])
-        return (torch.stack([output[0][0], output[0][1] - taken]),)
+        change = -z @ level.space.w_dec[latents] if given is None else given[step]
+        if wrote is not None:
+            wrote[step], change = -change, torch.zeros_like(change)
+        return (torch.stack([output[0][0], output[0][1] + change.T.reshape(output[0].shape[1:])]),)
 
     predictions = {}
     edited = unet.get_submodule(level.record.point.point.path)
@@ -151,6 +161,30 @@ def test_effects_are_those_of_runs_made_by_hand(store: ActivationStore, probe: P
     largest = max(np.abs(one.change).max() for one in found.values())
     assert largest > 1e-4
     assert any(np.abs(one.change - one.held).max() > 1e-5 for one in found.values())
+
+
+def test_an_activated_latent_is_given_to_the_same_image_without_its_prompt(
+    store: ActivationStore, probe: Probe, subject: ImageDiffusion
+) -> None:
+    low, _, high = probe.levels
+    config = EvidenceConfig(chunks=2, minimum_chunks=2, nulls=1, rows=8, intervention="activate")
+    images, targets = SplitImages(store), list(range(low.space.n_latents))
+    source = int(images.fires(high, list(range(high.space.n_latents))).sum(dim=0).argmax())
+    (found,) = ablate_in_images(subject, images, (high, low), [source], targets, config)
+    read = bands_of(store, high, low).read
+    for row, image in enumerate(_chosen(images, high, [source], config)[source]):
+        inputs = images.inputs([image])
+        wrote: dict[int, Tensor] = {}
+        _by_hand(subject, inputs, high, [source], {}, wrote=wrote)
+        unprompted = inputs.model_copy(update={"prompts": ("",)})
+        plain, _ = _by_hand(subject, unprompted, high, [], {})
+        changed, _ = _by_hand(subject, unprompted, high, [], {}, given=wrote)
+        before, after = (
+            torch.stack([low.space.encode(seen[step], targets).value.mean(dim=0) for step in read]).mean(dim=0)
+            for seen in (plain, changed)
+        )
+        np.testing.assert_allclose(found.change[row], (after - before).numpy(), atol=2e-5)
+    assert np.abs(found.change).max() > 1e-4
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,8 @@
+"""How the browser's events are listened to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Answered at once, beside what waits in the queue, without a veil over the page, and no part of the public API.
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
