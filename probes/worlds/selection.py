@@ -1,7 +1,11 @@
-"""Which rows a selection lets through, drawn by Gibbs sampling of which lowest concepts are on.
+"""Which rows a selection lets through, drawn by Gibbs sampling and Metropolis steps of which lowest concepts are on.
 
 P(row | selected) ∝ P(row) · exp(−α · orphans) · [1 ≤ highest concepts on ≤ most]. An orphan is a concept
 that is on while no concept it is a part of is.
+
+Single flips seldom leave one highest concept for another, as that takes both on, or several orphans, on the way: each
+sweep also tries rows drawn afresh. Chains stopped early all lean the way the last concepts were visited: rows of two
+draws then differ by more than chance, and an interval from one draw holds the mean over all too seldom.
 """
 
 from __future__ import annotations
@@ -10,10 +14,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 from probes.worlds.world import Array, Flags
 
 FORBIDDEN = -1e3
+REDRAWS = 32  # per sweep
+BELOW_ON, ELSE_ON = 0.5, 0.02  # chance of a lowest concept, below the highest one it is drawn for and elsewhere
 
 
 class Composition(NamedTuple):
@@ -59,7 +66,10 @@ def _chains(compositions: Sequence[Composition], rows: int, random: np.random.Ge
     strength = random.lognormal(0, selecting.spread, (rows, low)).astype(np.float32)
     on = _start(compositions, rows, random)
     prior = np.log(selecting.share / (1 - selecting.share))
+    below = _below(compositions)
     for _ in range(selecting.sweeps):
+        for _ in range(REDRAWS):
+            on = _redrawn(compositions, on, strength, below, random, selecting)
         for concept in random.permutation(low):
             weights = []
             for state in (False, True):
@@ -68,6 +78,37 @@ def _chains(compositions: Sequence[Composition], rows: int, random: np.random.Ge
             chance = 1 / (1 + np.exp(np.clip(weights[0] - weights[1] - prior, -50, 50)))
             on[:, concept] = random.random(rows) < chance
     return np.asarray(on * strength, dtype=np.float32)
+
+
+def _below(compositions: Sequence[Composition]) -> Array:
+    """Which lowest concepts are below each highest one, `highest low`, 0 or 1."""
+    below = np.eye(len(compositions[-1].weights), dtype=np.float32)
+    for composition in reversed(compositions):
+        below = ((below @ composition.weights) > 0).astype(np.float32)
+    return below
+
+
+def _redrawn(
+    compositions: Sequence[Composition],
+    on: Flags,
+    strength: Array,
+    below: Array,
+    random: np.random.Generator,
+    selecting: Selecting,
+) -> Flags:
+    """A Metropolis step: another highest concept, each part below it on by a coin, anything else seldom."""
+    odds = np.where(below > 0, BELOW_ON, ELSE_ON)
+    proposed = random.random(on.shape) < odds[random.integers(len(odds), size=len(on))]
+    prior = np.log(selecting.share / (1 - selecting.share))
+
+    def preference(state: Flags) -> Array:
+        """log of how much likelier a state is than to be proposed."""
+        drawn = logsumexp(state @ np.log(odds / (1 - odds)).T + np.log(1 - odds).sum(axis=1), axis=1)
+        weight = _log_weight(compositions, state * strength, selecting.orphans, selecting.most)
+        return np.asarray(weight + prior * state.sum(axis=1) - drawn)
+
+    accepted = np.log(random.random(len(on))) < preference(proposed) - preference(on)
+    return np.where(accepted[:, None], proposed, on)
 
 
 def _start(compositions: Sequence[Composition], rows: int, random: np.random.Generator) -> Flags:

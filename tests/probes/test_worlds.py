@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
 
 from probes.activations.inputs import capture_inputs
 from probes.activations.store import ActivationStore
@@ -84,6 +86,25 @@ def test_selection_leaves_few_orphans_and_only_allowed_tops() -> None:
     assert orphans(selected.codes) < 0.5 * orphans(free.codes)
     top = (selected.codes[-1] > 0).sum(axis=1)
     assert top.min() >= 1 and top.max() <= 2
+
+
+def test_selected_rows_come_as_often_as_the_formula_says() -> None:
+    """Against all 512 rows of a small world, weighed one by one."""
+    config = StoreysConfig(low=9, middle=4, high=2, spread=0.0)
+    world = Storeys(config, 0)
+    every = np.array(list(product([0, 1], repeat=9)), dtype=np.float32)
+    share, middle = config.active / config.low, world.compositions[0].apply(every)
+    high = world.compositions[1].apply(middle)
+    lonely = np.zeros(len(every))
+    for parts, wholes, composition in zip((every, middle), (middle, high), world.compositions, strict=True):
+        lonely += ((parts > 0) & ~((wholes > 0) @ (composition.weights > 0))).sum(axis=1)
+    allowed = ((high > 0).sum(axis=1) >= 1) & ((high > 0).sum(axis=1) <= config.most)
+    weight = allowed * np.exp(-config.orphans * lonely) * np.prod(np.where(every > 0, share, 1 - share), axis=1)
+    expected = 20_000 * weight / weight.sum()
+    rows = world.draw(20_000, 0).codes[0] > 0
+    seen = np.bincount(rows @ (2 ** np.arange(9)[::-1]), minlength=512)
+    assert seen[~allowed].sum() == 0 and expected[allowed].min() > 5
+    assert chisquare(seen[allowed], expected[allowed]).pvalue > 1e-3
 
 
 def test_a_storey_composes_the_one_below_and_carries_it_only_when_asked() -> None:
