@@ -81,6 +81,7 @@ def work(config: ImportConfig, run: Run) -> Path | None:
     run.begin(steps=2 * len(names) - 1, message="reading the files and looking for their places in the subject")
     subject = load_subject(subject_ref, dtype=config.dtype, device=config.device, offline=config.offline)
     wanted = [_placed(config, at, name, subject) for at, name in enumerate(names)]
+    del subject  # the largest thing here by far, and all its hook points are known now
     store_ref = _store_for(config, subject_ref, wanted, run)
     if store_ref is None:
         return None
