@@ -6,8 +6,21 @@ from app.components.made_panel import MadePanel, Making, Shown
 from app.components.plot_view import PlotlyView, figure_value
 from app.pages.context import PageContext
 from concept_graphs.tradeoff_curve import in_sentences, tradeoff_figure, tradeoff_of
-from probes.artefacts import resolve
+from probes.artefacts import available
+from probes.errors import WorkbenchError
 from probes.files import slug
+
+
+def needs_rows(store: str, subject: str) -> None:
+    """Raises `WorkbenchError` where the rows a probe was trained on are not here: then nothing can be held out."""
+    if store in available("store"):
+        return
+    raise WorkbenchError(
+        "no-store",
+        "The trade-off needs the rows that this graph's probe was trained on",
+        f"its activation store {store!r} is not here; what ships comes without the gigabytes behind it",
+        f"Capture {subject} again under that name, as the scripts in assets do, or measure your own probe.",
+    )
 
 
 def tradeoff_panel(context: PageContext) -> None:
@@ -18,7 +31,7 @@ def tradeoff_panel(context: PageContext) -> None:
         meta = library.open(ref).graph.meta
         found = tradeoff_of(meta.probe)
         if found is None:
-            resolve(meta.store, "store", names_only=True)  # without its rows there is nothing to hold out
+            needs_rows(meta.store, meta.subject)
             return None
         said = in_sentences(found)
         figure = figure_value(tradeoff_figure(found), label=said[0], key=f"trade-off of {meta.probe}")
