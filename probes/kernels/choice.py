@@ -11,8 +11,11 @@ import hashlib
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 from probes.artefacts import home
@@ -80,14 +83,28 @@ def compiled_here() -> bool:
         _import_compiled()
     except Exception as error:  # whatever numba or the file system makes of this machine
         if choice == "compiled":
-            raise WorkbenchError(
-                "no-compiled-kernels",
-                "The compiled kernels cannot be used",
-                f"{type(error).__name__}: {error}",
-                "Set FULCRUM_KERNELS=torch, or install numba and let the data folder be written.",
-            ) from error
+            raise _not_compiled(error, "Set FULCRUM_KERNELS=torch, or i") from error
         return False
     return True
+
+
+def chains() -> ModuleType:
+    """The loops of Markov chains, which have no equal in torch: compiled whatever the choice."""
+    try:
+        with _own_cache():
+            from probes.kernels.loops import chains
+    except Exception as error:
+        raise _not_compiled(error, "I") from error
+    return chains
+
+
+def _not_compiled(error: Exception, remedy: str) -> WorkbenchError:
+    return WorkbenchError(
+        "no-compiled-kernels",
+        "The compiled kernels cannot be used",
+        f"{type(error).__name__}: {error}",
+        remedy + "nstall numba and let the data folder be written.",
+    )
 
 
 def cache_folder() -> Path:
@@ -96,7 +113,13 @@ def cache_folder() -> Path:
 
 
 def _import_compiled() -> None:
-    """Import the loops with numba's cache in our folder. Its files are read back as code, like any program's
+    with _own_cache():
+        from probes.kernels import fast  # noqa: F401
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """Import loops with numba's cache in our folder. Its files are read back as code, like any program's
     own: the folder is as private as the rest of the data folder."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +131,7 @@ def _import_compiled() -> None:
     before = config.CACHE_DIR
     config.CACHE_DIR = before or str(folder)
     try:
-        from probes.kernels import fast  # noqa: F401
+        yield
     finally:
         config.CACHE_DIR = before
 

@@ -1,12 +1,12 @@
-"""Which rows a selection lets through, drawn by Gibbs sampling and Metropolis steps of which lowest concepts are on.
+"""Which rows a selection lets through, drawn by Metropolis steps of which lowest concepts are on.
 
-P(row | selected) ∝ P(row) · exp(−α · orphans) · [1 ≤ highest concepts on ≤ most]. An orphan is a concept
-that is on while no concept it is a part of is. Rows are drawn given one highest concept that is on, every one of them
-as often: the cheapest would else be on in nearly all.
+P(on | strengths, selected) ∝ P(on) · exp(−α · orphans) · [1 ≤ highest concepts on ≤ most]. An orphan is a concept
+that is on while no concept it is a part of is. Strengths come first, each from its prior; rows are drawn given one
+highest concept that is on, every one of them as often: the cheapest would else be on in nearly all.
 
 Single flips move slowly from one way of making a whole to another, as orphans lie between, so each sweep also tries
-rows drawn afresh. Chains stopped early all lean the way the last concepts were visited: rows of two draws then differ
-by more than chance, and an interval from one draw holds the mean over all too seldom.
+rows drawn afresh. Chains stopped early lean one way: rows of two draws then differ by more than chance, and an
+interval from one draw holds the mean over all too seldom. Hence many steps, and compiled ones.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.kernels.choice import chains
+from probes.kernels.threads import shared
 from probes.worlds.world import Array, Flags
 
-FORBIDDEN = -1e3
 REDRAWS = 32  # per sweep
-BELOW_ON, ELSE_ON = 0.5, 0.02  # chance of a lowest concept in a row drawn afresh, below the highest one and elsewhere
+RARE = 0.02  # chance of a lowest concept in a row drawn afresh, where it is not below the highest one
+BLOCK = 64  # rows to a generator: what is drawn does not depend on how many threads draw
 
 Indices = NDArray[np.int64]
 
@@ -60,44 +62,51 @@ def select(compositions: Sequence[Composition], rows: int, random: np.random.Gen
     codes = np.empty((rows, compositions[0].weights.shape[1]), dtype=np.float32)
     missing = np.arange(rows)
     while len(missing):
-        codes[missing] = _chains(compositions, asked[missing], random, selecting)
-        missing = missing[_log_weight(compositions, codes[missing], asked[missing], 0.0, selecting.most) < 0]
+        codes[missing], possible = _chains(compositions, asked[missing], random, selecting)
+        missing = missing[~possible]
     return codes
 
 
 def _chains(
     compositions: Sequence[Composition], asked: Indices, random: np.random.Generator, selecting: Selecting
-) -> Array:
-    """One chain per row, given the highest concept `asked`, `row`, whether it found an allowed row or not."""
-    rows, low = len(asked), compositions[0].weights.shape[1]
-    strength = random.lognormal(0, selecting.spread, (rows, low)).astype(np.float32)
-    below = _below(compositions)[asked]
-    odds = np.where(below, BELOW_ON, ELSE_ON)
-    prior = np.log(selecting.share / (1 - selecting.share))
+) -> tuple[Array, Flags]:
+    """(codes, found an allowed row) of one chain per row, given the highest concept `asked`, `row`."""
+    loops, below, rows = chains(), _below(compositions), len(asked)
+    prior = float(np.log(selecting.share / (1 - selecting.share)))
+    wholes = loops.Wholes(*_wholes(compositions), selecting.most, selecting.orphans)
+    listed, sizes = np.argsort(~below, axis=1, kind="stable"), below.sum(axis=1)
+    gain = prior - np.array([np.log(RARE / (1 - RARE)), 0.0])
+    proposals = loops.Proposals(REDRAWS, listed, sizes, RARE, gain)
+    shape = rows, below.shape[1]
+    strength = random.lognormal(0, selecting.spread, shape).astype(np.float32)
+    on, weight = np.empty(shape, dtype=np.bool_), np.empty(rows)
+    generators = random.spawn(-(-rows // BLOCK))
 
-    def weight(on: Flags) -> Array:
-        return _log_weight(compositions, on * strength, asked, selecting.orphans, selecting.most)
+    def work(first: int, last: int) -> None:
+        for at in range(first, last, BLOCK):
+            some = slice(at, min(at + BLOCK, last))
+            loops.run(
+                generators[at // BLOCK], asked[some], strength[some], wholes, prior, proposals, selecting.sweeps,
+                on[some], weight[some],
+            )  # fmt: skip
 
-    def preference(on: Flags) -> Array:
-        """log of how much likelier a row is than to be drawn afresh."""
-        return np.asarray(weight(on) + (prior * on - np.log(np.where(on, odds, 1 - odds))).sum(axis=1))
+    def cuts(parts: int) -> list[int]:
+        return [*(len(generators) * part // parts * BLOCK for part in range(parts)), rows]
 
-    on = below
-    for _ in range(selecting.sweeps):
-        for concept in random.permutation(low):
-            weights = []
-            for state in (False, True):
-                on[:, concept] = state
-                weights.append(weight(on))
-            chance = 1 / (1 + np.exp(np.clip(weights[0] - weights[1] - prior, -50, 50)))
-            on[:, concept] = random.random(rows) < chance
-        held = preference(on)
-        for _ in range(REDRAWS):
-            drawn = random.random(on.shape) < odds
-            other = preference(drawn)
-            accepted = np.log(random.random(rows)) < other - held
-            on, held = np.where(accepted[:, None], drawn, on), np.where(accepted, other, held)
-    return np.asarray(on * strength, dtype=np.float32)
+    shared(work, rows, cuts)
+    return on * strength, weight > loops.IMPOSSIBLE
+
+
+def _wholes(compositions: Sequence[Composition]) -> tuple[Indices, Indices, Array, int]:
+    """Where the parts of each whole start, all parts, all thresholds, and the first of the highest wholes.
+    Concepts are numbered from the lowest storey up."""
+    parts, first = [], 0
+    for composition in compositions:
+        parts += [first + np.flatnonzero(row) for row in composition.weights]
+        first += composition.weights.shape[1]
+    starts = np.cumsum([0, *map(len, parts)])
+    thresholds = np.concatenate([composition.thresholds for composition in compositions])
+    return starts, np.concatenate(parts), thresholds, len(parts) - len(compositions[-1].thresholds)
 
 
 def _below(compositions: Sequence[Composition]) -> Flags:
@@ -106,15 +115,3 @@ def _below(compositions: Sequence[Composition]) -> Flags:
     for composition in reversed(compositions):
         below = (below @ composition.weights) > 0
     return np.asarray(below)
-
-
-def _log_weight(compositions: Sequence[Composition], codes: Array, asked: Indices, orphans: float, most: int) -> Array:
-    """log of what the selection makes of each row, `row`, where the highest concept `asked` is to be on."""
-    lonely = np.zeros(len(codes), dtype=np.float32)
-    for composition in compositions:
-        above = composition.apply(codes)
-        has_whole = (above > 0).astype(np.float32) @ composition.weights > 0
-        lonely += ((codes > 0) & ~has_whole).sum(axis=1)
-        codes = above
-    allowed = (codes[np.arange(len(codes)), asked] > 0) & ((codes > 0).sum(axis=1) <= most)
-    return np.asarray(-orphans * lonely + FORBIDDEN * ~allowed, dtype=np.float32)

@@ -34,7 +34,7 @@ class StoreysConfig(LayersConfig):
         default=2.0, description="How strongly parts without an active whole are selected out.", ge=0
     )
     most: int = Field(default=2, description="Most highest concepts on in a selected row.", ge=1)
-    sweeps: int = Field(default=24, description="Sweeps of the sampler behind each row.", ge=1, le=1000)
+    sweeps: int = Field(default=32, description="Sweeps of the sampler behind each row.", ge=1, le=1000)
 
 
 class Storeys:

@@ -239,7 +239,7 @@ def test_a_warm_up_compiles_every_loop_and_is_not_repeated(monkeypatch: pytest.M
     files = [import_module(f"probes.kernels.loops.{found.name}") for found in iter_modules(loops.__path__)]
     made = {name: item for file in files for name, item in vars(file).items() if isinstance(item, Dispatcher)}
     called = {name: item for name, item in made.items() if not name.startswith("_")}
-    assert len(called) == 12
+    assert len(called) == 13
     assert [name for name, item in called.items() if not item.signatures] == []
     prefer("torch")
     assert not warm_up.warm_up()
