@@ -31,62 +31,50 @@ def edge_evidence(
     tested_targets: Sequence[int],
     deviation: np.ndarray,
     *,
-    paired: bool = False,
     placebo: bool = True,
 ) -> EdgeEvidence:
     """Evidence for the edges (sources[e], targets[e]) from the runs of their sources.
 
-    `tested_targets`: the target of each column of the effects; `deviation`: s.d. of each latent of the
-    upper level over all rows. An edge counts as confirmed when its 95 % interval over chunks excludes
-    zero and |effect| exceeds the 95 % quantile of the null: the same places and the same size along
-    random decoder directions, pooled over all tested edges of the pair. It is composed when what is left
-    with the direct residual path held passes the same two tests with the same sign, else carried.
-
-    With `paired` it also has to pass as one of many, and against the random directions of its own source in the same
-    chunks: q is at most 0.05, and the interval of the difference excludes zero on the side of the effect. The null is
-    then in the unit of each target (see `chance`): a target that everything moves needs a larger effect.
+    `tested_targets`: the target of each column of the effects; `deviation`: s.d. of each latent of the upper level over
+    all rows. The null: the same places and the same size along random decoder directions, in the unit of each target
+    and pooled over all tested ones (see `chance`): a target that everything moves needs a larger effect. An edge counts
+    as confirmed when its 95 % interval over chunks excludes zero, |effect| exceeds the 95 % quantile of the null, it
+    passes as one of many (q at most 0.05), and it goes beyond the random directions of its own source in the same
+    chunks: the interval of the difference excludes zero on the side of the effect. It is composed when what is left
+    with the direct residual path held keeps the sign and also exceeds its null, with an interval that excludes zero;
+    else carried.
     """
     column = {target: at for at, target in enumerate(tested_targets)}
     means = {source: _SourceMeans.of(effects[source]) for source in set(sources) & set(effects)}
     ends = zip(sources, targets, strict=True)
     rows = [_one(effects.get(s), means.get(s), column[t], deviation[t]) for s, t in ends]
-    columns = {name: np.array([row[name] for row in rows]) for name in _EMPTY if not name.startswith("nulls")}
-    moved = moved_by_chance(effects, deviation[np.asarray(tested_targets, dtype=int)]) if paired else None
-    unit = np.array([moved.unit[column[t]] if moved else 1.0 for t in targets])
-    pooled = np.concatenate([row["nulls"] for row in rows]) if rows else np.zeros(0)
-    null = moved.pooled if moved else np.sort(np.abs(pooled))
-    null_held = np.abs(np.concatenate([row["nulls_held"] for row in rows])) if rows else np.zeros(0)
-    null95, null995 = (float(np.quantile(null, q)) if len(null) else np.nan for q in (0.95, 0.995))
-    held95 = float(np.quantile(null_held, 0.95)) if len(null_held) else np.nan
+    columns = {name: np.array([row[name] for row in rows]) for name in _EMPTY}
+    units = deviation[np.asarray(tested_targets, dtype=int)]
+    moved, held = moved_by_chance(effects, units), moved_by_chance(effects, units, "null_held")
+    at = np.array([column[t] for t in targets], dtype=int)
+    unit = moved.unit[at]
     tested = columns["n"] > 0
-    known = tested & np.isfinite(unit)
-    columns["null95"] = np.where(tested, null95 * unit, np.nan)
-    columns["null995"] = np.where(tested, null995 * unit, np.nan)
+    for name, quantile in (("null95", 0.95), ("null995", 0.995)):
+        columns[name] = np.where(tested, moved.quantile(quantile) * unit, np.nan)
     magnitude = np.abs(columns["effect"]) / unit
-    larger = len(null) - np.searchsorted(null, magnitude, side="left")
-    columns["p"] = np.where(known, (1 + larger) / (1 + len(null)), np.nan)
+    larger = len(moved.pooled) - np.searchsorted(moved.pooled, magnitude, side="left")
+    columns["p"] = np.where(tested, (1 + larger) / (1 + len(moved.pooled)), np.nan)
     columns["q"] = _false_discovery(columns["p"])
-    confirmed = known & _excludes_zero(columns, "effect") & (magnitude > null95)
-    if paired:
-        same_side = np.sign(columns["beyond"]) == np.sign(columns["effect"])
-        confirmed &= _excludes_zero(columns, "beyond") & same_side & (columns["q"] <= FALSE_SHARE)
-    composed = (
-        confirmed
-        & _excludes_zero(columns, "held")
-        & (np.abs(columns["held"]) > held95)
-        & (np.sign(columns["held"]) == np.sign(columns["effect"]))
-    )
+    confirmed = tested & _excludes_zero(columns, "effect") & (magnitude > moved.quantile(0.95))
+    confirmed &= _excludes_zero(columns, "beyond") & _same_side(columns, "beyond") & (columns["q"] <= FALSE_SHARE)
+    composed = confirmed & _excludes_zero(columns, "held") & _same_side(columns, "held")
+    composed &= np.abs(columns["held"]) / held.unit[at] > held.quantile(0.95)
     columns["verdict"] = np.select(
         [composed, confirmed, tested], ["composed", "carried", "unsupported"], default="untested"
     )
     summary = {
         "kind": "same places, same size, a random decoder direction",
-        "draws": len(null),
-        "null95": null95,
-        "null995": null995,
-        "held_null95": held95,
+        "draws": len(moved.pooled),
+        "null95": moved.quantile(0.95),
+        "null995": moved.quantile(0.995),
+        "held_null95": held.quantile(0.95),
     }
-    if placebo and (found := _confirmed_placebos(effects, sources, targets, tested_targets, deviation, paired)):
+    if placebo and (found := _confirmed_placebos(effects, sources, targets, tested_targets, deviation)):
         summary["placebos"], summary["placebos_confirmed"] = found
     return EdgeEvidence(columns, summary)
 
@@ -97,7 +85,6 @@ def _confirmed_placebos(
     targets: Sequence[int],
     tested_targets: Sequence[int],
     deviation: np.ndarray,
-    paired: bool,
 ) -> tuple[int, int] | None:
     """(edges tested, edges confirmed) when a random direction of each source takes its place, judged against the other
     random ones: over all draws. What the rule lets through by chance. None where there is one draw alone."""
@@ -107,9 +94,7 @@ def _confirmed_placebos(
     tested = confirmed = 0
     for draw in range(draws):
         instead = {source: _placebo(one, draw) for source, one in effects.items()}
-        found = edge_evidence(
-            instead, sources, targets, tested_targets, deviation, paired=paired, placebo=False
-        ).columns["verdict"]
+        found = edge_evidence(instead, sources, targets, tested_targets, deviation, placebo=False).columns["verdict"]
         tested += int((found != "untested").sum())
         confirmed += int(np.isin(found, ["composed", "carried"]).sum())
     return tested, confirmed
@@ -133,19 +118,15 @@ _EMPTY: dict[str, Any] = {
     "relative": np.nan,
     "n": 0,
     "places": 0,
-    "nulls": np.zeros(0),
-    "nulls_held": np.zeros(0),
 }
 
 
 @dataclass(frozen=True)
 class _SourceMeans:
     """What a source does to every target on average: effect, held and beyond, with both ends of their intervals,
-    `bound kind target` in the units of the codes, and the nulls of both kinds, `draw target`."""
+    `bound kind target` in the units of the codes."""
 
     means: np.ndarray
-    nulls: np.ndarray
-    nulls_held: np.ndarray
 
     @classmethod
     def of(cls, found: SourceEffects) -> _SourceMeans:
@@ -153,9 +134,7 @@ class _SourceMeans:
         sums = np.stack([found.change, found.held, beyond], axis=1)  # chunk kind target
         count = np.repeat(found.count[:, None], 3, axis=1)
         flat = bootstrap_means(sums.reshape(len(sums), -1), count.reshape(len(sums), -1), seed=found.source)
-        total = np.maximum(found.count.sum(axis=0), 1)
-        means = np.stack(flat).reshape(3, 3, -1)
-        return cls(means, found.null.sum(axis=1) / total, found.null_held.sum(axis=1) / total)
+        return cls(np.stack(flat).reshape(3, 3, -1))
 
 
 def _one(found: SourceEffects | None, means: _SourceMeans | None, at: int, deviation: float) -> dict[str, Any]:
@@ -177,9 +156,11 @@ def _one(found: SourceEffects | None, means: _SourceMeans | None, at: int, devia
         "relative": relative,
         "n": int((found.count[:, at] > 0).sum()),
         "places": int(found.count[:, at].sum()),
-        "nulls": means.nulls[:, at] / deviation,
-        "nulls_held": means.nulls_held[:, at] / deviation,
     }
+
+
+def _same_side(columns: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    return np.asarray(np.sign(columns[name]) == np.sign(columns["effect"]))
 
 
 def _excludes_zero(columns: Mapping[str, np.ndarray], name: str) -> np.ndarray:

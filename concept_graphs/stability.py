@@ -64,8 +64,6 @@ def half_figures(
     targets: Sequence[int],
     columns: Sequence[int],
     deviation: np.ndarray,
-    *,
-    paired: bool,
 ) -> dict[str, list[float]]:
     """`agreement_halves`: the Jaccard of the edges that either half of the held-out chunks confirms by itself.
 
@@ -74,7 +72,7 @@ def half_figures(
     found = [
         edge_evidence(
             {source: half for source, one in effects.items() if (half := _half(one, first)) is not None},
-            sources, targets, columns, deviation, paired=paired,
+            sources, targets, columns, deviation,
         ).columns["verdict"]
         for first in (0, 1)
     ]  # fmt: skip

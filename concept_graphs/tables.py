@@ -128,10 +128,10 @@ class Edge(Frozen):
     verdict: Verdict = Field(
         "untested",
         description=(
-            "composed, carried or generated: the interval excludes zero and |effect| exceeds null95; carried: the "
-            "direct residual path explains it alone; generated: tested from high to low along a trajectory, where "
-            "also q is at most 0.05 and the interval of beyond excludes zero on the side of the effect; unsupported: "
-            "tested without success."
+            "composed, carried or generated: the interval excludes zero, |effect| exceeds null95, q is at most 0.05 "
+            "and the interval of beyond excludes zero on the side of the effect; carried: the direct residual path "
+            "explains it alone; generated: tested from high to low along a trajectory; unsupported: tested without "
+            "success."
         ),
     )
 

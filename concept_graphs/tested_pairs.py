@@ -165,9 +165,8 @@ def tested_edges(
     if effects is None:
         return None
     asked = ablated.tolist(), measured.tolist(), targets, study.deviation(then, codes)
-    paired_too = study.direction == "generates"
-    found = study.judged(edge_evidence(effects, *asked, paired=paired_too), first, then)
-    return TestedEdges(found, half_figures(effects, *asked, paired=paired_too))
+    found = study.judged(edge_evidence(effects, *asked), first, then)
+    return TestedEdges(found, half_figures(effects, *asked))
 
 
 def _tried(

@@ -71,7 +71,7 @@ def test_latents_that_another_seed_lacks_are_no_matches() -> None:
 def effects(source: int, change: np.ndarray) -> SourceEffects:
     """One source in as many chunks as `change` `chunk target` has rows, with nulls about zero."""
     draw = np.random.default_rng(source)
-    null = 0.01 * draw.normal(size=(2, *change.shape))
+    null = 0.01 * draw.normal(size=(40, *change.shape))
     ones = np.ones(change.shape)
     return SourceEffects(source, change, change, null, null, ones, ones, change, ones)
 
@@ -85,7 +85,7 @@ def test_halves_agree_on_what_every_chunk_shows_and_not_on_what_one_half_shows()
     tested = {s: effects(s, change) for s, change in enumerate((steady, one_half, few))}
 
     def agreement(*sources: int) -> list[float] | None:
-        found = half_figures(tested, list(sources), [5] * len(sources), [5], np.ones(6), paired=False)
+        found = half_figures(tested, list(sources), [5] * len(sources), [5], np.ones(6))
         return found.get("agreement_halves")
 
     (sure,), (half,), (none,) = asked
