@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from concept_graphs.schema import GraphMeta
 
-Way = Literal["ablated-low", "ablated-high", "activated-high"]
+Way = Literal["ablated-low", "mean-low", "activated-low", "ablated-high", "activated-high"]
 
 
 class Words(NamedTuple):
@@ -23,7 +23,9 @@ class Words(NamedTuple):
 def words_of(meta: GraphMeta) -> Words:
     """The words that fit how the edges of a graph were tested."""
     if meta.direction == "composes":
-        return WORDS["ablated-low"]
+        return WORDS[
+            "activated-low" if meta.activated else "mean-low" if meta.intervention == "mean" else "ablated-low"
+        ]
     return WORDS["activated-high" if meta.activated else "ablated-high"]
 
 
@@ -45,32 +47,49 @@ _STATE = (
 )
 _BEYOND = (
     "Its 95 % interval excludes zero and its effect is beyond the null, the same places and the same size along random "
-    "decoder directions: beyond the 95 % quantile for that target, with q at most 0.05, and in the same images."
+    "decoder directions: beyond the 95 % quantile for that target, with q at most 0.05, and in the same {where}."
 )
 _LINES = "Each point is a concept, each line an edge that intervention confirmed: "
 
-WORDS: dict[Way, Words] = {
-    "ablated-low": Words(
-        card="Effect: change of the higher code, in its standard deviations, when the lower concept is ablated where "
-        "it fires in held-out text; 95 % interval over chunks. The grey band is the null: the same places and the same "
-        "size along a random decoder direction. Composed: something is left with the direct residual path held.",
-        legend=f"{_LINES}removing the lower concept where it fires changes the upper one. Its 95 % interval excludes "
-        "zero and its effect is beyond the 95 % quantile of the null: the same places and the same size along a random "
-        "decoder direction. Solid lines are composed: an effect is left when the direct residual path is held. Dashed "
-        "lines are carried by that path alone.",
-        table="Effect: change of the upper code, in its standard deviations, when the lower concept is removed; "
-        "negative means that the lower one supports the upper one. The dot is the effect, the line its 95 % interval "
-        "over chunks of held-out text, the grey band the null. Held: the effect left with the direct residual path "
-        "held. q: p after Benjamini-Hochberg over all tested edges; lower is better. n counts chunks.",
+
+def _of_text(when: str, doing: str, sense: str) -> Words:
+    return Words(
+        card=f"Effect: change of the higher code, in its standard deviations, when {when}; 95 % interval over chunks. "
+        "The grey band is the null: the same places and the same size along a random decoder direction. Composed: "
+        "something is left with the direct residual path held.",
+        legend=f"{_LINES}{doing} changes the upper one. {_BEYOND.format(where='chunks')} Solid lines are composed: an "
+        "effect is left when the direct residual path is held. Dashed lines are carried by that path alone.",
+        table=f"Effect: change of the upper code, in its standard deviations, when {when}; {sense}. The dot is the "
+        "effect, the line its 95 % interval over chunks of held-out text, the grey band the null. Held: the effect "
+        "left with the direct residual path held. q: p after Benjamini-Hochberg over all tested edges; lower is "
+        "better. n counts chunks.",
         counted="chunks",
         beside="held, s.d.",
+    )
+
+
+WORDS: dict[Way, Words] = {
+    "ablated-low": _of_text(
+        "the lower concept is ablated where it fires in held-out text",
+        "removing the lower concept where it fires",
+        "negative means that the lower one supports the upper one",
+    ),
+    "mean-low": _of_text(
+        "the lower concept is left at its mean where it fires in held-out text",
+        "leaving the lower concept at its mean where it fires",
+        "negative means that the lower one supports the upper one",
+    ),
+    "activated-low": _of_text(
+        "the lower concept is given, as strongly as it fires elsewhere, to held-out text in which it does not fire",
+        "giving the lower concept to text in which it does not fire",
+        "positive means that the lower one supports the upper one",
     ),
     "ablated-high": Words(
         card="Effect: change of the lower concept's mean code in an image, in its standard deviations, when the higher "
         "concept is ablated earlier in its trajectory; 95 % interval over held-out images. The grey band is the null: "
         "the same places and the same size along a random decoder direction.",
         legend=f"{_LINES}removing the concept that is computed first changes the other one, at less noise or in a "
-        f"later block, in the same image. {_BEYOND}",
+        f"later block, in the same image. {_BEYOND.format(where='images')}",
         table="Effect: change of the lower concept's mean code in an image, in its standard deviations over images, "
         "when the concept that is computed first is removed; negative means that the higher one brings the lower one "
         f"about. The dot is the effect, the line its 95 % interval over held-out images, the grey band the null. "
@@ -84,7 +103,7 @@ WORDS: dict[Way, Words] = {
         "one; 95 % interval over held-out images. The grey band is the null: the same places and the same size along a "
         "random decoder direction.",
         legend=f"{_LINES}given to an image made without a prompt, the concept that is computed first changes the other "
-        f"one, at less noise or in a later block. {_BEYOND}",
+        f"one, at less noise or in a later block. {_BEYOND.format(where='images')}",
         table="Effect: change of the lower concept's mean code in an image made without a prompt, in its standard "
         "deviations over images, when the concept that is computed first is given to it; positive means that the "
         "higher one brings the lower one about. The dot is the effect, the line its 95 % interval over held-out "

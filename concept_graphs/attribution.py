@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from concept_graphs.evidence import EvidenceConfig, HeldOut, choose_places
+from concept_graphs.changes import choose_places
+from concept_graphs.evidence import EvidenceConfig, HeldOut
 from probes.activations.rows import pool_mean
 from probes.hooks import Edit, Selector, Where, hooked
 from probes.subjects.subject import Subject

@@ -1,4 +1,4 @@
-"""Evidence for edges: ablate the lower latent in the subject, and see what the higher code does.
+"""Evidence for edges: change the lower latent in the subject, and see what the higher code does.
 
 One run per source gives its effect on every target. Runs restart from stored activations and use only
 the blocks between the two levels. The null is the same places and the same size along a random decoder
@@ -19,6 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from concept_graphs.changes import change_of, choose_places
 from probes.activations.rows import pool_max, pool_mean
 from probes.activations.store import ActivationStore, Split
 from probes.configs import Frozen
@@ -45,10 +46,11 @@ class EvidenceConfig(Frozen):
         ge=0,
         le=64,
     )
-    intervention: Literal["ablate", "activate"] = Field(
+    intervention: Literal["ablate", "mean", "activate"] = Field(
         default="ablate",
-        description="ablate: take a source away in images in which it fires; activate: give it to the same images "
-        "made without a prompt, where and as strongly as it fires with one. Of images only.",
+        description="ablate: take a source away where it fires; mean: leave its mean over all places there (texts "
+        "only); activate: give it, where and as strongly as it fires, to chunks in which it fires nowhere, or to the "
+        "same images made without a prompt.",
     )
     trials: int = Field(
         default=0,
@@ -124,20 +126,6 @@ class HeldOut:
         return torch.cat(parts)
 
 
-def choose_places(fires: Tensor, sources: Sequence[int], config: EvidenceConfig) -> dict[int, Tensor]:
-    """Per source, the chunks it is tested in: drawn at random among those where it fires.
-
-    `fires`: `chunk source` bool. Sources that fire in too few chunks are left out.
-    """
-    chosen: dict[int, Tensor] = {}
-    for column, source in enumerate(sources):
-        chunks = fires[:, column].nonzero().flatten()
-        if len(chunks) >= config.minimum_chunks:
-            order = torch.randperm(len(chunks), generator=generator(config.seed, "places", source))
-            chosen[source] = chunks[order[: config.chunks]].sort().values
-    return chosen
-
-
 def ablate_sources(
     subject: Subject,
     held_out: HeldOut,
@@ -148,23 +136,23 @@ def ablate_sources(
     report: Callable[[int, int], None] = lambda done, of: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[SourceEffects]:
-    """Ablate each source where it fires and yield its effects on all targets, several sources per pass.
+    """Change each source (see `change_of`) and yield its effects on all targets, several sources per pass.
 
     Sources that fire in too few chunks are skipped. Stops early, between passes, when `stop` says so.
     """
     codes = held_out.codes_of(sources)
     places = choose_places((codes > 0).any(dim=1), sources, config)
-    column = {source: at for at, source in enumerate(sources)}
-    waiting = sorted(places)
-    groups = grouped(waiting, {s: len(places[s]) for s in waiting}, config.rows)
+    column, usable = {source: at for at, source in enumerate(sources)}, held_out.usable_low
+    found = {s: change_of(s, codes[..., column[s]], usable, chosen, config) for s, chosen in places.items()}
+    waiting = sorted(s for s, change in found.items() if len(change.chunk) >= config.minimum_chunks)
+    groups = grouped(waiting, {s: len(found[s].chunk) for s in waiting}, config.rows)
     done = 0
     for group in groups:
         if stop():
             return
-        chunk = torch.cat([places[s] for s in group])
-        z = torch.cat([codes[places[s], :, column[s]].float() for s in group])
-        owner = torch.cat([torch.full((len(places[s]),), s) for s in group])
-        yield from _split(_effects_of(subject, held_out, chunk, owner, z, targets, config), group, owner)
+        chunk, step = (torch.cat(parts) for parts in zip(*(found[s] for s in group), strict=True))
+        owner = torch.cat([torch.full((len(found[s].chunk),), s) for s in group])
+        yield from _split(_effects_of(subject, held_out, chunk, owner, step, targets, config), group, owner)
         done += len(group)
         report(done, len(waiting))
 
@@ -188,14 +176,15 @@ def _effects_of(
     held_out: HeldOut,
     chunk: Tensor,
     owner: Tensor,
-    z: Tensor,
+    step: Tensor,
     targets: Sequence[int],
     config: EvidenceConfig,
 ) -> _Batch:
-    """Run the blocks between the levels: unedited, with the source ablated, and along random directions."""
+    """Run the blocks between the levels: unedited, with the source's code changed by `step`, `row pos`, and with the
+    same changes along random directions."""
     high, span = held_out.high, held_out.high.rows.span // held_out.low.rows.span
     usable = held_out.usable_high[chunk]
-    fires = pool_max((z > 0).float(), span) > 0
+    fires = pool_max((step != 0).float(), span) > 0
     places = fires & pool_mean(usable[..., None].float(), usable, high.rows.span)[1]  # row place
     decoder = held_out.low.space.w_dec
 
@@ -203,12 +192,12 @@ def _effects_of(
         return _target_codes(subject, held_out, chunk, delta, usable, places, targets)
 
     base, _ = read(None)
-    ablated, held = read(-z[..., None] * decoder[owner][:, None])
+    changed, held = read(step[..., None] * decoder[owner][:, None])
     drawn = []
     for draw in range(config.nulls):
         seeds = [generator(config.seed, f"null{draw}", int(source)) for source in owner]
         other = torch.stack([torch.randint(len(decoder), (), generator=seed) for seed in seeds])
-        drawn.append(read(-z[..., None] * decoder[other][:, None]))
+        drawn.append(read(step[..., None] * decoder[other][:, None]))
     row = places.nonzero()[:, 0]
 
     def total(x: Tensor) -> Tensor:
@@ -216,13 +205,13 @@ def _effects_of(
 
     on = (base > 0).float()
     return _Batch(
-        total(ablated - base),
+        total(changed - base),
         total(held - base),
         torch.stack([total(full - base) for full, _ in drawn]),
         torch.stack([total(kept - base) for _, kept in drawn]),
         total(torch.ones_like(base)),
         total(base),
-        total((ablated - base) * on),
+        total((changed - base) * on),
         total(on),
     )
 

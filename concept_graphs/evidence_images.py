@@ -26,8 +26,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from concept_graphs.changes import choose_places
 from concept_graphs.companions import companions_of
-from concept_graphs.evidence import EvidenceConfig, SourceEffects, choose_places, grouped
+from concept_graphs.evidence import EvidenceConfig, SourceEffects, grouped
 from concept_graphs.image_codes import images_in, mean_codes
 from concept_graphs.latent_sets import Change, LatentSets
 from probes.activations.store import ActivationStore, Split

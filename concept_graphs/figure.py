@@ -31,6 +31,7 @@ CURVE_LIMIT, WEBGL_LIMIT = 500, 2000
 CURVE = np.linspace(0, 1, 8)  # a spline through these points looks like a drawn S
 WIDE = 640  # pixels from which level names get a gutter of their own
 GUTTER, NARROW_GUTTER = 150, 52
+DONE = {"activate": "giving", "mean": "averaging"}  # by intervention; else removing
 FEW_LEVELS = 8  # above it a storey is too low for three lines
 
 
@@ -322,8 +323,8 @@ def _edge_hover(graph: ConceptGraph, edge: Edge) -> str:
     if edge.effect is not None:
         effect = with_interval(edge.effect, edge.effect_low, edge.effect_high)
         along = edge.state is not None or edge.inside is not None
-        done = "giving" if graph.meta.activated else "removing"
-        removed = f"{done} the higher concept changes the lower" if along else "effect of removal"
+        done = DONE.get(graph.meta.intervention, "removing")
+        removed = f"{done} the higher concept changes the lower" if along else f"effect of {done} it"
         lines.append(f"{removed} {effect} s.d., n = {edge.n}")
         lines.append(f"null: 95 % below {number(edge.null95)}")
     if edge.held is not None:

@@ -56,10 +56,15 @@ class GraphMeta(Frozen):
     settings: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of the extraction.")
 
     @property
+    def intervention(self) -> str:
+        """What the test of an edge did to a concept: see `EvidenceConfig.intervention`."""
+        evidence = self.settings.get("evidence")
+        return str(evidence.get("intervention", "ablate")) if isinstance(evidence, dict) else "ablate"
+
+    @property
     def activated(self) -> bool:
         """Whether edges were tested by giving a concept to the subject; they were by taking it away otherwise."""
-        evidence = self.settings.get("evidence")
-        return isinstance(evidence, dict) and evidence.get("intervention") == "activate"
+        return self.intervention == "activate"
 
 
 class GraphFile(Frozen):

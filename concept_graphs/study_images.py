@@ -66,6 +66,13 @@ class ImageStudy:
         report: Callable[[int, int], None],
         stop: Callable[[], bool],
     ) -> Iterator[SourceEffects]:
+        if config.intervention == "mean":
+            raise WorkbenchError(
+                "no-mean",
+                "Edges of an image graph cannot be tested so",
+                "a concept is left at its mean in texts only",
+                "Set evidence.intervention to ablate or activate.",
+            )
         images = self.images if split == "held_out" else SplitImages(self.store, split)
         return ablate_in_images(self.subject, images, (first, then), sources, targets, config, report=report, stop=stop)
 

@@ -276,7 +276,7 @@ def test_the_order_of_blocks_is_that_of_a_pass(store: ActivationStore, subject: 
 
 
 def _chosen(images: SplitImages, level: Level, sources: list[int], config: EvidenceConfig) -> dict[int, list[int]]:
-    from concept_graphs.evidence import choose_places
+    from concept_graphs.changes import choose_places
 
     return {s: places.tolist() for s, places in choose_places(images.fires(level, sources), sources, config).items()}
 
