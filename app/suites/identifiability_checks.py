@@ -25,6 +25,12 @@ from probes.worlds.world import Flags
 
 Sets = Sequence[Sequence[Level]]
 NULL_AIM, COVERAGE_AIM = 0.02, 0.9
+BY = "interval over edges and draws"
+COVERED = {
+    "coverage": "share of 95 % intervals that hold the effect, from",
+    "coverage_shown": "the same of effects that show at all in",
+    "coverage_beyond_zero": "the same of intervals that exclude zero, from",
+}
 LEAST_EFFECT = 0.02  # s.d.: below that an interval that holds zero says nothing
 SHARES = (("0", 0.0, 0.0), ("below-half", 1e-9, 0.5 - 1e-9), ("from-half", 0.5, 1 - 1e-9), ("1", 1.0, 1.0))
 
@@ -116,7 +122,11 @@ def true_pairs(pair: Pair) -> Flags:
 def coverage_rows(
     stage: str, config: GraphsConfig, case: Case, levels: Sequence[Level] | None, draws: int
 ) -> Iterator[Row]:
-    """How often the 95 % interval of an effect, from the rows an edge is tested in, holds the mean over all rows."""
+    """How often the 95 % interval of an effect, from the rows an edge is tested in, holds the mean over all rows.
+
+    Told of all effects; of those that the tested rows show at all, as what happens in rare rows alone leaves an
+    interval of no width; and of those whose interval excludes zero.
+    """
     world, subject = cast("Layered", case.world), case.world.subject()
     placed = placed_in(case, levels)
     evidence = EvidenceConfig(chunks=config.chunks, nulls=1, rows=4096)
@@ -125,12 +135,16 @@ def coverage_rows(
         deviation = deviation_of(case.train, high if world.direction == "composes" else low)
         true = mean_effects(subject, case.train, low, high, world.direction, deviation=deviation)
         sizeable = np.abs(np.nan_to_num(true)) > LEAST_EFFECT
-        held = []
+        held: dict[str, list[Floats]] = {"coverage": [], "coverage_shown": [], "coverage_beyond_zero": []}
         for draw in range(draws):
             sample = world.draw(len(case.held_out.inputs), 50_000 + draw)
             seen = all_effects(subject, sample, low, high, world.direction, evidence, deviation=deviation)
             asked = sizeable & np.isfinite(seen.effect)
-            held.append(((seen.low <= true) & (true <= seen.high))[asked].astype(np.float64))
-        name = f"{stage}.{world.views[at].name}-{world.views[at + 1].name}.coverage"
-        unit = f"share of 95 % intervals from {config.chunks} rows that hold the effect; interval over edges and draws"
-        yield of_interval(name, bootstrap(held), unit, "up", aim=COVERAGE_AIM)
+            inside = ((seen.low <= true) & (true <= seen.high)).astype(np.float64)
+            beyond = (seen.low > 0) | (seen.high < 0)
+            for name, among in zip(held, (asked, asked & (seen.low < seen.high), asked & beyond), strict=True):
+                held[name].append(inside[among])
+        for name, items in held.items():
+            stem = f"{stage}.{world.views[at].name}-{world.views[at + 1].name}.{name}"
+            aim = COVERAGE_AIM if name == "coverage" else None
+            yield of_interval(stem, bootstrap(items), f"{COVERED[name]} {config.chunks} rows; {BY}", "up", aim=aim)

@@ -51,6 +51,7 @@ def test_known_graphs_are_found_and_training_sees_no_truth(monkeypatch: pytest.M
             assert rows[f"{part}.storeys.{pair}.{BOOTSTRAP}.null"].value == 0
             assert rows[f"{part}.storeys.{pair}.intervention.ap"].value > rows[f"{part}.storeys.{pair}.chance"].value
             assert rows[f"{part}.storeys.{pair}.coverage"].aim == 0.9
+            assert rows[f"{part}.storeys.{pair}.coverage_shown"].n <= rows[f"{part}.storeys.{pair}.coverage"].n
         assert rows[f"oracle.storeys.{pair}.{BOOTSTRAP}.ap"].value > 0.9
         assert rows[f"oracle.storeys.{pair}.frequency-1"].value > 0.8
         assert f"learned.storeys.{pair}.true_variable.ap" in rows
