@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +15,14 @@ from concept_graphs.edges.registry import PROPOSALS
 from concept_graphs.score import table_of
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.fit_maps import MapConfig, fit_map
+from probes.registry import Registry
 
 Floats = NDArray[np.float64]
+# Proposals that codes suffice for: the others ask the subject.
+FROM_CODES = Registry(
+    "edge proposal from codes",
+    {name: (row.target, row.sentence) for name, row in PROPOSALS.items() if not row.load().needs_subject},
+)
 BOOTSTRAP = "gates_bootstrap"  # beside the registered names: gates ranked by how many refits keep an edge
 
 
@@ -33,14 +39,14 @@ def in_memory(low: Any, high: Any) -> PairedCodes:
     return PairedCodes(sparse.csr_matrix(low), sparse.csr_matrix(high), np.arange(rows))
 
 
-def proposed_tables(codes: BothCodes, config: MapConfig, *, fits: int, seed: int) -> Iterator[tuple[str, Floats]]:
-    """(name, `high low`) of every proposal that codes suffice for, higher is surer and −∞ not proposed; then of gates
+def proposed_tables(
+    codes: BothCodes, config: MapConfig, *, fits: int, seed: int, among: Collection[str] = FROM_CODES
+) -> Iterator[tuple[str, Floats]]:
+    """(name, `high low`) of every proposal `among` these, higher is surer and −∞ not proposed; after gates, of gates
     by their frequency over `fits` refits on resampled rows, ties broken by weight."""
     shape = (codes.fitting.high.shape[1], codes.fitting.low.shape[1])
-    for name in PROPOSALS:
-        made = PROPOSALS.load(name)
-        if made.needs_subject:
-            continue
+    for name in among:
+        made = FROM_CODES.load(name)
         if made.needs_map:
             yield from _of_map(name, made(), codes, config, fits=fits, seed=seed)
         else:
