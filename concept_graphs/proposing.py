@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 from concept_graphs.edges.gates import GateProposal, with_bootstrap
 from concept_graphs.edges.proposal import Proposal, Proposed
 from concept_graphs.edges.registry import PROPOSALS
+from concept_graphs.methods import BOOTSTRAP
 from concept_graphs.score import table_of
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.fit_maps import MapConfig, fit_map
@@ -23,7 +25,6 @@ FROM_CODES = Registry(
     "edge proposal from codes",
     {name: (row.target, row.sentence) for name, row in PROPOSALS.items() if not row.load().needs_subject},
 )
-BOOTSTRAP = "gates_bootstrap"  # beside the registered names: gates ranked by how many refits keep an edge
 
 
 class BothCodes(NamedTuple):
@@ -31,6 +32,12 @@ class BothCodes(NamedTuple):
 
     fitting: PairedCodes
     held_out: PairedCodes
+
+
+def usable() -> tuple[str, ...]:
+    """Proposals from codes whose libraries are installed."""
+    wanted = {name: getattr(FROM_CODES.load(name), "library", "") for name in FROM_CODES}
+    return tuple(name for name, library in wanted.items() if not library or find_spec(library) is not None)
 
 
 def in_memory(low: Any, high: Any) -> PairedCodes:

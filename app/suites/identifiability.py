@@ -17,11 +17,11 @@ from pydantic import Field
 from app.suites.identifiability_checks import calibration_rows, coverage_rows, null_rows, seed_calibration_rows
 from app.suites.identified import ORACLE, GraphsConfig, Recovery, levels_of, recoveries, sized
 from app.suites.kept import Kept
-from app.suites.ranked import INTERVENTION, TESTED, cuts_on, difference_row, distance_rows, scored_rows
+from app.suites.ranked import cuts_on, difference_row, distance_rows, scored_rows
 from app.suites.rows import Row, of_interval
 from app.suites.suite import Suite
 from app.suites.world_training import FLAT
-from concept_graphs.proposing import BOOTSTRAP
+from concept_graphs.methods import BOOTSTRAP, COACTIVATION, INTERVENTION, TESTED
 from probes.autoencoders.registry import AUTOENCODERS
 from probes.metrics.intervals import bootstrap
 from probes.runs import Run
@@ -31,7 +31,6 @@ from probes.worlds.registry import HIERARCHIES
 Part = Literal["oracle", "learned", "pipeline", "null", "calibration"]
 Size = Literal["24/10/4", "32/12/5", "48/20/8"]
 ANOTHER = 1000  # from a dictionary's training seed to the next one's of the same world
-COACTIVATION = "coactivation"
 AIMS = {
     "oracle": {f".{BOOTSTRAP}.f1": 0.85, f".{BOOTSTRAP}.ap": 0.95},
     "learned": {f".{INTERVENTION}.ap": 0.75},

@@ -15,7 +15,15 @@ pytestmark = pytest.mark.browser
 
 WIDE, HIGH = 390, 844
 # A table of many columns and the code of a command may scroll in a box of their own; nothing else may.
-MAY_SCROLL = ("#graph-table", "#runs-table", ".cm-scroller", ".tab-container", ".fc-graph-plot")
+MAY_SCROLL = (
+    "#graph-table",
+    "#runs-table",
+    "#known-pairs",
+    "#known-whole",
+    ".cm-scroller",
+    ".tab-container",
+    ".fc-graph-plot",
+)
 SIDEWAYS = """(may) => [...document.querySelectorAll('.gradio-container *')]
   .filter((e) => e.offsetParent && e.scrollWidth > e.clientWidth + 5 && !may.some((m) => e.closest(m)))
   .filter((e) => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
