@@ -169,8 +169,7 @@ def _f1_said(found: Opened, method: str) -> Iterator[str]:
             said += f", {_beside(row)} {number(row.baseline)} of {called(COACTIVATION)}"
         parts.append(said)
     if parts:
-        words = called(method)
-        yield f"{words[:1].upper()}{words[1:]} reach an F1 of {'; '.join(parts)}."
+        yield f"By {called(method)}, F1 is {'; '.join(parts)}."
 
 
 def _beside(row: Row) -> str:
