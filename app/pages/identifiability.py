@@ -5,6 +5,7 @@ Only in such a world can a graph be said to be identified: nowhere else is there
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -122,8 +123,9 @@ class _Panel(RunPanel):
                     self.recovered = PlotlyView(None, elem_id="known-recovered")
             self.pairs = _table(PAIR_COLUMNS, "Edges between levels, beside the baselines", "known-pairs")
             self.whole = _table(WHOLE_COLUMNS, "Concepts, and the graph as a whole", "known-whole")
+            self.command = command_box(elem_id="known-own-command", label="The command line of this run")
         self.drawn = [self.said, self.truth, self.recovered]
-        self.more = [self.result, self.method, self.pairs, self.whole, *self.drawn]
+        self.more = [self.result, self.command, self.method, self.pairs, self.whole, *self.drawn]
 
     def wire(self, context: Any) -> None:
         """Also draw another method's graph when one is chosen."""
@@ -143,11 +145,12 @@ class _Panel(RunPanel):
             found = known_graphs.opened(seen.slug)
         except WorkbenchError as error:
             empty = [gr.update(choices=[], value=None), [], []]
-            return [gr.update(visible=True), *empty, str(error), {}, {}]
+            return [gr.update(visible=True), seen.command, *empty, str(error), {}, {}]
         choices = known_graphs.method_choices(found)
         method = choices[0][1]
         tables = [known_graphs.pair_table(found), known_graphs.whole_table(found)]
-        return [gr.update(visible=True), gr.update(choices=choices, value=method), *tables, *_drawn(found, method)]
+        offered = gr.update(choices=choices, value=method)
+        return [gr.update(visible=True), seen.command, offered, *tables, *_drawn(found, method)]
 
 
 def _drawn(found: Opened, method: str) -> list[Any]:
@@ -162,10 +165,12 @@ def _drawn(found: Opened, method: str) -> list[Any]:
     return ["\n".join(said), *views]
 
 
-def _table(columns: tuple[str, ...], label: str, elem_id: str) -> gr.Dataframe:
+def _table(columns: Mapping[str, str], label: str, elem_id: str) -> gr.Dataframe:
+    """A table of columns with these widths."""
     return gr.Dataframe(
         value=[],
         headers=list(columns),
+        column_widths=list(columns.values()),
         datatype="str",
         type="array",
         interactive=False,
