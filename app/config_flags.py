@@ -54,6 +54,13 @@ def choices_of(field: FieldInfo) -> tuple[Any, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
+def item_choices(field: FieldInfo) -> tuple[Any, ...]:
+    """The values each item of a list can have, where they are listed."""
+    if not is_list(field.annotation):
+        return ()
+    return choices_of(FieldInfo.from_annotation(get_args(field.annotation)[0]))
+
+
 def add_flags(parser: argparse.ArgumentParser, config: type[BaseModel], prefix: str = "", group: Any = None) -> None:
     """One flag per field, `--low.n_latents` for the fields of a nested model; nothing is required here."""
     group = parser if group is None else group

@@ -12,9 +12,9 @@ from app.suites.registry import SUITES, section
 from app.suites.rows import Rows
 from app.suites.suite import Suite
 from probes.artefacts import artefact_path, write_manifest
-from probes.configs import Frozen, validated
+from probes.configs import Frozen
 from probes.errors import Stopped
-from probes.files import commit_directory, read_json, write_json
+from probes.files import commit_directory, write_json
 from probes.provenance import commit
 from probes.runs import Run
 
@@ -72,10 +72,5 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
         for details in (run.path / name for name in suite.leaves):
             if details.is_file():
                 (folder / details.name).write_bytes(details.read_bytes())
-        write_manifest(folder, kind="evaluation", name=name, command=run.record().command)
+        write_manifest(folder, kind="evaluation", name=name, command=run.record().command, run=run.slug)
     return target / "rows.json"
-
-
-def read_rows(path: Path) -> Rows:
-    """The rows of an evaluation artefact."""
-    return validated(Rows, read_json(path / "rows.json"), what=f"The evaluation {path.name}")

@@ -222,6 +222,13 @@ def new_run(kind: str, config: BaseModel, name: str = "", processes: int = 1) ->
     return Run.create(kind, title, config, command=command_line(kind, config, name, processes))
 
 
+def started(kind: str, config: BaseModel, *, threads: int | None = None) -> Run:
+    """A new run of a job, at work in a process of its own."""
+    run = new_run(kind, config)
+    start(run, threads=threads)
+    return run
+
+
 def check_several(kind: str, values: Mapping[str, Any]) -> None:
     """Raise `WorkbenchError` unless several processes can do this job together."""
     row = job(kind)

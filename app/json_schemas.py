@@ -23,6 +23,7 @@ PRINTED = {
     "evaluate": "app.suites.rows:Rows",
     "export": "app.exporting:Exported",
     "export-graph": "app.exporting_graphs:GraphExported",
+    "known-graph": "concept_graphs.known_graph:KnownGraph",
     "levers": "steering.levers:LeverSet",
 }
 

@@ -38,17 +38,22 @@ PAGES = {
     "Graph": "app.pages.graph",
     "Steer": "app.pages.steer",
     "Train": "app.pages.train",
+    "Identifiability": "app.pages.identifiability",
     "Runs": "app.pages.runs",
     "Report": "app.pages.report",
 }
 
+# On a narrow screen the tabs that do not fit are items of a menu, which have no ids.
+TAB_OF = """const tabOf = (name, title) => document.getElementById(`tab-${name}-button`)
+  ?? [...document.querySelectorAll(".overflow-dropdown button")].find((one) => one.textContent.trim() === title);"""
 # The first tab also tells of its selection while the page is being built, before the address was read.
-PUT_TAB = """() => { const name = "%s"; if (!window.fulcrumArrived) return;
-  if (document.getElementById(`tab-${name}-button`)?.getAttribute("aria-selected") !== "true") return;
-  const u = new URL(location); u.searchParams.set("tab", name); history.replaceState(null, "", u); }"""
+PUT_TAB = """() => { %(tab_of)s if (!window.fulcrumArrived) return;
+  if (!tabOf("%(name)s", "%(title)s")?.classList.contains("selected")) return;
+  const u = new URL(location); u.searchParams.set("tab", "%(name)s"); history.replaceState(null, "", u); }"""
 # Clicking, because a tab chosen by a handler is lost while the page is being built; it also tells listeners.
-OPEN_TAB = """() => { const name = new URL(location).searchParams.get("tab"); window.fulcrumArrived = true;
-  if (%s.includes(name)) document.getElementById(`tab-${name}-button`)?.click(); }"""
+OPEN_TAB = """() => { %(tab_of)s window.fulcrumArrived = true;
+  const name = new URL(location).searchParams.get("tab"), title = %(titles)s[name];
+  if (title) tabOf(name, title)?.click(); }"""
 
 
 def create_app(settings: Settings, *, compare: Compare = compare_on_graph, pool: Any = None) -> FastAPI:
@@ -113,11 +118,12 @@ def build_page(context: PageContext) -> gr.Blocks:
                 with gr.Tab(name, id=name.lower(), elem_id=f"tab-{name.lower()}") as tab:
                     context.tab = tab
                     _build_tab(context, name, module)
-                tab.select(None, js=PUT_TAB % name.lower(), **QUIET)
+                tab.select(None, js=PUT_TAB % {"tab_of": TAB_OF, "name": name.lower(), "title": name}, **QUIET)
         if context.rack._id not in page.blocks:  # the Steer page, where it stands, could not be built
             with gr.Column(visible=False):
                 context.rack.render()
-        page.load(None, js=OPEN_TAB % json.dumps([name.lower() for name in PAGES]), **QUIET)
+        titles = json.dumps({name.lower(): name for name in PAGES})
+        page.load(None, js=OPEN_TAB % {"tab_of": TAB_OF, "titles": titles}, **QUIET)
     page.queue(default_concurrency_limit=2, max_size=32)
     return page
 

@@ -11,6 +11,7 @@ from concept_graphs import grouping, timeline
 from concept_graphs.groups import Groups
 from concept_graphs.layout import in_turn, storeys
 from concept_graphs.placing import Anchor, placed_beside, placed_labels
+from concept_graphs.strokes import CURVE, band, rounded, s_lines
 from concept_graphs.tables import CONFIRMED
 from concept_graphs.text import esc_plotly, number, with_interval
 from concept_graphs.view import Shown, ViewSpec, select
@@ -28,7 +29,6 @@ HALO = ", ".join(["0 0 3px var(--body-background-fill, transparent)"] * 3)
 INK = "#767d87"  # readable on white and on near-black; the page may set its own
 BIN_WIDTHS, BIN_ALPHAS = (0.8, 1.3, 2.1, 3.2), (0.30, 0.42, 0.58, 0.80)
 CURVE_LIMIT, WEBGL_LIMIT = 500, 2000
-CURVE = np.linspace(0, 1, 8)  # a spline through these points looks like a drawn S
 WIDE = 640  # pixels from which level names get a gutter of their own
 GUTTER, NARROW_GUTTER = 150, 52
 DONE = {"activate": "giving", "mean": "averaging"}  # by intervention; else removing
@@ -118,14 +118,9 @@ def _edge_traces(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray
 
 
 def _lines(graph: ConceptGraph, rows: list[int], x: np.ndarray, y: np.ndarray, t: np.ndarray) -> dict[str, Any]:
-    """Points of S-shaped lines from source to target, `t` in [0, 1] along the way: up, or along the time axis."""
-    source, target = (end[rows, None] for end in graph.ends)
-    ease = t * t * (3 - 2 * t)
-    across, up = (t, ease) if timeline.is_timeline(graph) else (ease, t)
-    return {
-        "x": _joined(x[source] + (x[target] - x[source]) * across),
-        "y": _joined(y[source] + (y[target] - y[source]) * up),
-    }
+    """Points of the lines from source to target: up, or along the time axis."""
+    source, target = (np.stack([x[end[rows]], y[end[rows]]], axis=1) for end in graph.ends)
+    return s_lines(source, target, t, sideways=timeline.is_timeline(graph))
 
 
 def _line_style(b: int, verdict: str, sense: str) -> dict[str, Any]:
@@ -148,8 +143,8 @@ def _midpoints(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray) 
             "mode": "markers",
             "name": "evidence",
             "showlegend": False,
-            "x": _rounded((x[source] + x[target]) / 2),
-            "y": _rounded((y[source] + y[target]) / 2),
+            "x": rounded((x[source] + x[target]) / 2),
+            "y": rounded((y[source] + y[target]) / 2),
             "customdata": [f"{edge.source}>{edge.target}" for edge in rows],
             "hovertext": [_edge_hover(graph, edge) for edge in rows],
             "hovertemplate": "%{hovertext}<extra></extra>",
@@ -184,8 +179,8 @@ def _node_traces(
                 "showlegend": False,
                 "ids": ids,
                 "customdata": ids,
-                "x": _rounded(x[rows]),
-                "y": _rounded(y[rows]),
+                "x": rounded(x[rows]),
+                "y": rounded(y[rows]),
                 "text": [texts.get(i, "") for i in rows],
                 "textposition": [sides.get(i, "top center") for i in rows],
                 "textfont": {"size": 11, "shadow": HALO},
@@ -194,7 +189,7 @@ def _node_traces(
                 "cliponaxis": False,
                 "marker": {
                     "color": LEVEL_COLOURS[k % len(LEVEL_COLOURS)],
-                    "size": _rounded(_sizes(graph.nodes.array("frequency")[rows], k), 1),
+                    "size": rounded(_sizes(graph.nodes.array("frequency")[rows], k), 1),
                     "line": {
                         "color": f"rgb({UNDECIDED})",
                         "width": [3 if key in focus else 0.8 for key in ids],
@@ -266,7 +261,7 @@ def _frame(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray, lev
     for storey, k in enumerate(levels):
         own = y[shown.nodes[graph.level_index[shown.nodes] == k]]
         half = float(np.abs(own - storey).max(initial=0.0)) + 0.06
-        bands.append(_band(storey - half, storey + half))
+        bands.append(band(storey - half, storey + half))
         names.append(_level_name(graph, k, storey, wide))
     return {
         "xaxis": {"visible": False, "range": [-0.01, 1.01], "zeroline": False},
@@ -274,13 +269,6 @@ def _frame(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray, lev
         "shapes": bands,
         "annotations": names,
     }
-
-
-def _band(low: float, high: float) -> dict[str, Any]:
-    return {
-        "type": "rect", "xref": "paper", "yref": "y", "layer": "below", "line": {"width": 0},
-        "x0": 0, "x1": 1, "y0": low, "y1": high, "fillcolor": "rgba(128,132,140,0.07)",
-    }  # fmt: skip
 
 
 def _gutter(view: ViewSpec) -> int:
@@ -352,12 +340,3 @@ def _sizes(frequency: np.ndarray, level: int) -> np.ndarray:
     that is unknown."""
     share = (np.log10(np.clip(np.nan_to_num(frequency, nan=1e-3), 1e-5, 1.0)) + 5) / 5
     return 6 + 2 * min(level, 3) + 8 * share**2
-
-
-def _joined(points: np.ndarray) -> list[float | None]:
-    """[edges, points] flattened, with a gap after each edge."""
-    return [v for line in points.round(4).tolist() for v in (*line, None)]
-
-
-def _rounded(values: np.ndarray, digits: int = 4) -> list[float]:
-    return [float(v) for v in np.asarray(values).round(digits)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +13,18 @@ from scipy import sparse
 from concept_graphs.edges.gates import GateProposal, with_bootstrap
 from concept_graphs.edges.proposal import Proposal, Proposed
 from concept_graphs.edges.registry import PROPOSALS
+from concept_graphs.methods import BOOTSTRAP
 from concept_graphs.score import table_of
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.fit_maps import MapConfig, fit_map
+from probes.registry import Registry
 
 Floats = NDArray[np.float64]
-BOOTSTRAP = "gates_bootstrap"  # beside the registered names: gates ranked by how many refits keep an edge
+# Proposals that codes suffice for: the others ask the subject.
+FROM_CODES = Registry(
+    "edge proposal from codes",
+    {name: (row.target, row.sentence) for name, row in PROPOSALS.items() if not row.load().needs_subject},
+)
 
 
 class BothCodes(NamedTuple):
@@ -27,20 +34,26 @@ class BothCodes(NamedTuple):
     held_out: PairedCodes
 
 
+def usable() -> tuple[str, ...]:
+    """Proposals from codes whose libraries are installed."""
+    wanted = {name: getattr(FROM_CODES.load(name), "library", "") for name in FROM_CODES}
+    return tuple(name for name, library in wanted.items() if not library or find_spec(library) is not None)
+
+
 def in_memory(low: Any, high: Any) -> PairedCodes:
     """Codes `row n` of two levels, dense or sparse, as pairs; every row is a chunk of its own."""
     rows = low.shape[0]
     return PairedCodes(sparse.csr_matrix(low), sparse.csr_matrix(high), np.arange(rows))
 
 
-def proposed_tables(codes: BothCodes, config: MapConfig, *, fits: int, seed: int) -> Iterator[tuple[str, Floats]]:
-    """(name, `high low`) of every proposal that codes suffice for, higher is surer and −∞ not proposed; then of gates
+def proposed_tables(
+    codes: BothCodes, config: MapConfig, *, fits: int, seed: int, among: Collection[str] = FROM_CODES
+) -> Iterator[tuple[str, Floats]]:
+    """(name, `high low`) of every proposal `among` these, higher is surer and −∞ not proposed; after gates, of gates
     by their frequency over `fits` refits on resampled rows, ties broken by weight."""
     shape = (codes.fitting.high.shape[1], codes.fitting.low.shape[1])
-    for name in PROPOSALS:
-        made = PROPOSALS.load(name)
-        if made.needs_subject:
-            continue
+    for name in among:
+        made = FROM_CODES.load(name)
         if made.needs_map:
             yield from _of_map(name, made(), codes, config, fits=fits, seed=seed)
         else:

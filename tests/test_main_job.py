@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from app.evaluate import EvaluateConfig, read_rows
+from app.evaluate import EvaluateConfig
 from app.suites.main_job import MainJobConfig
+from app.suites.rows import read_rows
 from app.worker import execute
 from concept_graphs.extract import GraphConfig
 from concept_graphs.graph import ConceptGraph

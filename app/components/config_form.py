@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Union, get_args, get_origin
@@ -10,12 +11,22 @@ import gradio as gr
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.config_flags import as_text, choices_of, from_text, is_fixed, nested_defaults, nested_model, variants_of
+from app.config_flags import (
+    as_text,
+    choices_of,
+    from_text,
+    is_fixed,
+    item_choices,
+    nested_defaults,
+    nested_model,
+    variants_of,
+)
 from probes.artefacts import available
 from probes.configs import KIND, AsText, merged, validated
 
 # Fields of these names hold a reference to an artefact of the same kind.
 REFERENCES = ("store", "probe", "graph")
+FOLDED = "More: how it is trained and measured"
 
 
 class Control(NamedTuple):
@@ -33,13 +44,25 @@ class ConfigForm:
 
     `values` are shown instead of the defaults, as a preset gives them. Fields that hold a model become
     a section; of an option with variants, the chosen one's fields are shown. What
-    cannot be a control of its own is text, read the way the command line reads it.
+    cannot be a control of its own is text, read the way the command line reads it. Where `first` names groups of
+    fields, these stand first, group by group, and the others are folded.
     """
 
-    def __init__(self, config: type[BaseModel], values: Mapping[str, Any] | None = None, *, prefix: str) -> None:
+    def __init__(
+        self,
+        config: type[BaseModel],
+        values: Mapping[str, Any] | None = None,
+        *,
+        prefix: str,
+        first: Sequence[Sequence[str]] = (),
+    ) -> None:
         self.config, self.prefix = config, prefix
         self.controls: list[Control] = []
-        self._section(config, merged(nested_defaults(config), values or {}), ())
+        values, named = merged(nested_defaults(config), values or {}), [name for group in first for name in group]
+        for group in first:
+            self._section(config, values, (), group)
+        with gr.Accordion(FOLDED, open=False) if first else contextlib.nullcontext():
+            self._section(config, values, (), [name for name in config.model_fields if name not in named])
 
     @property
     def components(self) -> list[Any]:
@@ -62,8 +85,16 @@ class ConfigForm:
                 at[control.path[-1]] = value
         return validated(self.config, values, what="The form", called=_place)
 
-    def _section(self, config: type[BaseModel], values: Mapping[str, Any], path: tuple[str, ...]) -> None:
-        fields = {n: f for n, f in config.model_fields.items() if not is_fixed(f.annotation)}
+    def _section(
+        self,
+        config: type[BaseModel],
+        values: Mapping[str, Any],
+        path: tuple[str, ...],
+        chosen: Sequence[str] | None = None,
+    ) -> None:
+        """The controls of a config's fields, or of the `chosen` ones in their order."""
+        asked = {name: config.model_fields[name] for name in (config.model_fields if chosen is None else chosen)}
+        fields = {n: f for n, f in asked.items() if not is_fixed(f.annotation)}
         plain = {n: f for n, f in fields.items() if nested_model(f.annotation) is None and not variants_of(f)}
         names = list(plain)
         for start in range(0, len(names), 2):
@@ -141,6 +172,8 @@ def _component(name: str, field: FieldInfo, value: Any, elem_id: str) -> gr.comp
         return gr.Checkbox(value=bool(value), **common)
     if choices := choices_of(field):
         return gr.Dropdown(choices=list(choices), value=value, **common)
+    if several := item_choices(field):
+        return gr.Dropdown(choices=list(several), value=list(value or ()), multiselect=True, **common)
     if field.annotation in (int, float):
         limits = {key: bound for key in ("ge", "le") if (bound := _bound(field, key)) is not None}
         digits = 0 if field.annotation is int else None

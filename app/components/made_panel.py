@@ -89,8 +89,7 @@ class MadePanel:
     def _make(self, ref: str) -> list[Any]:
         try:
             kind, values = self._making(ref)
-            run = jobs.new_run(kind, jobs.config_for(kind, values))
-            jobs.start(run, threads=self._threads)
+            run = jobs.started(kind, jobs.config_for(kind, values), threads=self._threads)
         except WorkbenchError as error:
             return _outputs(None, str(error), button=True)
         return self._watch(ref, run.slug)

@@ -7,13 +7,14 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
+from app import known_graphs
 from app.components.command_box import command_box
 from app.events import QUIET
 from app.watching import COLUMNS, look, table
 from probes.errors import WorkbenchError
 
-OPEN_IN_TRAIN = """(slug) => { if (!slug) return; const u = new URL(location);
-  u.searchParams.set("tab", "train"); u.searchParams.set("run", slug); location.assign(u); }"""
+OPEN_IN = """(slug) => { if (!slug) return; const u = new URL(location);
+  u.searchParams.set("tab", "%s"); u.searchParams.set("run", slug); location.assign(u); }"""
 
 
 def build(context: Any) -> None:
@@ -38,10 +39,11 @@ def build(context: Any) -> None:
         chosen = gr.Textbox("", label="Run", interactive=False, lines=1, elem_id="runs-chosen")
         line = gr.Textbox("", show_label=False, lines=2, max_lines=6, interactive=False, elem_id="runs-status")
         open_in_train = gr.Button("Open in Train", size="sm", elem_id="runs-open")
+        open_known = gr.Button("Open in Identifiability", size="sm", visible=False, elem_id="runs-open-known")
         command = command_box(elem_id="runs-command", label="Its command line")
         log = gr.Textbox("", label="Log", lines=4, max_lines=16, interactive=False, elem_id="runs-log")
     timer = gr.Timer(2.0, active=False)
-    details = [detail, line, command, log]
+    details = [detail, line, command, log, open_in_train, open_known]
 
     def refresh(slug: str) -> list[Any]:
         rows, unreadable = table()
@@ -60,15 +62,18 @@ def build(context: Any) -> None:
     again.click(refresh, inputs=chosen, outputs=everything, **QUIET)
     timer.tick(refresh, inputs=chosen, outputs=everything, **QUIET)
     listing.select(choose, outputs=chosen, **QUIET).then(_details, inputs=chosen, outputs=details, **QUIET)
-    open_in_train.click(None, inputs=chosen, js=OPEN_IN_TRAIN, **QUIET)
+    open_in_train.click(None, inputs=chosen, js=OPEN_IN % "train", **QUIET)
+    open_known.click(None, inputs=chosen, js=OPEN_IN % "identifiability", **QUIET)
 
 
 def _details(slug: str) -> list[Any]:
-    """State, command line and log of the chosen run."""
+    """State, command line and log of the chosen run, and the page that shows more of it."""
+    known = known_graphs.belongs(slug)
+    opening = [gr.update(visible=not known), gr.update(visible=known)]
     if not slug:
-        return [gr.update(visible=False), "", "", ""]
+        return [gr.update(visible=False), "", "", "", *opening]
     try:
         seen = look(slug)
     except WorkbenchError as error:
-        return [gr.update(visible=True), str(error), "", ""]
-    return [gr.update(visible=True), seen.line, seen.command, seen.log]
+        return [gr.update(visible=True), str(error), "", "", *opening]
+    return [gr.update(visible=True), seen.line, seen.command, seen.log, *opening]

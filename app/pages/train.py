@@ -9,13 +9,15 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
-from app import jobs
+from app import jobs, known_graphs
 from app.components.command_box import command_box
 from app.components.config_form import ConfigForm
 from app.components.curves import QUANTITIES, curve_figure
 from app.components.plot_view import PlotlyView
-from app.events import QUIET
-from app.watching import Seen, look, table
+from app.components.run_panel import RunPanel, raised
+from app.events import QUIET, TELLING
+from app.pages.opening import linked_run, open_when_seen
+from app.watching import Seen, table
 from probes.artefacts import Kind, available, resolve
 from probes.errors import WorkbenchError
 from probes.files import read_json
@@ -36,12 +38,7 @@ MADE: dict[str, Kind] = {
     "import-graph": "graph",
 }
 SHOWN = {*KINDS.values(), "sweep"}
-# Gradio sends the change event of a State only after events that went through its queue.
-TELLING: dict[str, Any] = QUIET | {"queue": True, "concurrency_limit": None}
 NOTHING = "No run is shown. Start one, or choose one above."
-PUT_IN_ADDRESS = """(slug) => { const u = new URL(location);
-  if (slug) u.searchParams.set("run", slug); else u.searchParams.delete("run");
-  history.replaceState(null, "", u); }"""
 
 
 def build(context: Any) -> None:
@@ -66,18 +63,9 @@ def build(context: Any) -> None:
     with form_place:
         _form(context, kind, rows, preset, opened, panel.shown)
     panel.wire(context)
-    _open_when_seen(context.tab, opened)
+    open_when_seen(context.tab, opened)
     linked = blocks.load(_linked_run, outputs=[panel.shown, opened], **TELLING)
     linked.then(panel.refresh, inputs=panel.inputs, outputs=panel.outputs, **QUIET)
-
-
-def _open_when_seen(tab: Any, opened: gr.State) -> None:
-    """Make the form when the tab is first seen: a config may import torch, the server's start must not."""
-    if isinstance(tab, gr.Tab):
-        tab.select(lambda: True, outputs=opened, **TELLING)
-    else:
-        assert Context.root_block is not None
-        Context.root_block.load(lambda: True, outputs=opened, **TELLING)
 
 
 def _choices() -> list[str]:
@@ -87,13 +75,9 @@ def _choices() -> list[str]:
 
 def _linked_run(request: gr.Request) -> tuple[Any, Any]:
     """The run the address names, when there is one, and that this tab is open where the address says so."""
-    asked = dict(request.query_params)
-    slug = str(asked.get("run", ""))
-    try:
-        found = jobs.find(slug).slug if slug else ""
-    except WorkbenchError:
-        found = ""
-    return gr.update(choices=_choices(), value=found), True if asked.get("tab") == "train" else gr.skip()
+    found, tab = linked_run(request)
+    own = "" if known_graphs.belongs(found) else found
+    return gr.update(choices=_choices(), value=own), True if tab == "train" else gr.skip()
 
 
 def _title(name: str) -> str:
@@ -162,14 +146,13 @@ def _form(
             return _command(KINDS[chosen], fields, given)
 
         def begin(*given: Any) -> Any:
-            try:
+            def started() -> str:
                 config = fields.read(given)
                 row.check_row(recipe, config.model_dump())
-                run = jobs.new_run(KINDS[chosen], config)
-                jobs.start(run, threads=context.settings.threads)
-            except WorkbenchError as error:
-                raise gr.Error(str(error), print_exception=False) from error
-            return gr.update(choices=_choices(), value=run.slug)
+                return jobs.started(KINDS[chosen], config, threads=context.settings.threads).slug
+
+            slug = raised(started)
+            return gr.update(choices=_choices(), value=slug)
 
         gr.on([part.change for part in fields.components], show_command, fields.components, command, **QUIET)
         go.click(begin, inputs=fields.components, outputs=shown, **TELLING)
@@ -200,90 +183,24 @@ def _command(kind: str, fields: ConfigForm, given: Any) -> str:
         return f"# {error.why}. {error.how}"
 
 
-class _Panel:
-    """The right-hand side: state, curves and log of the run that is shown, polled only while it is active."""
+class _Panel(RunPanel):
+    """The right-hand side: a run with its curves."""
 
     def __init__(self) -> None:
-        self.size = gr.State(-1)
-        self.shown = gr.Dropdown(
-            [], value="", label="Run", allow_custom_value=True, interactive=True, elem_id="train-run"
-        )
-        self.line = gr.Textbox(
-            NOTHING, show_label=False, lines=2, max_lines=4, interactive=False, elem_id="train-status"
-        )
-        with gr.Row():
-            self.stop = gr.Button("Stop", size="sm", interactive=False, min_width=90, elem_id="train-stop")
-            self.resume = gr.Button("Resume", size="sm", interactive=False, min_width=90, elem_id="train-resume")
-        self.plots = []
+        super().__init__("train", NOTHING)
+
+    def build_more(self) -> None:
         for pair in (QUANTITIES[:2], QUANTITIES[2:]):
             with gr.Row():
                 for quantity in pair:
                     with gr.Column(min_width=280):
-                        self.plots.append(PlotlyView(None, elem_id=f"train-curve-{quantity.name}", visible=False))
-        self.log = gr.Textbox(
-            "", label="Log", lines=6, max_lines=12, interactive=False, elem_id="train-log", visible=False
-        )
-        self.timer = gr.Timer(1.0, active=False)
-        self.inputs = [self.shown, self.size]
-        self.outputs = [self.line, self.stop, self.resume, self.log, self.size, self.timer, *self.plots]
+                        self.more.append(PlotlyView(None, elem_id=f"train-curve-{quantity.name}", visible=False))
 
-    def wire(self, context: Any) -> None:
-        """Connect the buttons, the timer and the choice of another run."""
-        changed = self.shown.change(lambda: -1, outputs=self.size, **QUIET)
-        changed.then(self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET)
-        changed.then(None, inputs=self.shown, js=PUT_IN_ADDRESS, **QUIET)
-        self.timer.tick(self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET)
-
-        def stop(slug: str) -> None:
-            self._asked(lambda: jobs.stop(jobs.find(slug)))
-
-        def resume(slug: str) -> None:
-            self._asked(lambda: jobs.start(jobs.find(slug), threads=context.settings.threads))
-
-        for button, act in ((self.stop, stop), (self.resume, resume)):
-            button.click(act, inputs=self.shown, **QUIET).then(
-                self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET
-            )
-
-    @staticmethod
-    def _asked(act: Any) -> None:
-        try:
-            act()
-        except WorkbenchError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-
-    def refresh(self, slug: str, size: int) -> list[Any]:
-        """Values of `outputs`; curves are sent only when there are new rows."""
-        if not slug:
-            return [
-                NOTHING,
-                *[gr.update(interactive=False)] * 2,
-                gr.update(visible=False),
-                -1,
-                gr.Timer(active=False),
-            ] + [gr.update(value=None, visible=False) for _ in self.plots]
-        try:
-            seen = look(slug)
-        except WorkbenchError as error:
-            return [
-                str(error),
-                *[gr.update(interactive=False)] * 2,
-                gr.skip(),
-                -1,
-                gr.Timer(active=False),
-            ] + [gr.skip() for _ in self.plots]
-        return [
-            seen.line,
-            gr.update(interactive=seen.can_stop),
-            gr.update(interactive=seen.can_resume),
-            gr.update(value=seen.log, visible=bool(seen.log)),
-            seen.size,
-            gr.Timer(active=seen.active),
-            *self._curves(seen, size),
-        ]
-
-    def _curves(self, seen: Seen, size: int) -> list[Any]:
+    def values(self, seen: Seen | None, size: int) -> list[Any]:
+        """Curves are sent only when there are new rows."""
+        if seen is None:
+            return [gr.update(value=None, visible=False) for _ in self.more]
         if seen.size == size:
-            return [gr.skip() for _ in self.plots]
+            return [gr.skip() for _ in self.more]
         figures = [curve_figure(seen.rows, quantity, key=seen.slug) for quantity in QUANTITIES]
         return [gr.update(value=figure, visible=bool(figure["data"])) for figure in figures]

@@ -15,24 +15,22 @@ import numpy as np
 from pydantic import Field
 
 from app.suites.identifiability_checks import calibration_rows, coverage_rows, null_rows, seed_calibration_rows
-from app.suites.identified import ORACLE, GraphsConfig, Recovery, levels_of, recovery_of
+from app.suites.identified import ORACLE, GraphsConfig, Recovery, levels_of, recoveries, sized
 from app.suites.kept import Kept
-from app.suites.ranked import INTERVENTION, TESTED, cuts_on, difference_row, distance_rows, scored_rows
+from app.suites.ranked import cuts_on, difference_row, distance_rows, scored_rows
 from app.suites.rows import Row, of_interval
 from app.suites.suite import Suite
-from app.suites.world_training import FLAT, case_of
-from concept_graphs.proposing import BOOTSTRAP
+from app.suites.world_training import FLAT
+from concept_graphs.methods import BOOTSTRAP, COACTIVATION, INTERVENTION, TESTED
 from probes.autoencoders.registry import AUTOENCODERS
-from probes.errors import Stopped
 from probes.metrics.intervals import bootstrap
 from probes.runs import Run
-from probes.worlds.layers import NAMES, SIZES
+from probes.worlds.layers import NAMES
+from probes.worlds.registry import HIERARCHIES
 
 Part = Literal["oracle", "learned", "pipeline", "null", "calibration"]
 Size = Literal["24/10/4", "32/12/5", "48/20/8"]
 ANOTHER = 1000  # from a dictionary's training seed to the next one's of the same world
-OTHERS = 100  # seeds from here on are worlds that cuts are chosen on
-COACTIVATION = "coactivation"
 AIMS = {
     "oracle": {f".{BOOTSTRAP}.f1": 0.85, f".{BOOTSTRAP}.ap": 0.95},
     "learned": {f".{INTERVENTION}.ap": 0.75},
@@ -46,13 +44,16 @@ class IdentifiabilityConfig(GraphsConfig):
     parts: tuple[Part, ...] = Field(
         default=("oracle", "learned", "null", "calibration", "pipeline"), description="What is measured.", min_length=1
     )
-    worlds: tuple[Literal["storeys", "generated"], ...] = Field(
-        default=("storeys",), description="Worlds: composed from below, or generated from above.", min_length=1
+    worlds: tuple[Annotated[str, HIERARCHIES], ...] = Field(
+        default=(HIERARCHIES.first,), description="Worlds: composed from below, or generated from above.", min_length=1
     )
     size: Size = Field(default="24/10/4", description="Concepts per level, of perfect and of learned codes.")
     pipeline_size: Size = Field(default="48/20/8", description="Concepts per level, of the whole way.")
     architectures: tuple[Annotated[str, AUTOENCODERS], ...] = Field(
         default=(FLAT, "topk", "matryoshka"), description="Dictionaries compared on the whole way.", min_length=1
+    )
+    dictionary_seeds: int = Field(
+        default=3, description="Dictionaries of each world that a frequency is also averaged over; 1 for none.", ge=1
     )
     other_worlds: int = Field(default=3, description="Worlds that cuts are chosen on.", ge=1, le=100)
     tests: float = Field(default=4.0, description="Pairs per target that a proposal may have tested.", gt=0)
@@ -78,7 +79,7 @@ def identifiability_rows(config: IdentifiabilityConfig, run: Run) -> Iterator[Ro
                 stage = f"pipeline.{world}.{architecture}"
                 found, others = _recoveries(config, stage, world, config.pipeline_size, architecture, kept, run)
                 yield from _graph_rows(config, "pipeline", stage, found, others)
-                yield from _concept_rows(stage, found)
+                yield from concept_rows(stage, found)
 
 
 def _steps(config: IdentifiabilityConfig) -> int:
@@ -92,15 +93,8 @@ def _recoveries(
 ) -> tuple[list[Recovery], list[Recovery]]:
     """(scored seeds, other worlds to choose cuts on)."""
     whole = stage.startswith("pipeline")
-    seeds, others = (config.pipeline_seeds, config.pipeline_others) if whole else (config.seeds, config.other_worlds)
-    found = []
-    for seed in (*range(seeds), *range(OTHERS, OTHERS + others)):
-        if run.stop_requested():
-            raise Stopped
-        run.update(message=f"{stage}: world {seed}")
-        found.append(recovery_of(config, world, size, architecture, seed, kept, run))
-        run.progress(run.status().step + 1)
-    return found[:seeds], found[seeds:]
+    counts = (config.pipeline_seeds, config.pipeline_others) if whole else (config.seeds, config.other_worlds)
+    return recoveries(config, stage, sized(world, size), architecture, counts, kept, run)
 
 
 def _stage_rows(
@@ -108,7 +102,7 @@ def _stage_rows(
 ) -> Iterator[Row]:
     yield from _graph_rows(config, part, stage, found, others)
     if part != ORACLE:
-        yield from _concept_rows(stage, found)
+        yield from concept_rows(stage, found)
     if "null" in config.parts:
         yield from null_rows(stage, config, found, cuts_on(others, config.tests), config.tests)
 
@@ -124,13 +118,14 @@ def _worth_rows(
 ) -> Iterator[Row]:
     """What frequencies and intervals are worth."""
     yield from calibration_rows(stage, found, config.fits)
-    cases = [case_of(world, config, seed, **SIZES[config.size]) for seed in range(config.seeds)]
+    setting = sized(world, config.size)
+    cases = [setting.case(config, seed) for seed in range(config.seeds)]
     if architecture == ORACLE:
         yield from coverage_rows(stage, config, cases[0], None, config.draws)
         return
     sets = [
         [
-            levels_of(config, world, config.size, architecture, case, seed + more * ANOTHER, kept, run)
+            levels_of(config, setting.label, architecture, case, seed + more * ANOTHER, kept, run)
             for more in range(config.dictionary_seeds)
         ]
         for seed, case in enumerate(cases)
@@ -178,7 +173,8 @@ CONCEPTS: dict[str, tuple[Callable[[Recovery], np.ndarray], str, Literal["up", "
 }
 
 
-def _concept_rows(stage: str, found: Sequence[Recovery]) -> Iterator[Row]:
+def concept_rows(stage: str, found: Sequence[Recovery]) -> Iterator[Row]:
+    """How well learned latents stand for concepts: as a whole, then level by level."""
     for figure, (of, unit, better, aim) in CONCEPTS.items():
         items = [values[np.isfinite(values)] for values in map(of, found)]
         items = [values for values in items if len(values)]

@@ -13,7 +13,8 @@ from app.suites.ranked import Cuts, rankings_of
 from app.suites.rows import Row, of_interval
 from app.suites.world_training import Case
 from concept_graphs.evidence import EvidenceConfig
-from concept_graphs.proposing import BOOTSTRAP, BothCodes, frequencies, frequency_of, proposed_tables
+from concept_graphs.methods import BOOTSTRAP
+from concept_graphs.proposing import BothCodes, frequencies, frequency_of, proposed_tables
 from concept_graphs.seeds import MATCH
 from concept_graphs.world_evidence import all_effects, deviation_of, mean_effects
 from probes.hierarchy.codes import PairedCodes

@@ -6,8 +6,8 @@ trained on what the world shows. Rows to fit on, to match on and to test on are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from scipy import sparse
 from app.suites.kept import Kept
 from app.suites.world_training import Case, WorldTrainingConfig, case_of, level_in
 from concept_graphs.evidence import EvidenceConfig
-from concept_graphs.proposing import BothCodes, in_memory, proposed_tables
+from concept_graphs.proposing import FROM_CODES, BothCodes, in_memory, proposed_tables
 from concept_graphs.score import absorption_across, level_hits, matched_levels
 from concept_graphs.world_evidence import Placed, Tested, all_effects, true_level
+from probes.errors import Stopped
 from probes.hierarchy.fit_maps import MapConfig
 from probes.hierarchy.probe import Level
 from probes.metrics.recovery import correlations
@@ -32,6 +33,7 @@ from probes.worlds.world import Flags, Sample
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 ORACLE = "oracle"
+OTHERS = 100  # seeds from here on are worlds that cuts are chosen on
 # In small worlds a high concept is on in more than half of the rows of some, and rare ones in a few dozen.
 MAPS = MapConfig(minimum_rows=20, most_frequent=1.0)
 
@@ -44,10 +46,18 @@ class GraphsConfig(WorldTrainingConfig):
     map_rows: int = Field(default=6000, description="Rows that edges are proposed from.", ge=256)
     maps: MapConfig = Field(default=MAPS, description="How gates are fitted, and which latents take part.")
     fits: int = Field(default=8, description="Refits behind a bootstrap frequency.", ge=1, le=100)
-    dictionary_seeds: int = Field(
-        default=3, description="Dictionaries of each world that a frequency is also averaged over; 1 for none.", ge=1
-    )
     chunks: int = Field(default=64, description="Rows in which each source is ablated.", ge=5)
+
+
+class Setting(NamedTuple):
+    """A world of the registry with its dials set; `label` names its dictionaries among those of one run."""
+
+    world: str
+    label: str
+    dials: Mapping[str, Any]
+
+    def case(self, config: WorldTrainingConfig, seed: int) -> Case:
+        return case_of(self.world, config, seed, **self.dials)
 
 
 class Pair(NamedTuple):
@@ -78,34 +88,68 @@ class Recovery(NamedTuple):
     direction: Direction
 
 
+def sized(world: str, size: str) -> Setting:
+    """A world of one of the sizes that results are reported on."""
+    return Setting(world, f"{world}-{size.replace('/', '-')}", SIZES[size])
+
+
+def recoveries(
+    config: GraphsConfig,
+    stage: str,
+    setting: Setting,
+    architecture: str,
+    counts: tuple[int, int],
+    kept: Kept,
+    run: Run,
+    among: Collection[str] = FROM_CODES,
+) -> tuple[list[Recovery], list[Recovery]]:
+    """(scored seeds, other worlds to choose cuts on), as many as `counts` says. Raises `Stopped`."""
+    seeds, others = counts
+    found = []
+    for seed in (*range(seeds), *range(OTHERS, OTHERS + others)):
+        if run.stop_requested():
+            raise Stopped
+        run.update(message=f"{stage}: world {seed}")
+        found.append(recovery_of(config, setting, architecture, seed, kept, run, among))
+        run.progress(run.status().step + 1)
+    return found[:seeds], found[seeds:]
+
+
 def recovery_of(
-    config: GraphsConfig, world: str, size: str, architecture: str, seed: int, kept: Kept, run: Run
+    config: GraphsConfig,
+    setting: Setting,
+    architecture: str,
+    seed: int,
+    kept: Kept,
+    run: Run,
+    among: Collection[str] = FROM_CODES,
 ) -> Recovery:
-    """Train the levels of a world (none for `oracle`) and find its graph by every proposal. Raises `Stopped`."""
-    case = case_of(world, config, seed, **SIZES[size])
-    levels = None
+    """Train the levels of a world (none for `oracle`) and find its graph by proposals `among` these. Raises
+    `Stopped`."""
+    case, levels = setting.case(config, seed), None
     if architecture != ORACLE:
-        levels = levels_of(config, world, size, architecture, case, seed, kept, run)
-    return found_in_case(config, case, levels)
+        levels = levels_of(config, setting.label, architecture, case, seed, kept, run)
+    return found_in_case(config, case, levels, among)
 
 
 def levels_of(
-    config: GraphsConfig, world: str, size: str, architecture: str, case: Case, seed: int, kept: Kept, run: Run
+    config: GraphsConfig, label: str, architecture: str, case: Case, seed: int, kept: Kept, run: Run
 ) -> list[Level]:
     """A dictionary of every view, lowest first, from the run where they were kept."""
-    label = f"{world}-{size.replace('/', '-')}"
     return [
         level_in(config, f"{label}.{view.name}", architecture, at, case, seed, kept, run)
         for at, view in enumerate(case.world.views)
     ]
 
 
-def found_in_case(config: GraphsConfig, case: Case, levels: Sequence[Level] | None) -> Recovery:
+def found_in_case(
+    config: GraphsConfig, case: Case, levels: Sequence[Level] | None, among: Collection[str] = FROM_CODES
+) -> Recovery:
     """The graph that codes of these levels give; of the truth itself without them."""
     world = case.world
     calibration, held_out = (codes_of(part, levels) for part in (case.calibration, case.held_out))
     matched = matched_levels(case.calibration.codes, calibration)
-    pairs = [_pair(config, case, levels, at, matched) for at in range(len(world.parts))]
+    pairs = [_pair(config, case, levels, at, matched, among) for at in range(len(world.parts))]
     every = sparse.hstack(calibration).tocsr()
     absorbed, gap = absorption_across(case.held_out.codes, held_out, matched, world.parts)
     return Recovery(
@@ -153,6 +197,7 @@ def _pair(
     levels: Sequence[Level] | None,
     at: int,
     matched: tuple[Indices, ...],
+    among: Collection[str],
 ) -> Pair:
     world, subject = cast("Layered", case.world), case.world.subject()
     evidence = EvidenceConfig(chunks=config.chunks, rows=4096)
@@ -170,7 +215,7 @@ def _pair(
         name=f"{world.views[at].name}-{world.views[at + 1].name}",
         parts=world.parts[at],
         matched=ends,
-        tables=dict(proposed_tables(codes, config.maps, fits=config.fits, seed=0)),
+        tables=dict(proposed_tables(codes, config.maps, fits=config.fits, seed=0, among=among)),
         tested=tested,
         codes=codes,
         bound=bound,

@@ -11,12 +11,12 @@ import numpy as np
 from app.suites.identified import Floats, Indices, Pair, Recovery
 from app.suites.rows import FEW_SEEDS, Row, of_interval
 from concept_graphs.distances import ancestor_aid, shd_pair, sid, whole_graph
+from concept_graphs.methods import CHANCE, INTERVENTION, TESTED, TRUE_VARIABLE
 from concept_graphs.score import PairScore, best_threshold, pair_score
 from probes.metrics.intervals import bootstrap
 from probes.metrics.metric import Better
 from probes.worlds.world import Flags
 
-INTERVENTION, TRUE_VARIABLE, TESTED = "intervention", "true_variable", "_tested"
 # figure: field of a score, unit, better
 FIGURES: dict[str, tuple[str, str, Better]] = {
     "ap": ("average_precision", "average precision over pairs of matched latents", "up"),
@@ -104,7 +104,7 @@ def scored_rows(
                     aim=next((aim for end, aim in aims.items() if name.endswith(end)), None),
                 )
         yield from seeds_row(
-            f"{stage}.{first.name}.chance", [seeds.chance for seeds in scores[INTERVENTION]], "AP of a random order", ""
+            f"{stage}.{first.name}.{CHANCE}", [one.chance for one in scores[INTERVENTION]], "AP of a random order", ""
         )
 
 

@@ -18,6 +18,10 @@ SUITES = Registry(
             "app.suites.identifiability:SUITE",
             "Known graphs: every edge proposal, and interventions, against the truth.",
         ),
+        "known-graph": (
+            "app.suites.known_graph:SUITE",
+            "One world with its dials set: its known graph beside the recovered one.",
+        ),
         "colours": ("app.suites.colours:SUITE", "Levers that turn colours on the toy, read by rules."),
         "bands": ("app.suites.bands:SUITE", "Ways of coding noise bands of images."),
         "emoji": ("app.suites.emoji:SUITE", "What the bundled emoji pipeline draws, read by a judge."),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from pydantic import Field
 
-from probes.configs import Frozen
+from probes.configs import Frozen, validated
+from probes.files import read_json
 from probes.metrics.intervals import Interval
 from probes.metrics.metric import Better
 
@@ -36,6 +38,11 @@ class Rows(Frozen):
     commit: str | None = Field(description="Commit of the workbench, where it is known.")
     seconds: float = Field(description="How long it took.")
     rows: list[Row] = Field(description="What was measured.")
+
+
+def read_rows(folder: Path) -> Rows:
+    """The rows of an evaluation artefact."""
+    return validated(Rows, read_json(folder / "rows.json"), what=f"The evaluation {folder.name}")
 
 
 def over_seeds(

@@ -28,6 +28,7 @@ class PcProposal:
 
     needs_map = False
     needs_subject = False
+    library = "causallearn"
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class GraspProposal:
 
     needs_map = False
     needs_subject = False
+    library = "causallearn"
 
     def __init__(
         self, config: MapConfig | None = None, *, candidates: int = 10, targets: int = 300, seed: int = 0

@@ -10,6 +10,7 @@ what it causes and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,15 +18,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from probes.addresses import HookPoint
+from probes.configs import Variant
 from probes.subjects.module import ModuleSubject
 from probes.worlds.layers import NAMES, Direction, LayersConfig, Reader, parts_of, straight_on, views_of
 from probes.worlds.mixture import noisy
 from probes.worlds.world import Array, Flags, Sample, View, generators
 
 
-class GeneratedConfig(LayersConfig):
+class GeneratedConfig(LayersConfig, Variant):
     """Three levels of concepts, each turned on by concepts of the one above."""
 
+    kind: Literal["generated"] = Field(default="generated", description="Its world.")
     active: float = Field(default=1.5, description="Highest concepts on in a row, on average.", gt=0)
     given: float = Field(default=0.7, description="How often a whole that is on turns a part on.", gt=0, le=1)
     alone: float = Field(default=0.02, description="How often a part is on that no whole turned on.", ge=0, lt=1)
@@ -34,7 +37,7 @@ class GeneratedConfig(LayersConfig):
 class Generated:
     """The world: three views, lowest first, though the highest is made first."""
 
-    Config = GeneratedConfig
+    Config = Options = GeneratedConfig
     direction: Direction = "generates"
 
     def __init__(self, config: GeneratedConfig, seed: int) -> None:

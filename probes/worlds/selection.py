@@ -17,12 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.errors import WorkbenchError
 from probes.kernels.choice import chains
 from probes.kernels.threads import shared
 from probes.worlds.world import Array, Flags
 
 REDRAWS = 32  # per sweep
 RARE = 0.02  # chance of a lowest concept in a row drawn afresh, where it is not below the highest one
+MOST_CHAINS = 20_000  # run in vain, one after another, before a world is refused
 BLOCK = 64  # rows to a generator: what is drawn does not depend on how many threads draw
 
 Indices = NDArray[np.int64]
@@ -57,13 +59,22 @@ class Selecting(NamedTuple):
 
 def select(compositions: Sequence[Composition], rows: int, random: np.random.Generator, selecting: Selecting) -> Array:
     """Codes of the lowest storey, `row low`, of rows that are let through. Chains that never entered the allowed
-    rows are run again."""
+    rows are run again. Raises `WorkbenchError` for a world in which a highest concept is never let through."""
     asked = random.integers(len(compositions[-1].weights), size=rows)
     codes = np.empty((rows, compositions[0].weights.shape[1]), dtype=np.float32)
     missing = np.arange(rows)
+    in_vain = 0
     while len(missing):
         codes[missing], possible = _chains(compositions, asked[missing], random, selecting)
+        in_vain = 0 if possible.any() else in_vain + len(missing)
         missing = missing[~possible]
+        if in_vain > MOST_CHAINS:
+            raise WorkbenchError(
+                "bad-world",
+                "The selection lets hardly any row of this world through",
+                f"no row was found in which highest concept {asked[missing[0]]} is on and at most {selecting.most} are",
+                "Raise most, or lower shared or needed.",
+            )
     return codes
 
 

@@ -9,6 +9,7 @@ that were drawn: where views are read with errors, a selected row may come to a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from probes.addresses import HookPoint
+from probes.configs import Variant
 from probes.subjects.module import ModuleSubject
 from probes.worlds.layers import NAMES, Direction, LayersConfig, Reader, parts_of, straight_on, views_of
 from probes.worlds.mixture import noisy
@@ -23,9 +25,10 @@ from probes.worlds.selection import Composition, Selecting, select
 from probes.worlds.world import Sample, View, generators
 
 
-class StoreysConfig(LayersConfig):
+class StoreysConfig(LayersConfig, Variant):
     """Three storeys of concepts, each made of concepts of the one below."""
 
+    kind: Literal["storeys"] = Field(default="storeys", description="Its world.")
     needed: float = Field(
         default=0.6, description="Share of its parts a concept needs; little is OR, 1 AND.", gt=0, le=1
     )
@@ -40,7 +43,7 @@ class StoreysConfig(LayersConfig):
 class Storeys:
     """The world: three views, and which concept is a part of which."""
 
-    Config = StoreysConfig
+    Config = Options = StoreysConfig
     direction: Direction = "composes"
 
     def __init__(self, config: StoreysConfig, seed: int) -> None:

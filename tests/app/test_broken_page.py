@@ -12,7 +12,14 @@ from app import server
 from app.settings import Settings
 
 # What each page alone has, by the element's id.
-OWN = {"Graph": "graph-plot", "Steer": "steer-go", "Train": "train-kind", "Runs": "runs-table", "Report": "report-go"}
+OWN = {
+    "Graph": "graph-plot",
+    "Steer": "steer-go",
+    "Train": "train-kind",
+    "Identifiability": "known-run",
+    "Runs": "runs-table",
+    "Report": "report-go",
+}
 
 
 def elements(monkeypatch: pytest.MonkeyPatch, pages: dict[str, str]) -> dict[str, Any]:

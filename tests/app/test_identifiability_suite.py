@@ -9,7 +9,7 @@ import pytest
 from app.suites import world_training
 from app.worker import execute
 from concept_graphs.edges.registry import PROPOSALS
-from concept_graphs.proposing import BOOTSTRAP
+from concept_graphs.methods import BOOTSTRAP
 from probes.training.loop import train
 from tests.fixtures.suites import few_resamples, rows_of, run_of
 

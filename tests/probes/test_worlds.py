@@ -242,3 +242,10 @@ def test_a_world_is_captured_like_any_subject(data_home: Any) -> None:
 def subject_view(world: Any, inputs: torch.Tensor, point: Any) -> torch.Tensor:
     found: torch.Tensor = world.subject().activations(inputs, {point: keep})[point]
     return found
+
+
+def test_a_world_whose_selection_lets_no_row_through_is_refused() -> None:
+    # Any part turns every whole on, and one highest concept at most may be on.
+    config = StoreysConfig(low=8, middle=4, high=4, shared=2.0, needed=0.01, most=1, sweeps=1)
+    with pytest.raises(WorkbenchError, match="lets hardly any row of this world through"):
+        Storeys(config, 0).draw(2000, 1)

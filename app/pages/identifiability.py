@@ -1,0 +1,182 @@
+"""The Identifiability page: set the dials of a world whose graph is known, and see what of that graph is recovered.
+
+Only in such a world can a graph be said to be identified: nowhere else is there a truth to hold it against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+
+from app import jobs, known_graphs
+from app.components.command_box import command_box
+from app.components.config_form import ConfigForm
+from app.components.plot_view import PlotlyView, figure_value
+from app.components.run_panel import RunPanel, raised
+from app.events import QUIET, TELLING
+from app.known_graphs import PAIR_COLUMNS, SUITE, WHOLE_COLUMNS, Opened
+from app.pages.opening import linked_run, open_when_seen
+from app.watching import Seen
+from probes.artefacts import available
+from probes.errors import WorkbenchError
+
+NOTHING = "No run is shown. Start one, or choose one above."
+INTRODUCTION = (
+    "A world whose graph is known: set its dials, and see which of its edges are recovered. Only here can a graph be "
+    "said to be identified; on a model there is no truth to hold it against."
+)
+FIRST = (("world",), ("codes", "proposals", "seeds", "rows"))
+
+
+def build(context: Any) -> None:
+    """Build the page inside the current tab. `context.settings` gives the threads of a detached run."""
+    blocks = Context.root_block
+    assert blocks is not None
+    opened = gr.State(False)
+    gr.Markdown(INTRODUCTION, elem_id="known-introduction")
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=340):
+            form_place = gr.Column()
+        with gr.Column(scale=8, min_width=340):
+            panel = _Panel()
+            panel.build_result()
+    with form_place:
+        _form(context, opened, panel.shown)
+    panel.wire(context)
+    open_when_seen(context.tab, opened)
+    linked = blocks.load(_linked, outputs=[panel.shown, opened], **TELLING)
+    linked.then(panel.refresh, inputs=panel.inputs, outputs=panel.outputs, **QUIET)
+
+
+def _linked(request: gr.Request) -> tuple[Any, Any]:
+    """The run the address names, when it is of this page, and that this tab is open where the address says so."""
+    found, tab = linked_run(request)
+    own = found if known_graphs.belongs(found) else ""
+    choices = gr.update(choices=known_graphs.run_names(), value=own)
+    return choices, True if tab == "identifiability" else gr.skip()
+
+
+def _form(context: Any, opened: gr.State, shown: gr.Dropdown) -> None:
+    @gr.render(inputs=opened, triggers=[opened.change], queue=False)  # type: ignore[untyped-decorator]
+    def form(is_open: bool) -> None:
+        if not is_open:
+            return
+        fields = ConfigForm(*known_graphs.form_of(), prefix="known", first=FIRST)
+        first = _command(fields, [part.value for part in fields.components])
+        command = command_box(first, elem_id="known-command")
+        go = gr.Button("Start", variant="primary", size="md", elem_id="known-start")
+
+        def begin(*given: Any) -> Any:
+            def started() -> str:
+                config = known_graphs.config_of(_free_name(), fields.read(given))
+                return jobs.started("evaluate", config, threads=context.settings.threads).slug
+
+            slug = raised(started)
+            return gr.update(choices=known_graphs.run_names(), value=slug)
+
+        changes = [part.change for part in fields.components]
+        gr.on(changes, lambda *given: _command(fields, given), fields.components, command, **QUIET)
+        go.click(begin, inputs=fields.components, outputs=shown, **TELLING)
+
+
+def _command(fields: ConfigForm, given: Any) -> str:
+    """The command line of the form as it stands, or what is still wrong with it."""
+    try:
+        return jobs.command_line("evaluate", known_graphs.config_of(_free_name(), fields.read(list(given))))
+    except WorkbenchError as error:
+        return f"# {error.why}. {error.how}"
+
+
+def _free_name() -> str:
+    """A name no evaluation has, and no run is about to write: a finished one is never overwritten."""
+    taken = {*available("evaluation"), *known_graphs.run_names()}
+    return next(name for n in count(1) if (name := f"{SUITE}-{n}") not in taken)
+
+
+class _Panel(RunPanel):
+    """The right-hand side: a run, and below it what it found."""
+
+    def __init__(self) -> None:
+        super().__init__("known", NOTHING)
+
+    def build_result(self) -> None:
+        """Both graphs, what they say, and the figures."""
+        with gr.Column(visible=False, elem_id="known-result") as self.result:
+            self.method = gr.Dropdown(
+                [],
+                label="Recovered by",
+                info="What proposed the edges of the second graph, cut where F1 is best on other worlds.",
+                interactive=True,
+                elem_id="known-method",
+            )
+            self.said = gr.Textbox(
+                "", label="What it says", lines=2, max_lines=14, interactive=False, elem_id="known-said"
+            )
+            with gr.Row():
+                with gr.Column(min_width=330):
+                    self.truth = PlotlyView(None, elem_id="known-truth")
+                with gr.Column(min_width=330):
+                    self.recovered = PlotlyView(None, elem_id="known-recovered")
+            self.pairs = _table(PAIR_COLUMNS, "Edges between levels, beside the baselines", "known-pairs")
+            self.whole = _table(WHOLE_COLUMNS, "Concepts, and the graph as a whole", "known-whole")
+            self.command = command_box(elem_id="known-own-command", label="The command line of this run")
+        self.drawn = [self.said, self.truth, self.recovered]
+        self.more = [self.result, self.command, self.method, self.pairs, self.whole, *self.drawn]
+
+    def wire(self, context: Any) -> None:
+        """Also draw another method's graph when one is chosen."""
+        super().wire(context)
+
+        def draw(slug: str, method: str) -> list[Any]:
+            found: Opened = raised(lambda: known_graphs.opened(slug))
+            return _drawn(found, method)
+
+        self.method.input(draw, inputs=[self.shown, self.method], outputs=self.drawn, **QUIET)
+
+    def values(self, seen: Seen | None, size: int) -> list[Any]:
+        """What a finished run found; nothing before."""
+        if seen is None or seen.state != "done":
+            return [gr.update(visible=False), *[gr.skip() for _ in self.more[1:]]]
+        try:
+            found = known_graphs.opened(seen.slug)
+        except WorkbenchError as error:
+            empty = [gr.update(choices=[], value=None), [], []]
+            return [gr.update(visible=True), seen.command, *empty, str(error), {}, {}]
+        choices = known_graphs.method_choices(found)
+        method = choices[0][1]
+        tables = [known_graphs.pair_table(found), known_graphs.whole_table(found)]
+        offered = gr.update(choices=choices, value=method)
+        return [gr.update(visible=True), seen.command, offered, *tables, *_drawn(found, method)]
+
+
+def _drawn(found: Opened, method: str) -> list[Any]:
+    """What is said of a method, and both graphs."""
+    said = known_graphs.sentences(found, method)
+    views = [
+        figure_value(figure, label=label, key=f"{found.slug} {label}")
+        for figure, label in zip(
+            known_graphs.pictures(found, method), ("The known graph", "The recovered graph"), strict=True
+        )
+    ]
+    return ["\n".join(said), *views]
+
+
+def _table(columns: Mapping[str, str], label: str, elem_id: str) -> gr.Dataframe:
+    """A table of columns with these widths."""
+    return gr.Dataframe(
+        value=[],
+        headers=list(columns),
+        column_widths=list(columns.values()),
+        datatype="str",
+        type="array",
+        interactive=False,
+        wrap=True,
+        label=label,
+        show_label=True,
+        max_height=460,
+        elem_id=elem_id,
+    )
