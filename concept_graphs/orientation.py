@@ -20,7 +20,7 @@ from probes.metrics.intervals import Interval, bootstrap
 
 LEAST_ROWS = 30  # of a stratum, and of either state of a part in it
 MOST_PAIRS = 12  # of one whole
-MARGIN = 0.05  # between what worlds of either kind showed, on seeds that no figure is taken from
+MARGIN = 0.04  # between what worlds of either kind showed, on seeds that no figure is taken from
 
 
 class Orientation(NamedTuple):
