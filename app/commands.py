@@ -122,6 +122,8 @@ def _add_job_flags(command: argparse.ArgumentParser, kind: str, given: Sequence[
     several = row.positional is not None and is_list(config.model_fields[row.positional].annotation)
     shape: dict[str, Any] = {"nargs": "*", "default": []} if several else {"nargs": "?"}
     command.add_argument("given", metavar="config", help=f"{bare}; flags are laid over it.", **shape)
+    if row.then:
+        command.add_argument("then", metavar=row.then, nargs="?", help=config.model_fields[row.then].description)
     command.add_argument("--json", action="store_true", help="Print one JSON object.")
     command.add_argument("--detach", action="store_true", help="Start in a process of its own and return.")
     if "name" not in config.model_fields:
@@ -167,7 +169,8 @@ def _job(args: argparse.Namespace) -> int:
     flagged = {name: vars(args)[f"config:{name}"] for name in (row.chosen_by, "offline") if f"config:{name}" in args}
     config_class = row.config_class(given | flagged)
     in_file = given.pop("preset", None) if "preset" not in config_class.model_fields else None
-    values = merged(given, collect(args, config_class))
+    named = {row.then: args.then} if row.then and args.then else {}
+    values = merged(given | named, collect(args, config_class))
     config = jobs.config_for(args.kind, values, getattr(args, "preset", None) or in_file, called=as_flag)
     if args.detach:
         run = jobs.new_run(args.kind, config, getattr(args, "name", ""))

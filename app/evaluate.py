@@ -13,7 +13,7 @@ from app.suites.rows import Rows
 from app.suites.suite import Suite
 from probes.artefacts import artefact_path, write_manifest
 from probes.configs import Frozen
-from probes.errors import Stopped
+from probes.errors import Stopped, WorkbenchError
 from probes.files import commit_directory, write_json
 from probes.provenance import commit
 from probes.runs import Run
@@ -21,6 +21,9 @@ from probes.runs import Run
 
 class _Choice(Frozen):
     suite: Annotated[str, SUITES] = Field(default=SUITES.first, description="Which suite.")
+    of: str = Field(
+        default="", description="What it measures, such as a graph; what the suite starts from, when empty."
+    )
     name: str = Field(
         default="", description="Name of the evaluation to write; the suite's, when empty.", max_length=64
     )
@@ -58,10 +61,13 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
     Returns the rows' file, or None when it was asked to stop.
     """
     suite = _suites[config.suite]
+    settings = getattr(config, section(config.suite))
+    if config.of:
+        settings = settings.model_copy(update={_named(config.suite): config.of})
     run.begin(message=f"measuring {config.suite}")
     start = time.monotonic()
     try:
-        rows = list(suite.rows(getattr(config, section(config.suite)), run))
+        rows = list(suite.rows(settings, run))
     except Stopped:
         return None
     found = Rows(suite=config.suite, commit=commit(), seconds=time.monotonic() - start, rows=rows)
@@ -74,3 +80,16 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
                 (folder / details.name).write_bytes(details.read_bytes())
         write_manifest(folder, kind="evaluation", name=name, command=run.record().command, run=run.slug)
     return target / "rows.json"
+
+
+def _named(suite: str) -> str:
+    """The field of a suite's config that `of` means."""
+    field = _suites[suite].of
+    if not field:
+        raise WorkbenchError(
+            "nothing-to-name",
+            f"{suite} cannot be told what to measure",
+            "it makes or names everything it measures itself",
+            "Leave `of` out.",
+        )
+    return field

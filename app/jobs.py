@@ -48,6 +48,7 @@ class JobKind:
     work: str
     sentence: str
     positional: str | None = None
+    then: str | None = None
     chosen_by: str = ""
     choose: str = ""
 
@@ -164,6 +165,7 @@ JOBS: dict[str, JobKind] = {
         "app.evaluate:work",
         "Measure a suite and write its rows.",
         positional="suite",
+        then="of",
     ),
     "report": JobKind(
         "app.report:ReportConfig",

@@ -135,4 +135,4 @@ def _trained(objective: Objective, batch_at: Any, config: LevelConfig, run: Run)
     return {name: part.detach() for name, part in objective.module().state_dict().items()}
 
 
-SUITE = Suite(BandsConfig, band_rows)
+SUITE = Suite(BandsConfig, band_rows, of="store")

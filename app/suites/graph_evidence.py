@@ -237,6 +237,7 @@ def _shares(verdicts: Sequence[str]) -> np.ndarray:
 SUITE = Suite(
     GraphEvidenceConfig,
     graph_rows,
+    of="graph",
     presets={
         "tiny": {"edges": 8, "rows": 4000, "evidence": {"chunks": 4, "minimum_chunks": 2}},
         "small": {"edges": 40, "tokens": 200_000, "document_chunks": 2, "evidence": {"chunks": 8}},

@@ -156,4 +156,4 @@ def _flat(name: str, graph: ConceptGraph, probe: Probe, truth: Sequence[str], se
     return _agreed(name, clusters(rows, len(set(own))), own, seed)
 
 
-SUITE = Suite(ImageGraphConfig, image_graph_rows)
+SUITE = Suite(ImageGraphConfig, image_graph_rows, of="graph")

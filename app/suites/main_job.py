@@ -108,4 +108,4 @@ def _report_to(run: Run) -> Callable[[int, int], None]:
     return report
 
 
-SUITE = Suite(MainJobConfig, main_job, leaves=("levers.json", "labels.md"))
+SUITE = Suite(MainJobConfig, main_job, leaves=("levers.json", "labels.md"), of="graph")

@@ -14,9 +14,11 @@ from probes.runs import Run
 @dataclass(frozen=True)
 class Suite:
     """`rows` yields what was measured and raises `Stopped` when its run is asked to stop. `presets`: partial
-    configs by name. `leaves`: files of the run's folder that are kept beside the rows, where they are there."""
+    configs by name. `leaves`: files of the run's folder that are kept beside the rows, where they are there. `of`: the
+    config's field that names what is measured, where it measures one thing of several."""
 
     Config: type[Frozen]
     rows: Callable[[Any, Run], Iterator[Row]]
     presets: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     leaves: tuple[str, ...] = ()
+    of: str = ""

@@ -102,6 +102,7 @@ def _rows(curve: PairCurve) -> Iterator[Row]:
 SUITE = Suite(
     TradeoffConfig,
     tradeoff_rows,
+    of="probe",
     presets={
         "tiny": {
             "rows": 2000, "targets": 16, "folds": 3, "prices": [0.001, 0.01, 0.1],

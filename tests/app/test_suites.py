@@ -55,3 +55,14 @@ def test_an_unknown_suite_is_refused_with_the_known_ones(capsys: pytest.CaptureF
     with pytest.raises(WorkbenchError):
         SUITES.load("nothing-like-it")
     assert run_of("one", suite="colours").path.is_dir()
+
+
+def test_what_a_suite_measures_is_named_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The graph is missing, and that of the suite's own options would not be."""
+    for suite in SUITES:
+        field = SUITES.load(suite).of
+        assert not field or field in SUITES.load(suite).Config.model_fields
+    assert main(["evaluate", "graph", "no-such-graph", "--preset", "tiny"]) != 0
+    assert "no-such-graph" in capsys.readouterr().err
+    assert main(["evaluate", "colours", "no-such-graph"]) != 0
+    assert "colours cannot be told what to measure" in capsys.readouterr().err
