@@ -18,6 +18,7 @@ from probes.activations.rows import RowKind
 from probes.activations.store import PointInfo
 from probes.addresses import HookPoint
 from probes.autoencoders.fitting import DictionaryConfig, finished, new_autoencoder, objective_of
+from probes.autoencoders.nested import differing
 from probes.autoencoders.registry import AUTOENCODERS
 from probes.configs import Frozen, validated
 from probes.errors import Stopped
@@ -33,7 +34,7 @@ from probes.worlds.world import Sample, View, World
 
 FLAT = "batch_topk"  # what nested and hierarchical dictionaries are without their nesting
 NESTED = ("matryoshka", "hierarchical")
-FEWEST_LATENTS = 32  # below that, default nested widths do not differ by a latent
+FEWEST_LATENTS = 32  # below that, default nested widths do not differ by a latent, and fewer of them are taken
 
 
 class WorldTrainingConfig(Frozen):
@@ -87,10 +88,14 @@ def _config_of(config: WorldTrainingConfig, architecture: str, view: View, truth
     """The same budget for all: the world's own number of concepts on, and the same latents and steps."""
     k = float((truth.codes[at] > 0).sum(axis=1).mean())
     n = max(round(config.latents * view.n), config.fewest)
+    options: dict[str, Any] = {"kind": architecture}
+    nested = AUTOENCODERS.load(architecture).Options.model_fields.get("widths")
+    if nested is not None and n < FEWEST_LATENTS:
+        options["widths"] = differing(nested.default, n)
     return validated(
         DictionaryConfig,
         {
-            "autoencoder": {"kind": architecture},
+            "autoencoder": options,
             "n_latents": n,
             "k": round(k) if architecture == "topk" else k,
             "dead_after": 20 * config.batch,

@@ -18,6 +18,12 @@ from torch.nn import functional as F
 from probes.errors import WorkbenchError
 
 
+def differing(shares: Sequence[float], n: int) -> tuple[float, ...]:
+    """Of increasing shares of n latents, those that make a width of their own; of some that make the same, the last."""
+    made = {math.ceil(share * n - 1e-9): share for share in shares}
+    return tuple(share for width, share in made.items() if width < n)
+
+
 def nested_widths(n: int, shares: Sequence[float]) -> tuple[int, ...]:
     """Increasing numbers of latents from shares of n, the whole dictionary last.
 

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from app.suites.kept import Kept
+from app.suites.world_training import NESTED, WorldTrainingConfig, case_of, level_in
 from app.worker import execute
+from probes.autoencoders.nested import differing, nested_widths
 from probes.runs import Run
 from tests.fixtures.suites import few_resamples, rows_of, run_of, without_seconds
 
@@ -47,6 +50,19 @@ def test_worlds_are_measured_over_seeds_and_go_on_where_they_stopped(monkeypatch
     monkeypatch.setattr(Run, "update", update)
     stopped.clear_stop()
     assert without_seconds(rows_of(execute(stopped))) == without_seconds(whole)
+
+
+def test_a_view_of_few_concepts_has_a_nested_dictionary_too() -> None:
+    """Twelve latents are too few for the default widths; a flat dictionary would not notice."""
+    config = WorldTrainingConfig(rows=512, steps=2, batch=64, rates=(1e-3,), fewest=8, latents=1.5)
+    case = case_of("storeys", config, 0, low=18, middle=12, high=8)
+    kept = Kept(run_of("few", suite="worlds"), "module/worlds", "")
+    for architecture in NESTED:
+        level = level_in(config, "few", architecture, 2, case, 0, kept, run_of(f"few-{architecture}", suite="worlds"))
+        assert level.space.n_latents == 12
+    assert differing((1 / 32, 1 / 16, 1 / 8, 1 / 4), 12) == (1 / 16, 1 / 8, 1 / 4)
+    assert nested_widths(12, differing((1 / 32, 1 / 16, 1 / 8, 1 / 4), 12)) == (1, 2, 3, 12)
+    assert differing((1 / 32, 1 / 8), 4608) == (1 / 32, 1 / 8) and differing((0.5, 1.0), 8) == (0.5,)
 
 
 @pytest.mark.slow
