@@ -211,14 +211,17 @@ def _labels(
     for key in view.focus:
         if key in graph:
             pull[graph.position(key)] += 1e6
+    levels = _visible_levels(graph, view)
+    along = timeline.is_timeline(graph)
+    left, right = timeline.span(graph, levels) if along else (0.0, 1.0)
+    x = (x - left) / (right - left)
     anchors = [
         Anchor(row=int(i), x=float(x[i]), y=float(y[i]), text=graph.nodes["label"][i], pull=float(pull[i]))
         for i in shown.nodes
     ]
     room = view.width - 20 - _gutter(view)
-    if timeline.is_timeline(graph):
-        lanes = len(timeline.lanes(graph, _visible_levels(graph, view)))
-        return placed_beside(anchors, room, timeline.HEIGHT / max(lanes, 1))
+    if along:
+        return placed_beside(anchors, room, timeline.HEIGHT / max(len(timeline.lanes(graph, levels)), 1))
     return placed_labels(anchors, room)
 
 

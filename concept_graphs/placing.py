@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from concept_graphs.text import esc_plotly, visible
 
 CHARACTER = 6.3  # mean width of a character at 11 px, system fonts
-LONGEST = 26
+LONGEST, SHORT = 26, 11  # characters of a label, and of one where there is no room for it whole
 GAP = 8.0
 LINE = 13.0  # height of a line of labels, in pixels
 
@@ -61,9 +62,10 @@ def placed_beside(anchors: Sequence[Anchor], width: int, height: float) -> tuple
     sides: dict[int, str] = {}
     taken = [(a.x * width - GAP, a.x * width + GAP, a.y * height, a.row) for a in anchors]
     for anchor in sorted(anchors, key=lambda a: (-a.pull, a.row)):
-        length = CHARACTER * min(len(visible(anchor.text)), LONGEST)
         centre, y = anchor.x * width, anchor.y * height
-        for side, left in (("right", centre + GAP), ("left", centre - GAP - length)):
+        for most, side in product((LONGEST, SHORT), ("right", "left")):
+            length = CHARACTER * min(len(visible(anchor.text)), most)
+            left = centre + GAP if side == "right" else centre - GAP - length
             right = left + length
             met = any(
                 abs(y - other) < LINE and left < end and right > start and row != anchor.row
@@ -71,7 +73,7 @@ def placed_beside(anchors: Sequence[Anchor], width: int, height: float) -> tuple
             )
             if left >= 0 and right <= width and not met:
                 taken.append((left, right, y, anchor.row))
-                texts[anchor.row], sides[anchor.row] = esc_plotly(anchor.text, LONGEST), f"middle {side}"
+                texts[anchor.row], sides[anchor.row] = esc_plotly(anchor.text, most), f"middle {side}"
                 break
     return texts, sides
 

@@ -61,15 +61,21 @@ def positions(graph: ConceptGraph, nodes: np.ndarray, levels: list[int]) -> tupl
     return x, y
 
 
+def span(graph: ConceptGraph, levels: list[int]) -> tuple[float, float]:
+    """Where the picture starts and ends, in x."""
+    edges = [edge for k in levels for edge in graph.meta.levels[k].noise or (0.0, 1.0)]
+    beyond = MARGIN * (max(edges) - min(edges))
+    return 1 - max(edges) - beyond, 1 - min(edges) + beyond
+
+
 def frame(graph: ConceptGraph, levels: list[int]) -> dict[str, Any]:
     """Axes, bands and names of the picture: parts of a plotly layout."""
     here = lanes(graph, levels)
     noises = [graph.meta.levels[k].noise or (0.0, 1.0) for k in levels]
     edges = sorted({edge for noise in noises for edge in noise}, reverse=True)
-    beyond = MARGIN * (edges[0] - edges[-1])
     return {
         "xaxis": {
-            "range": [1 - edges[0] - beyond, 1 - edges[-1] + beyond],
+            "range": list(span(graph, levels)),
             "zeroline": False, "showgrid": False, "title": {"text": "noise", "standoff": 4},
             "tickvals": [round(1 - edge, 6) for edge in edges], "ticktext": [f"{edge:g}" for edge in edges],
             "ticks": "outside", "side": "bottom",

@@ -189,6 +189,30 @@ def test_labels_beside_markers_meet_neither_labels_nor_markers() -> None:
             assert row == other[3] or both_markers or apart
 
 
+@pytest.mark.parametrize("width", [340, 1000])
+def test_labels_along_a_short_part_of_the_noise_stay_inside_the_picture(width: int) -> None:
+    """Its axis shows a third of the noise: what is near its right end has no room on the right."""
+    graph = make_graph(5, 4, 3)
+    levels = [level.model_copy(update={"noise": (0.67, 1.0)}) for level in graph.meta.levels]
+    meta = graph.meta.model_copy(update={"levels": levels, "direction": "generates"})
+    figure = layered_figure(
+        ConceptGraph(meta, graph.nodes, graph.edges, graph.examples, graph.pictures), ViewSpec(width=width)
+    )
+    start, end = figure["layout"]["xaxis"]["range"]
+    room = width - sum(figure["layout"]["margin"][side] for side in "lr")
+    seen = set()
+    for trace in figure["data"]:
+        named = zip(
+            trace.get("ids", ()), trace["x"], trace.get("text", ()), trace.get("textposition", ()), strict=False
+        )
+        for _, x, text, side in named:
+            if text:
+                at, length = (x - start) / (end - start) * room, GAP + CHARACTER * len(text)
+                assert (at + length <= room + 1) if side.endswith("right") else (at - length >= -1)
+                seen.add(side)
+    assert seen and (width > 340 or "middle left" in seen)
+
+
 def test_levels_of_one_noise_band_stand_side_by_side_in_lanes_that_are_named(graph: ConceptGraph) -> None:
     levels = [level.model_copy(update={"noise": (0.6, 1.0)}) for level in graph.meta.levels]
     meta = graph.meta.model_copy(update={"levels": levels})
