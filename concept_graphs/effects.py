@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from concept_graphs.chance import moved_by_chance
+from concept_graphs.chance import moved_on_edges
 from concept_graphs.evidence import SourceEffects
 from probes.metrics.intervals import bootstrap_means
 
@@ -36,8 +36,9 @@ def edge_evidence(
     """Evidence for the edges (sources[e], targets[e]) from the runs of their sources.
 
     `tested_targets`: the target of each column of the effects; `deviation`: s.d. of each latent of the upper level over
-    all rows. The null: the same places and the same size along random decoder directions, in the unit of each target
-    and pooled over all tested ones (see `chance`): a target that everything moves needs a larger effect. An edge counts
+    all rows. The null: the same places and the same size along random decoder directions, on the target of each edge,
+    in the unit of each target and pooled over all edges (see `chance`): a target that everything moves needs a larger
+    effect. An edge counts
     as confirmed when its 95 % interval over chunks excludes zero, |effect| exceeds the 95 % quantile of the null, it
     passes as one of many (q at most 0.05), and it goes beyond the random directions of its own source in the same
     chunks: the interval of the difference excludes zero on the side of the effect. It is composed when what is left
@@ -50,7 +51,8 @@ def edge_evidence(
     rows = [_one(effects.get(s), means.get(s), column[t], deviation[t]) for s, t in ends]
     columns = {name: np.array([row[name] for row in rows]) for name in _EMPTY}
     units = deviation[np.asarray(tested_targets, dtype=int)]
-    moved, held = moved_by_chance(effects, units), moved_by_chance(effects, units, "null_held")
+    edges = [(s, column[t]) for s, t in zip(sources, targets, strict=True) if s in effects]
+    moved, held = (moved_on_edges(effects, edges, units, null) for null in ("null", "null_held"))
     at = np.array([column[t] for t in targets], dtype=int)
     unit = moved.unit[at]
     tested = columns["n"] > 0
