@@ -85,3 +85,20 @@ def test_random_directions_are_judged_by_the_same_rule() -> None:
     assert found.null["placebos"] == 3 * 5 * TARGETS and found.null["placebos_confirmed"] < 0.01 * 3 * 5 * TARGETS
     single = {0: _of(random.normal(size=(PICTURES, TARGETS)), random.normal(size=(1, PICTURES, TARGETS)))}
     assert "placebos" not in _judged(single).null  # nothing to judge it against
+
+
+def test_targets_that_are_off_where_a_source_fires_do_not_make_a_null_of_zeros() -> None:
+    """Each source is tested on the four targets that are on in its chunks, which any direction moves; the others stay
+    off, whatever is done there."""
+    random = np.random.default_rng(5)
+    effects, pairs = {}, []
+    for source in range(10):
+        on = np.zeros(TARGETS)
+        on[4 * source : 4 * source + 4] = 1
+        level = random.normal(size=(DRAWS + 1, 1, TARGETS)) + 0.1 * random.normal(size=(DRAWS + 1, PICTURES, TARGETS))
+        effects[source] = _of((level[0] - 6.0 * (np.arange(TARGETS) % 4 == 0)) * on, level[1:] * on, source)
+        pairs += [(source, 4 * source + at) for at in range(4)]
+    sources, targets = (list(side) for side in zip(*pairs, strict=True))
+    found = edge_evidence(effects, sources, targets, list(range(TARGETS)), np.ones(TARGETS))
+    confirmed = _confirmed(found).reshape(10, 4)
+    assert confirmed[:, 0].mean() > 0.7 and confirmed[:, 1:].sum() <= 1
