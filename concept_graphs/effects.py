@@ -38,12 +38,13 @@ def edge_evidence(
     `tested_targets`: the target of each column of the effects; `deviation`: s.d. of each latent of the upper level over
     all rows. The null: the same places and the same size along random decoder directions, on the target of each edge,
     in the unit of each target and pooled over all edges (see `chance`): a target that everything moves needs a larger
-    effect. An edge counts
-    as confirmed when its 95 % interval over chunks excludes zero, |effect| exceeds the 95 % quantile of the null, it
-    passes as one of many (q at most 0.05), and it goes beyond the random directions of its own source in the same
-    chunks: the interval of the difference excludes zero on the side of the effect. It is composed when what is left
-    with the direct residual path held keeps the sign and also exceeds its null, with an interval that excludes zero;
-    else carried.
+    effect.
+
+    An edge counts as confirmed when its 95 % interval over chunks excludes zero, |effect| exceeds the 95 % quantile of
+    the null, it passes as one of many (q at most 0.05), and it goes beyond the random directions of its own source in
+    the same chunks: the interval of the difference excludes zero on the side of the effect. It is composed when what is
+    left with the direct residual path held keeps the sign and also exceeds its null, with an interval that excludes
+    zero; else carried.
     """
     column = {target: at for at, target in enumerate(tested_targets)}
     means = {source: _SourceMeans.of(effects[source]) for source in set(sources) & set(effects)}
