@@ -56,7 +56,11 @@ class Task(Protocol):
 
 class Constraint(Protocol):
     """What structure is imposed. Never sees observations, only what `represent` returned, and the
-    conditions that `given` names. `certify` measures whether the structure is in fact there."""
+    conditions that `given` names. `certify` measures whether the structure is in fact there.
+
+    One that is part of what tasks see (a sample, a mask, a choice of values) also has `impose(rep, seen)`, which is
+    left out while it has no weight.
+    """
 
     given: frozenset[str]
 
@@ -97,6 +101,9 @@ class Objective:
     def terms(self, batch: Batch, step: int) -> Terms:
         """Weighted terms at a step, one entry per named scalar of each component."""
         seen = self.representation.represent(batch)
+        for component in self.constraints:
+            if hasattr(component.part, "impose") and component.weight(step):
+                seen = component.part.impose(self.representation, seen)
         found: Terms = {}
         for component in self.tasks:
             weight = component.weight(step)

@@ -43,6 +43,7 @@ from probes.subjects.text_autoregressive import TextAutoregressive
 from probes.tasks.registry import TASKS
 from probes.training.loop import Progress, train
 from probes.training.randomness import generator
+from tests.fixtures.factors import every_field_batch, every_field_spec, latent_model, task_for
 from tests.fixtures.mixtures import fresh, mixtures, small
 from tests.fixtures.registries import check_config, check_row, check_sentence, rows_of
 from tests.fixtures.stores import make_store
@@ -122,7 +123,7 @@ REPRESENTATIONS: dict[str, Callable[[], tuple[nn.Module, dict[str, Tensor]]]] = 
 
 def check_gradient(model: Any, total: Callable[[], Tensor]) -> None:
     """Along random directions through the parameters the loss reaches, its slope is its gradient."""
-    parameters = list(model.parameters())
+    parameters = [p for p in model.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(total(), parameters, allow_unused=True)
     reached = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None and g.any()]
     assert reached, "the loss reaches no parameter"
@@ -145,11 +146,23 @@ def check_terms(terms: dict[str, Tensor]) -> None:
         assert value.ndim == 0 and bool(torch.isfinite(value)) and value.requires_grad
 
 
+def modelled(part: Any) -> tuple[nn.Module, dict[str, Tensor]]:
+    """A representation of the kind that a task or a constraint is about, and a batch."""
+    if part.on != "representation":
+        return REPRESENTATIONS[part.on]()
+    spec = every_field_spec()
+    batch = {
+        name: value.double() if value.is_floating_point() else value for name, value in every_field_batch(spec).items()
+    }
+    beside = (task_for(part, spec), part) if hasattr(part, "certify") else (part,)
+    return latent_model(spec, *beside).double(), batch
+
+
 @pytest.mark.parametrize("name", list(TASKS))
 def test_a_task_is_finite_has_its_gradient_and_reads_what_it_says(name: str) -> None:
     task = TASKS.load(name)()
     check_config(task.Config)
-    model, batch = REPRESENTATIONS[task.on]()
+    model, batch = modelled(task)
     assert task.reads <= batch.keys()
 
     def terms() -> dict[str, Tensor]:
@@ -166,7 +179,7 @@ def test_a_constraint_is_finite_sees_no_observation_and_certifies(name: str) -> 
     constraint = CONSTRAINTS.load(name)()
     check_config(constraint.Config)
     assert "batch" not in inspect.signature(constraint.penalty).parameters
-    model, batch = REPRESENTATIONS[constraint.on]()
+    model, batch = modelled(constraint)
 
     def terms() -> dict[str, Tensor]:
         return dict(constraint.penalty(model, model.represent(batch)))

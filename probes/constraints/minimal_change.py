@@ -1,0 +1,64 @@
+"""Constraint: between two views of which little changed, few latents change."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from probes.configs import Frozen
+from probes.representations.part import LatentConstraint
+from probes.representations.representation import LatentModel
+from probes.representations.represented import Represented
+from probes.training.objective import Terms
+
+LEAST = 1e-4  # added to a squared change: a pair without any counts for nothing
+
+
+class MinimalChangeConfig(Frozen):
+    """How a change is measured."""
+
+    form: Literal["sum", "spread"] = Field(
+        default="sum",
+        description="All of the change, which saying less makes small too; or only over how many latents it lies.",
+    )
+
+
+class MinimalChange(LatentConstraint):
+    """Σ_i |μ_i(x) − μ_i(x')| / sd_i per latent, mean over sparse pairs; or that sum over the root of its squares.
+
+    Deviations are the batch's, so no latent gains by shrinking.
+    """
+
+    Config = MinimalChangeConfig
+    config: MinimalChangeConfig
+    key = "minimal_change"
+    symmetries = frozenset({"permutation", "sign", "scale"})
+    given = frozenset({"changed"})
+    encodes = frozenset({"second"})
+
+    def penalty(self, rep: LatentModel, seen: Represented) -> Terms:
+        change = _change(seen)
+        if self.config.form == "spread":
+            return {"change": spread_of_change(change)}
+        return {"change": change.abs().mean()}
+
+    @torch.no_grad()
+    def certify(self, rep: LatentModel, seen: Represented) -> dict[str, float]:
+        """How many latents carry a change, as if evenly: (Σ|d|)² / Σd², mean over pairs."""
+        change = _change(seen)
+        of = change.abs().sum(dim=1).square() / change.square().sum(dim=1).clamp_min(1e-12)
+        return {"latents_that_change": float(of.mean())}
+
+
+def _change(seen: Represented) -> Tensor:
+    """Differences in units of each latent's deviation, `pair latent`."""
+    assert seen.second is not None
+    return (seen.mean - seen.second.mean) / seen.mean.std(dim=0).clamp_min(1e-6)
+
+
+def spread_of_change(change: Tensor) -> Tensor:
+    """Mean ‖d‖₁ / ‖d‖₂ of `pair latent`: 1 where one latent carries a change, √latents where all do."""
+    return (change.abs().sum(dim=1) / (change.square().sum(dim=1) + LEAST).sqrt()).mean()
