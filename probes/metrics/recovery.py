@@ -45,13 +45,17 @@ def match(score: Floats) -> NDArray[np.int64]:
     return chosen
 
 
-def correlations(truth: NDArray[np.float32], codes: sparse.csr_matrix) -> Floats:
-    """|Pearson| of each concept `row concept` with each latent `row latent`; 0 where one is constant."""
+def correlations(truth: NDArray[np.floating], codes: sparse.csr_matrix | Floats) -> Floats:
+    """|Pearson| of each concept `row concept` with each latent `row latent`; 0 where one is constant.
+
+    From raw moments, so that codes may stay sparse: columns far from 0 want centring first.
+    """
     rows, exact, codes = len(truth), truth.astype(np.float64), codes.astype(np.float64)
     mean, other = exact.mean(axis=0), np.asarray(codes.mean(axis=0)).ravel()
     product = (codes.T @ exact).T / rows - np.outer(mean, other)
     spread = np.sqrt(np.maximum(np.square(exact).mean(axis=0) - mean**2, 0))
-    squares = np.asarray(codes.multiply(codes).mean(axis=0)).ravel()
+    squared = np.square(codes) if isinstance(codes, np.ndarray) else codes.multiply(codes)
+    squares = np.asarray(squared.mean(axis=0)).ravel()
     scale = np.outer(spread, np.sqrt(np.maximum(squares - other**2, 0)))
     return np.abs(np.divide(product, scale, out=np.zeros_like(product), where=scale > 1e-9))
 

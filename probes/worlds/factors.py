@@ -8,10 +8,12 @@ target of a supervised task, and its card says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
+from probes.errors import WorkbenchError
 from probes.worlds.world import Array, Flags
 
 OBSERVATIONS: Mapping[str, str] = {
@@ -26,6 +28,7 @@ CONDITIONS: Mapping[str, str] = {
     "changed": "Which factors were drawn again between x and its second view, `row factor`.",
     "target": "Which factor was intervened on, `row`; -1 for none.",
 }
+Part = Literal["train", "test"]
 
 
 class FactorSample(NamedTuple):
@@ -36,7 +39,11 @@ class FactorSample(NamedTuple):
 
 
 class FactorWorld(Protocol):
-    """Known factors behind what is seen. Two draws of different seeds are independent draws of one world."""
+    """Known factors behind what is seen. Two draws of different seeds are independent draws of one world.
+
+    A world of stored rows has only so many: draws of one part may share rows, draws of two parts never do. So whoever
+    tests on rows that training must not have seen says which part, and a world that makes its rows may ignore it.
+    """
 
     names: tuple[str, ...]  # of the factors
     edges: Flags  # `cause effect`: true where one factor enters the mechanism of another
@@ -46,7 +53,7 @@ class FactorWorld(Protocol):
     words: tuple[str, ...]  # of captions; the first fills up. Empty where there are none
     card: Mapping[str, str]  # assumption to how far this world, with these dials, meets it
 
-    def draw(self, rows: int, seed: int) -> FactorSample: ...
+    def draw(self, rows: int, seed: int, part: Part = "train") -> FactorSample: ...
 
     def render(self, factors: Array) -> NDArray[Any]:
         """What rows with these factors look like, without any noise: `row …` as x.
@@ -54,3 +61,16 @@ class FactorWorld(Protocol):
         Raises `WorkbenchError` where a world only has stored rows.
         """
         ...
+
+
+def refuse_few_domains(sample: FactorSample, least: int = 2) -> None:
+    """Raise `WorkbenchError` where the rows are of fewer domains than a constraint that compares them needs."""
+    domain = sample.fields.get("domain")
+    found = 0 if domain is None else len(np.unique(domain))
+    if found < least:
+        raise WorkbenchError(
+            "few-domains",
+            "These rows cannot be compared between domains",
+            f"{least} domains are needed and the field domain has {found or 'none'}",
+            "Choose a world or split with more domains, or a constraint that needs none.",
+        )

@@ -1,0 +1,206 @@
+"""CausalVerse's layouts, each from a tiny fake: rows, factors, domains, parts, and what pictures and latents show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from probes.errors import WorkbenchError
+from probes.worlds.causalverse.columns import domains_of
+from probes.worlds.causalverse.images import picture_file
+from probes.worlds.causalverse.layouts import Layout, splits
+from probes.worlds.causalverse.metavalues import read_metavalue
+from probes.worlds.causalverse.world import CausalVerse
+from probes.worlds.factors import CONDITIONS, OBSERVATIONS, FactorSample, FactorWorld, refuse_few_domains
+from tests.fixtures import causalverse as made
+
+LAYOUTS: tuple[Layout, ...] = ("exported", "parquet", "video")
+SPLITS = {"exported": "SLOPE", "parquet": "slope", "video": "physics/fall"}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {one: made.make_causalverse_fixture(tmp_path_factory.mktemp(one), one) for one in LAYOUTS}
+
+
+def world(folder: Path, **more: Any) -> CausalVerse:
+    return CausalVerse(CausalVerse.Options(folder=str(folder), **{"size": made.SIDE, **more}))
+
+
+def everything(of: CausalVerse) -> FactorSample:
+    """All rows of both parts."""
+    parts = [of.draw(of.available(part), 0, part) for part in ("train", "test")]
+    fields = {name: np.concatenate([part.fields[name] for part in parts]) for name in of.fields}
+    return FactorSample(fields, np.concatenate([part.factors for part in parts]))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_is_told_by_looking_and_keeps_what_a_world_promises(
+    folders: dict[str, Path], layout: Layout
+) -> None:
+    found: FactorWorld = world(folders[layout])
+    assert [(split.name, split.layout) for split in splits(folders[layout].resolve())] == [(SPLITS[layout], layout)]
+    drawn = found.draw(8, seed=3)
+    assert set(drawn.fields) == found.fields == {"x", "domain", "answers", "second"}
+    assert found.fields <= set(OBSERVATIONS) | set(CONDITIONS)
+    assert drawn.fields["x"].shape == drawn.fields["second"].shape == (8, *found.shape)
+    assert drawn.fields["x"].dtype == (np.float32 if layout == "video" else np.uint8)
+    assert drawn.factors.shape == (8, len(found.names)) and drawn.factors.dtype == np.float32
+    assert found.edges.shape == (len(found.names),) * 2 and not found.edges.any() and "No graph" in found.card["graph"]
+    assert found.domains == 2 and found.words == () and set(drawn.fields["domain"]) <= {0, 1}
+    with pytest.raises(WorkbenchError, match="cannot be drawn anew"):
+        found.render(drawn.factors)
+
+
+@pytest.mark.parametrize("layout", ["exported", "parquet"])
+def test_pictures_show_their_factors_and_the_second_view_the_same_ones(folders: dict[str, Path], layout: str) -> None:
+    found = world(folders[layout])
+    assert found.names == ("h", "r", "m", "material")
+    drawn = everything(found)
+    other = 1 - drawn.fields["domain"]
+    for row, (h, r, m, material) in enumerate(drawn.factors.tolist()):
+        scene = {"h": h, "r": r, "m": int(m), "material": made.MATERIALS[int(material)]}
+        for field, view in (("x", drawn.fields["domain"][row]), ("second", other[row])):
+            expected = np.asarray(made.drawn(scene, int(view))).transpose(2, 0, 1)
+            assert (drawn.fields[field][row] == expected).all()
+
+
+def test_shards_and_their_export_are_one_world(folders: dict[str, Path]) -> None:
+    one, two = (everything(world(folders[layout])) for layout in ("exported", "parquet"))
+    assert (one.fields["x"] == two.fields["x"]).all() and (one.factors == two.factors).all()
+
+
+def test_latents_show_the_state_of_their_own_frame(folders: dict[str, Path]) -> None:
+    """Frame 5 lies past the end of a state of five frames: its last moment is taken, as the card says."""
+    found = world(folders["video"])
+    place = {name: at for at, name in enumerate(found.names)}
+    assert list(place)[:3] == ["Scene.gravity", "Scene.room", "Object.asset"] and "position.0.2" in place
+    drawn = everything(found)
+    seen = drawn.fields["x"].reshape(-1, 4, 4)
+    assert (seen[:, 0, 0] == drawn.factors[:, place["position.0.0"]]).all()
+    assert (seen[:, 1, 0] == drawn.factors[:, place["Scene.gravity"]]).all()
+    assert (seen[:, 2, 0] == drawn.fields["domain"]).all()
+    assert (drawn.fields["second"].reshape(-1, 4, 4)[:, :2] == seen[:, :2]).all()
+    assert "24 of 72 frames" in found.card["rows"] and "no video is decoded" in found.card["seen"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_draws_repeat_differ_by_seed_and_never_repeat_a_row(folders: dict[str, Path], layout: str) -> None:
+    found = world(folders[layout])
+    one, two, other = (found.draw(10, seed) for seed in (1, 1, 2))
+    for name in found.fields:
+        assert (one.fields[name] == two.fields[name]).all()
+    assert not (one.factors == other.factors).all()
+    whole = found.draw(found.available("train"), 4)
+    rows = np.concatenate([whole.factors, whole.fields["domain"][:, None]], axis=1)
+    assert len(np.unique(rows, axis=0)) == len(rows)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_scene_is_in_both_parts_and_the_seed_of_the_config_decides_which(
+    folders: dict[str, Path], layout: str
+) -> None:
+    found, again, other = (world(folders[layout], seed=seed) for seed in (0, 0, 1))
+    scenes = [
+        {tuple(row) for row in of.draw(of.available(part), 0, part).factors[:, :1]}
+        for of in (found, again, other)
+        for part in ("train", "test")
+    ]
+    assert not scenes[0] & scenes[1] and len(scenes[0]) == 10 and len(scenes[1]) == 2
+    assert scenes[:2] == scenes[2:4] and scenes[1] != scenes[5]
+    assert len(CausalVerse(found.config, seed=9).draw(4, 0).factors) == 4
+
+
+def test_answers_are_standardised_by_the_training_part(folders: dict[str, Path]) -> None:
+    found = world(folders["exported"], answers=("m", "h"))
+    drawn = found.draw(found.available("train"), 0)
+    answers, factors = drawn.fields["answers"], drawn.factors[:, [2, 0]]
+    assert answers.mean(axis=0) == pytest.approx(0, abs=1e-5) and answers.std(axis=0) == pytest.approx(1, abs=1e-5)
+    for answer, factor in zip(answers.T, factors.T, strict=True):
+        assert np.corrcoef(answer, factor)[0, 1] == pytest.approx(1, abs=1e-5)
+
+
+def test_names_left_out_are_no_factors(folders: dict[str, Path]) -> None:
+    assert world(folders["exported"], leave_out=("m",)).names == ("h", "r", "material")
+    assert world(folders["video"], leave_out=("position.*", "joint_pos.?", "Object.asset")).names == (
+        "Scene.gravity",
+        "Scene.room",
+    )
+
+
+def test_a_table_may_lie_beside_its_folder_name_pictures_from_its_own_and_lack_ids_and_views(tmp_path: Path) -> None:
+    """Without ids every row is a scene of its own; without views there are no domains and no second view."""
+    (tmp_path / "pictures").mkdir()
+    rows = made.scenes(8)
+    for at, row in enumerate(rows):
+        row["render_path"] = f"pictures/{at}.png"
+        made.drawn(row, 0).save(tmp_path / row["render_path"])
+    made.write_table(tmp_path / "Spring.csv", rows)
+    found = world(tmp_path, split="spring")
+    assert found.fields == {"x", "answers"} and found.domains == 0
+    assert found.available("train") + found.available("test") == 8
+
+    (tmp_path / "FALL").mkdir()
+    for at, row in enumerate(rows):
+        row["render_path"] = f"{at}.png"
+        made.drawn(row, 0).save(tmp_path / "FALL" / row["render_path"])
+    made.write_table(tmp_path / "FALL" / "FALL.csv", rows)
+    assert world(tmp_path, split="FALL").draw(2, 0).fields["x"].shape == (2, 3, made.SIDE, made.SIDE)
+
+
+def test_pictures_come_to_one_size_whatever_theirs_and_grey_or_clear_ones_have_three_colours(tmp_path: Path) -> None:
+    for mode, size in (("L", (9, 20)), ("RGBA", (33, 7)), ("P", (4, 4)), ("1", (50, 50))):
+        made.drawn(made.scenes(1)[0], 1).convert(mode).resize(size).save(tmp_path / "one.png")
+        assert picture_file(tmp_path / "one.png", 16, "it").shape == (3, 16, 16)
+
+
+def test_with_one_view_a_scene_has_no_second_one(tmp_path: Path) -> None:
+    folder = made.make_causalverse_fixture(tmp_path / "a", "exported")
+    table = folder / "SLOPE" / "SLOPE.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]))  # the last scene loses a view
+    found = world(folder)
+    assert "second" not in found.fields and "not every scene" in found.card["pairs"]
+
+
+@pytest.mark.parametrize(
+    ("views", "domains"),
+    [
+        (["scene3", "scene1", "Scene3 "], [2, 0, 2]),
+        (["10", "9", "2", "9"], [2, 1, 0, 1]),
+        (["kitchen", "bath", "kitchen"], [1, 0, 1]),
+        (["scene1", "hall"], [1, 0]),
+        (["scene0", "scene1"], [0, 1]),
+        (["scene99999999", "a"], [1, 0]),
+    ],
+)
+def test_domains_are_numbered_scenes_or_places_in_sorted_order(views: list[str], domains: list[int]) -> None:
+    assert domains_of(views, "it").tolist() == domains
+
+
+def test_one_domain_is_refused_where_several_are_needed(folders: dict[str, Path]) -> None:
+    drawn = world(folders["exported"]).draw(12, 0)
+    refuse_few_domains(drawn)
+    with pytest.raises(WorkbenchError, match="3 domains are needed and the field domain has 2"):
+        refuse_few_domains(drawn, 3)
+    lone = drawn._replace(fields={"x": drawn.fields["x"], "domain": np.zeros(12)})
+    with pytest.raises(WorkbenchError, match="has 1"):
+        refuse_few_domains(lone)
+    with pytest.raises(WorkbenchError, match="has none"):
+        refuse_few_domains(drawn._replace(fields={"x": drawn.fields["x"]}))
+
+
+FACTORS = {"a": 1, "b": "x y", "c": {"d": [0.5, True]}}
+
+
+@pytest.mark.parametrize("text", [json.dumps(FACTORS), repr(FACTORS), f"  {FACTORS!r} "])
+def test_metavalues_are_json_or_python_and_laid_flat(text: str) -> None:
+    assert read_metavalue(text, "it") == {"a": 1, "b": "x y", "c.d.0": 0.5, "c.d.1": True}
+
+
+@pytest.mark.parametrize("text", ["a: 1, b = x y", "a=1;b:x y;", "a :1\nb: x y"])
+def test_metavalues_are_pairs_of_names_and_values(text: str) -> None:
+    assert read_metavalue(text, "it") == {"a": "1", "b": "x y"}
