@@ -8,7 +8,7 @@ from torch import nn
 
 from probes.representations.represented import Represented
 from probes.representations.spec import Spec
-from probes.training.objective import Part
+from probes.training.objective import Batch, Part, Terms
 
 if TYPE_CHECKING:
     from probes.representations.representation import LatentModel
@@ -44,14 +44,17 @@ class LatentPart(Part):
 class LatentTask(LatentPart):
     """What latents must preserve. `reads`: the observations it looks at."""
 
-    reads: ClassVar[frozenset[str]] = frozenset({"x"})
+    reads: frozenset[str] = frozenset({"x"})
+
+    def loss(self, rep: LatentModel, seen: Represented, batch: Batch) -> Terms:
+        raise NotImplementedError
 
 
 class LatentConstraint(LatentPart):
     """What structure latents must have. `given`: the conditions it is told; `symmetries`: what may be done to latents
     without changing its penalty, where what it trains along is as at the start."""
 
-    given: ClassVar[frozenset[str]] = frozenset()
+    given: frozenset[str] = frozenset()
     symmetries: ClassVar[frozenset[Symmetry]] = frozenset()
 
     def beside(self, task: Any, spec: Spec) -> str:
@@ -61,3 +64,10 @@ class LatentConstraint(LatentPart):
     def impose(self, rep: LatentModel, seen: Represented) -> Represented:
         """What tasks and penalties see of the latents, while the constraint has any weight."""
         return seen
+
+    def penalty(self, rep: LatentModel, seen: Represented) -> Terms:
+        raise NotImplementedError
+
+    def certify(self, rep: LatentModel, seen: Represented) -> dict[str, float]:
+        """How far the structure is in fact there, measured on rows that were not trained on."""
+        raise NotImplementedError

@@ -1,0 +1,283 @@
+"""The grid: every task under every constraint, on several worlds, at the weight that leaves the task its information.
+
+Three passes, each made of cells that are kept as soon as they are done: the task alone; on the first worlds every
+weight; then on all worlds the weight that was chosen, from several starts. Neither weights nor starts are chosen by the
+truth.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from probes.configs import Frozen, validated
+from probes.errors import Stopped
+from probes.files import read_json, write_json
+from probes.metrics.factor_recovery import factor_recovery
+from probes.representations.cell import GRID_CONSTRAINTS, GRID_TASKS, NONE, Cell, NetworkConfig, PartOptions
+from probes.representations.compatibility import incompatible
+from probes.representations.representation import LatentModel
+from probes.representations.rows import GridRows
+from probes.representations.scoring import Floats, Score, ScoringConfig, latents_of, losses, score
+from probes.representations.spec import Spec, spec_of
+from probes.representations.training import Pair, equalising_scale, trained, warmed_up
+from probes.runs import Run
+from probes.tensors import load_tensors, save_tensors
+from probes.worlds.factors import FactorWorld
+from probes.worlds.registry import FACTOR_WORLDS
+from probes.worlds.vectors import VectorsConfig
+
+if TYPE_CHECKING:
+    AnyWorld = VectorsConfig
+else:
+    AnyWorld = FACTOR_WORLDS.variants()
+
+TASKS = ("reconstruction", "denoising", "infonce", "vicreg", "latent_prediction", "supervised", "supervised_partial")
+CONSTRAINTS = (NONE, "kl", "conditional_prior", "mechanism_sparsity", "minimal_change", "covariance")
+COMPARED = 1000  # held-out rows whose latents are kept, to compare starts
+
+
+class GridConfig(PartOptions):
+    """Tasks, constraints, a world, and how cells are trained, weighed and scored."""
+
+    tasks: tuple[Annotated[str, GRID_TASKS], ...] = Field(default=TASKS, description="Tasks, the rows.", min_length=1)
+    constraints: tuple[Annotated[str, GRID_CONSTRAINTS], ...] = Field(
+        default=CONSTRAINTS, description="Constraints, the columns; none is always among them.", min_length=1
+    )
+    world: AnyWorld = Field(default=VectorsConfig(), description="The world whose factors are known.")
+    weights: tuple[float, ...] = Field(
+        default=(0.1, 0.3, 1.0),
+        description="Weights to try, in units in which task and constraint pull equally hard.",
+        min_length=1,
+    )
+    seeds: int = Field(default=5, description="Worlds of these dials.", ge=1, le=100)
+    curve_seeds: int = Field(default=2, description="Worlds on which every weight is tried.", ge=1, le=100)
+    restarts: int = Field(default=2, description="Starts at the chosen weight; the best held-out objective counts.", ge=1)
+    tolerance: float = Field(
+        default=0.05,
+        description="Share of what the task alone has learnt that a chosen weight may cost it, on held-out rows.",
+        ge=0,
+        le=1,
+    )
+    network: NetworkConfig = Field(default=NetworkConfig(), description="Networks and their training.")
+    scoring: ScoringConfig = Field(default=ScoringConfig(), description="How cells are scored.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Constraints, none first."""
+        return (NONE, *(name for name in dict.fromkeys(self.constraints) if name != NONE))
+
+
+class Outcome(Frozen):
+    """What is kept of a cell."""
+
+    cell: Cell = Field(description="Which one it is.")
+    scale: float = Field(description="What its weight was multiplied with, so that both gradients are equally long.")
+    start: float = Field(description="The held-out task loss before any step.")
+    seconds: float = Field(description="Seconds of training and scoring.")
+    score: Score = Field(description="Its numbers.")
+
+
+class Refusal(Frozen):
+    """A pair that cannot be had on this world."""
+
+    task: str = Field(description="The task.")
+    constraint: str = Field(description="The constraint.")
+    reason: str = Field(description="Why, with what to set.")
+
+
+class Setting:
+    """One world with its rows."""
+
+    def __init__(self, config: GridConfig, seed: int) -> None:
+        self.seed = seed
+        self.world = world_of(config, seed)
+        self.spec = spec_of(self.world, config.network.latents, config.network.width)
+        self.rows = GridRows(self.world.draw(config.network.rows, 1))
+        self.held_out = GridRows(self.world.draw(config.scoring.rows, 2, part="test"))
+
+
+def world_of(config: GridConfig, seed: int) -> FactorWorld:
+    """The world of one seed."""
+    world: FactorWorld = FACTOR_WORLDS.load(config.world.kind)(config.world, seed)
+    return world
+
+
+def refusals(config: GridConfig, spec: Spec) -> list[Refusal]:
+    """Pairs of the grid that cannot be had, with reasons."""
+    found = []
+    for task, constraint in product(config.tasks, config.columns):
+        reason = incompatible(config.task(task), config.constraint(constraint), spec)
+        if reason:
+            found.append(Refusal(task=task, constraint=constraint, reason=reason))
+    return found
+
+
+class Grid:
+    """A grid in a run's folder; whatever is there already is not done again."""
+
+    def __init__(self, config: GridConfig, run: Run) -> None:
+        self.config, self.run = config, run
+        self._setting: Setting | None = None
+        self._warm: dict[tuple[str, int, int], Any] = {}
+        self.refused = refusals(config, self._of(0).spec)
+        closed = {(refusal.task, refusal.constraint) for refusal in self.refused}
+        self.pairs = [pair for pair in product(config.tasks, config.columns) if pair not in closed]
+
+    def curve(self) -> Iterator[Cell]:
+        """Cells that weights are chosen by: every weight on the first worlds, from one start."""
+        config = self.config
+        for seed in range(min(config.seeds, config.curve_seeds)):
+            for task, constraint in self.pairs:
+                for weight in [0.0] if constraint == NONE else config.weights:
+                    yield Cell(task=task, constraint=constraint, weight=weight, seed=seed)
+
+    def chosen(self) -> Iterator[Cell]:
+        """Cells that count: the chosen weight of each pair on every world, from every start."""
+        weights = self.weights()
+        for seed, (task, constraint), start in product(
+            range(self.config.seeds), self.pairs, range(self.config.restarts)
+        ):
+            yield Cell(
+                task=task, constraint=constraint, weight=weights[task, constraint], seed=seed, restart=start
+            )
+
+    def count(self) -> int:
+        """How many cells there are, each once."""
+        pairs = len(self.pairs)
+        alone = sum(constraint == NONE for _, constraint in self.pairs)
+        tried = min(self.config.seeds, self.config.curve_seeds)
+        again = self.config.seeds * self.config.restarts * pairs - tried * pairs
+        return tried * (alone + (pairs - alone) * len(self.config.weights)) + again
+
+    def weights(self) -> dict[tuple[str, str], float]:
+        """The weight of each pair; all cells of `curve` have to be there."""
+        found = {}
+        for task, constraint in self.pairs:
+            if constraint == NONE:
+                found[task, constraint] = 0.0
+                continue
+            seeds = range(min(self.config.seeds, self.config.curve_seeds))
+            alone = [self.kept(Cell(task=task, seed=seed)) for seed in seeds]
+            tried = {
+                weight: [self.kept(Cell(task=task, constraint=constraint, weight=weight, seed=seed)) for seed in seeds]
+                for weight in self.config.weights
+            }
+            found[task, constraint] = chosen_weight(alone, tried, self.config.tolerance)
+        return found
+
+    def kept(self, cell: Cell) -> Outcome:
+        """A cell that is done."""
+        return validated(Outcome, read_json(self._path(cell)), what=f"The kept cell {cell.slug}")
+
+    def done(self, cell: Cell) -> bool:
+        return self._path(cell).is_file()
+
+    def outcome(self, cell: Cell) -> Outcome:
+        """A cell, trained where it is not there yet. Raises `Stopped` when the run is asked to stop before its end."""
+        if self.done(cell):
+            return self.kept(cell)
+        began = time.monotonic()
+        setting, config = self._of(cell.seed), self.config
+        pair, scale = self.pair(cell), self.scale(cell)
+        model = trained(pair, setting.spec, setting.rows, cell, config.network, scale, stop=self.run.stop_requested)
+        if model is None:
+            raise Stopped
+        found = Outcome(
+            cell=cell,
+            scale=scale,
+            start=losses(pair.model(setting.spec, cell.restart), pair, 0.0, setting.held_out)["task"],
+            score=score(model, pair, cell.weight * scale, setting.held_out, config.scoring),
+            seconds=time.monotonic() - began,
+        )
+        self._keep(cell, model, setting)
+        write_json(self._path(cell), found.model_dump(mode="json"))
+        return found
+
+    def pair(self, cell: Cell) -> Pair:
+        """Task and constraint of a cell, with their options."""
+        return Pair(self.config.task(cell.task), self.config.constraint(cell.constraint))
+
+    def scale(self, cell: Cell) -> float:
+        """What makes both gradients equally long, on the rows and from the start of this cell."""
+        key = (cell.task, cell.seed, cell.restart)
+        setting = self._of(cell.seed)
+        if cell.constraint == NONE:
+            return 1.0
+        if key not in self._warm:
+            self._warm = {key: warmed_up(self.pair(cell), setting.spec, setting.rows, self.config.network, cell.restart)}
+        pair = self.pair(cell)
+        return equalising_scale(
+            pair, setting.spec, setting.rows, self.config.network, self._warm[key], cell.restart
+        )
+
+    def opened(self, cell: Cell) -> tuple[LatentModel, Setting]:
+        """The trained model of a cell that is done, and its world."""
+        setting = self._of(cell.seed)
+        model = self.pair(cell).model(setting.spec, cell.restart)
+        model.load_state_dict(load_tensors(self._weights(cell)))
+        return model.eval(), setting
+
+    def latents(self, cell: Cell) -> Floats:
+        """Held-out latents of a cell that is done, `row latent`."""
+        return load_tensors(self._path(cell).with_suffix(".safetensors"))["latents"].double().numpy()
+
+    def best(self, task: str, constraint: str, weight: float, seed: int) -> Outcome:
+        """Of all starts the one with the lowest held-out objective."""
+        starts = [
+            self.kept(Cell(task=task, constraint=constraint, weight=weight, seed=seed, restart=start))
+            for start in range(self.config.restarts)
+        ]
+        return min(starts, key=lambda found: found.score.values["objective"])
+
+    def consistency(self, task: str, constraint: str, weight: float, seed: int) -> float | None:
+        """Mean correlation of matched latents of two starts; None where there is one start."""
+        found = [
+            self.latents(Cell(task=task, constraint=constraint, weight=weight, seed=seed, restart=start))
+            for start in range(self.config.restarts)
+        ]
+        alike = [factor_recovery(first, second, shuffles=0).mcc for first, second in combinations(found, 2)]
+        return float(np.mean(alike)) if alike else None
+
+    def _of(self, seed: int) -> Setting:
+        if self._setting is None or self._setting.seed != seed:
+            self._setting = Setting(self.config, seed)
+        return self._setting
+
+    def _path(self, cell: Cell) -> Any:
+        return self.run.path / "cells" / f"{cell.slug}.json"
+
+    def _weights(self, cell: Cell) -> Any:
+        return self.run.path / "weights" / f"{cell.slug}.safetensors"
+
+    def _keep(self, cell: Cell, model: LatentModel, setting: Setting) -> None:
+        """Latents always, to compare starts; weights too, so that the cell can be opened."""
+        latents = latents_of(model, setting.held_out)[:COMPARED]
+        for path in (self._path(cell), self._weights(cell)):
+            path.parent.mkdir(exist_ok=True)
+        save_tensors(self._path(cell).with_suffix(".safetensors"), {"latents": torch.from_numpy(latents).float()})
+        save_tensors(self._weights(cell), {name: value.contiguous() for name, value in model.state_dict().items()})
+
+
+def chosen_weight(
+    alone: list[Outcome], tried: Mapping[float, list[Outcome]], tolerance: float
+) -> float:
+    """The largest weight that costs the task little, without the truth; the smallest where all cost more.
+
+    What a task alone has learnt is its held-out loss before training less the one after; a weight may cost
+    `tolerance` of that, mean over worlds.
+    """
+    learnt = [outcome.start - outcome.score.values["task"] for outcome in alone]
+
+    def cost(weight: float) -> float:
+        lost = [one.score.values["task"] - bare.score.values["task"] for one, bare in zip(tried[weight], alone, strict=True)]
+        return float(np.mean([part / max(whole, 1e-9) for part, whole in zip(lost, learnt, strict=True)]))
+
+    fair = [weight for weight in tried if cost(weight) <= tolerance]
+    return max(fair) if fair else min(tried)

@@ -1,0 +1,99 @@
+"""What a trained cell is worth: on rows it never saw, against the truth, and by measures that need none."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from probes.configs import Frozen
+from probes.metrics.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
+from probes.metrics.factor_recovery import factor_recovery
+from probes.metrics.information import information
+from probes.representations.representation import LatentModel
+from probes.representations.rows import GridRows
+from probes.representations.training import Pair
+
+Floats = NDArray[np.float64]
+BATCH = 128  # that held-out losses are taken on: those of contrasts depend on it
+
+
+class ScoringConfig(Frozen):
+    """How cells are scored."""
+
+    rows: int = Field(default=4000, description="Rows to score on, of another draw.", ge=64, le=1_000_000)
+    kernel_rows: int = Field(
+        default=400, description="Rows that a kernel is fitted on for R²; 0 leaves that out.", ge=0, le=20_000
+    )
+    tree_rows: int = Field(
+        default=1000, description="Rows that trees are grown on for DCI; 0 leaves that out.", ge=0, le=100_000
+    )
+
+
+class Score(Frozen):
+    """The numbers of one cell. `by_factor` holds, for each factor, its correlation and its R²."""
+
+    values: dict[str, float] = Field(description="Every number by name.")
+    by_factor: dict[str, list[float]] = Field(description="Numbers that belong to single factors, in their order.")
+
+
+@torch.no_grad()
+def latents_of(model: LatentModel, rows: GridRows) -> Floats:
+    """Means of the posteriors of all rows, `row latent`."""
+    found = [model.encode(batch["x"])[0] for batch in rows.in_order()]
+    return torch.cat(found).double().numpy()
+
+
+def score(model: LatentModel, pair: Pair, weight: float, rows: GridRows, config: ScoringConfig) -> Score:
+    """All numbers of a model on held-out rows; `weight` is the constraint's, scaled."""
+    without_truth = losses(model, pair, weight, rows)
+    codes = latents_of(model, rows)
+    with_truth, by_factor = against_truth(codes, rows.factors.astype(np.float64), config)
+    return Score(values=with_truth | without_truth, by_factor=by_factor)
+
+
+def against_truth(
+    codes: Floats, factors: Floats, config: ScoringConfig
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """(numbers, numbers by factor) of `codes` `row latent` for `factors` `row factor`."""
+    found = factor_recovery(codes, factors)
+    linear = information(codes, factors)
+    values = {
+        "mcc": found.mcc,
+        "mcc_spearman": found.mcc_spearman,
+        "mcc_chance": found.chance,
+        "r2": float(linear.mean()),
+        "sap": separated_attribute_predictability(codes, factors),
+        "mig": mutual_information_gap(codes, factors),
+    }
+    by_factor = {"mcc": found.pearson.tolist(), "r2": linear.tolist()}
+    if config.kernel_rows:
+        some = slice(0, 2 * config.kernel_rows)
+        kernel = information(codes[some], factors[some], by="kernel")
+        values["r2_kernel"], by_factor["r2_kernel"] = float(kernel.mean()), kernel.tolist()
+    if config.tree_rows and min(codes.shape[1], factors.shape[1]) > 1:
+        trees = dci(codes[: config.tree_rows], factors[: config.tree_rows])
+        values |= {"dci_disentanglement": trees.disentanglement, "dci_completeness": trees.completeness}
+    return values, by_factor
+
+
+@torch.no_grad()
+def losses(model: LatentModel, pair: Pair, weight: float, rows: GridRows) -> dict[str, float]:
+    """What can be known without truth: the held-out task loss, the whole objective, and what `certify` says."""
+    means: dict[str, list[float]] = {}
+    for batch in rows.in_order(BATCH):
+        seen = model.represent(batch)
+        if pair.constraint is not None and weight:
+            seen = pair.constraint.impose(model, seen)
+        parts = {"task": pair.task.loss(model, seen, batch)}
+        if pair.constraint is not None:
+            parts["penalty"] = pair.constraint.penalty(model, seen)
+        for name, terms in parts.items():
+            means.setdefault(name, []).append(float(torch.stack(list(terms.values())).sum()))
+    values = {name: float(np.mean(found)) for name, found in means.items()}
+    values["objective"] = values["task"] + weight * values.get("penalty", 0.0)
+    if pair.constraint is not None:
+        certified = pair.constraint.certify(model, model.represent(rows.in_order()[0]))
+        values |= {f"certify.{name}": value for name, value in certified.items()}
+    return values
