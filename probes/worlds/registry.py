@@ -20,3 +20,10 @@ WORLDS = Registry(
         **_HIERARCHIES,
     },
 )
+
+FACTOR_WORLDS = Registry(
+    "world of factors",
+    {
+        "vectors": ("probes.worlds.vectors:Vectors", "A few factors behind an invertible mixing, in many domains."),
+    },
+)
