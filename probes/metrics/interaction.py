@@ -1,4 +1,4 @@
-"""Does the effect of one thing depend on another? The interaction of a two-way table over seeds, and its chance level."""
+"""Does the effect of one thing depend on another? The interaction in a two-way table over seeds, beside chance."""
 
 from __future__ import annotations
 

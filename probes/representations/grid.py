@@ -50,7 +50,9 @@ class GridConfig(PartOptions):
     constraints: tuple[Annotated[str, GRID_CONSTRAINTS], ...] = Field(
         default=CONSTRAINTS, description="Constraints, the columns; none is always among them.", min_length=1
     )
-    world: AnyWorld = Field(default=VectorsConfig(), description="The world whose factors are known.")
+    world: AnyWorld = Field(
+        default=VectorsConfig(pairs="changed", labelled=("all",)), description="The world whose factors are known."
+    )
     weights: tuple[float, ...] = Field(
         default=(0.1, 0.3, 1.0),
         description="Weights to try, in units in which task and constraint pull equally hard.",
@@ -58,7 +60,9 @@ class GridConfig(PartOptions):
     )
     seeds: int = Field(default=5, description="Worlds of these dials.", ge=1, le=100)
     curve_seeds: int = Field(default=2, description="Worlds on which every weight is tried.", ge=1, le=100)
-    restarts: int = Field(default=2, description="Starts at the chosen weight; the best held-out objective counts.", ge=1)
+    restarts: int = Field(
+        default=2, description="Starts at the chosen weight; the best held-out objective counts.", ge=1
+    )
     tolerance: float = Field(
         default=0.05,
         description="Share of what the task alone has learnt that a chosen weight may cost it, on held-out rows.",
@@ -82,6 +86,11 @@ class Outcome(Frozen):
     start: float = Field(description="The held-out task loss before any step.")
     seconds: float = Field(description="Seconds of training and scoring.")
     score: Score = Field(description="Its numbers.")
+
+    @property
+    def task(self) -> float:
+        """The held-out task loss."""
+        return self.score.values["task"]
 
 
 class Refusal(Frozen):
@@ -144,9 +153,7 @@ class Grid:
         for seed, (task, constraint), start in product(
             range(self.config.seeds), self.pairs, range(self.config.restarts)
         ):
-            yield Cell(
-                task=task, constraint=constraint, weight=weights[task, constraint], seed=seed, restart=start
-            )
+            yield Cell(task=task, constraint=constraint, weight=weights[task, constraint], seed=seed, restart=start)
 
     def count(self) -> int:
         """How many cells there are, each once."""
@@ -211,11 +218,10 @@ class Grid:
         if cell.constraint == NONE:
             return 1.0
         if key not in self._warm:
-            self._warm = {key: warmed_up(self.pair(cell), setting.spec, setting.rows, self.config.network, cell.restart)}
+            warm = warmed_up(self.pair(cell), setting.spec, setting.rows, self.config.network, cell.restart)
+            self._warm = {key: warm}
         pair = self.pair(cell)
-        return equalising_scale(
-            pair, setting.spec, setting.rows, self.config.network, self._warm[key], cell.restart
-        )
+        return equalising_scale(pair, setting.spec, setting.rows, self.config.network, self._warm[key], cell.restart)
 
     def opened(self, cell: Cell) -> tuple[LatentModel, Setting]:
         """The trained model of a cell that is done, and its world."""
@@ -265,19 +271,17 @@ class Grid:
         save_tensors(self._weights(cell), {name: value.contiguous() for name, value in model.state_dict().items()})
 
 
-def chosen_weight(
-    alone: list[Outcome], tried: Mapping[float, list[Outcome]], tolerance: float
-) -> float:
+def chosen_weight(alone: list[Outcome], tried: Mapping[float, list[Outcome]], tolerance: float) -> float:
     """The largest weight that costs the task little, without the truth; the smallest where all cost more.
 
     What a task alone has learnt is its held-out loss before training less the one after; a weight may cost
     `tolerance` of that, mean over worlds.
     """
-    learnt = [outcome.start - outcome.score.values["task"] for outcome in alone]
+    learnt = [outcome.start - outcome.task for outcome in alone]
 
     def cost(weight: float) -> float:
-        lost = [one.score.values["task"] - bare.score.values["task"] for one, bare in zip(tried[weight], alone, strict=True)]
-        return float(np.mean([part / max(whole, 1e-9) for part, whole in zip(lost, learnt, strict=True)]))
+        both = zip(tried[weight], alone, learnt, strict=True)
+        return float(np.mean([(one.task - bare.task) / max(whole, 1e-9) for one, bare, whole in both]))
 
     fair = [weight for weight in tried if cost(weight) <= tolerance]
     return max(fair) if fair else min(tried)

@@ -25,5 +25,9 @@ FACTOR_WORLDS = Registry(
     "world of factors",
     {
         "vectors": ("probes.worlds.vectors:Vectors", "A few factors behind an invertible mixing, in many domains."),
+        "causalverse": (
+            "probes.worlds.causalverse.world:CausalVerse",
+            "A folder of CausalVerse pictures, tables or recordings, with the factors their authors wrote down.",
+        ),
     },
 )

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from probes.refusals import Unfit
 from probes.worlds.assumptions import card_of
 from probes.worlds.dials import ProcessConfig
-from probes.worlds.factors import FactorSample
+from probes.worlds.factors import FactorSample, Part
 from probes.worlds.observing import fields_of, observe
 from probes.worlds.process import Floats, Mechanism, Model, Noise, Process, modulations
 from probes.worlds.world import Array, Flags, generators
@@ -69,7 +69,7 @@ class Vectors:
             sparse="No: every factor reaches nearly every dimension of x.",
         )
 
-    def draw(self, rows: int, seed: int) -> FactorSample:
+    def draw(self, rows: int, seed: int, part: Part = "train") -> FactorSample:
         return observe(self.process, rows, seed, self._see, self._see)
 
     def render(self, factors: Array) -> Array:
