@@ -58,7 +58,11 @@ class EvidenceConfig(Frozen):
         "leaves the choice to the proposal. Of images only.",
         ge=0,
     )
-    nulls: int = Field(default=2, description="Random directions per source at the same places and size.", ge=1)
+    nulls: int = Field(
+        default=4,
+        description="Random directions per source, at the same places and size; few of them confirm few edges.",
+        ge=1,
+    )
     rows: int = Field(default=32, description="Chunks or images per pass, of several sources together.", ge=1)
     seed: int = Field(default=0, description="Seed of chunk choice and random directions.", ge=0)
 

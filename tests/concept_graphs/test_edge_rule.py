@@ -90,15 +90,34 @@ def test_random_directions_are_judged_by_the_same_rule() -> None:
 def test_targets_that_are_off_where_a_source_fires_do_not_make_a_null_of_zeros() -> None:
     """Each source is tested on the four targets that are on in its chunks, which any direction moves; the others stay
     off, whatever is done there."""
-    random = np.random.default_rng(5)
+    random, draws = np.random.default_rng(5), 6
     effects, pairs = {}, []
     for source in range(10):
         on = np.zeros(TARGETS)
         on[4 * source : 4 * source + 4] = 1
-        level = random.normal(size=(DRAWS + 1, 1, TARGETS)) + 0.1 * random.normal(size=(DRAWS + 1, PICTURES, TARGETS))
+        level = random.normal(size=(draws + 1, 1, TARGETS)) + 0.1 * random.normal(size=(draws + 1, PICTURES, TARGETS))
         effects[source] = _of((level[0] - 6.0 * (np.arange(TARGETS) % 4 == 0)) * on, level[1:] * on, source)
         pairs += [(source, 4 * source + at) for at in range(4)]
     sources, targets = (list(side) for side in zip(*pairs, strict=True))
     found = edge_evidence(effects, sources, targets, list(range(TARGETS)), np.ones(TARGETS))
     confirmed = _confirmed(found).reshape(10, 4)
     assert confirmed[:, 0].mean() > 0.7 and confirmed[:, 1:].sum() <= 1
+
+
+def test_few_draws_in_their_own_unit_would_let_chance_through() -> None:
+    """Every edge has a target of its own and two draws, of tenfold different sources and targets; nothing is true."""
+    random = np.random.default_rng(6)
+    confirmed, edges = 0, 0
+    for _ in range(5):
+        reach = np.exp(random.normal(size=TARGETS))
+        size = np.exp(random.normal(size=TARGETS))
+        effects = {}
+        for source in range(TARGETS):
+            shape = (DRAWS + 1, 1, TARGETS)
+            level = reach[source] * size * random.normal(size=shape) * np.exp(0.5 * random.normal(size=shape))
+            moves = level + 0.05 * np.abs(level) * random.normal(size=(DRAWS + 1, PICTURES, TARGETS))
+            effects[source] = _of(moves[0], moves[1:], source)
+        own = list(range(TARGETS))
+        found = edge_evidence(effects, own, own, own, np.ones(TARGETS))
+        confirmed, edges = confirmed + int(_confirmed(found).sum()), edges + TARGETS
+    assert confirmed <= 0.02 * edges
