@@ -22,6 +22,10 @@ SUITES = Registry(
             "app.suites.known_graph:SUITE",
             "One world with its dials set: its known graph beside the recovered one.",
         ),
+        "grid": (
+            "app.suites.grid:SUITE",
+            "Tasks under constraints on a world whose factors are known: components beside information.",
+        ),
         "colours": ("app.suites.colours:SUITE", "Levers that turn colours on the toy, read by rules."),
         "bands": ("app.suites.bands:SUITE", "Ways of coding noise bands of images."),
         "emoji": ("app.suites.emoji:SUITE", "What the bundled emoji pipeline draws, read by a judge."),

@@ -73,7 +73,7 @@ class GridConfig(PartOptions):
     scoring: ScoringConfig = Field(default=ScoringConfig(), description="How cells are scored.")
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def constraints_first(self) -> tuple[str, ...]:
         """Constraints, none first."""
         return (NONE, *(name for name in dict.fromkeys(self.constraints) if name != NONE))
 
@@ -121,7 +121,7 @@ def world_of(config: GridConfig, seed: int) -> FactorWorld:
 def refusals(config: GridConfig, spec: Spec) -> list[Refusal]:
     """Pairs of the grid that cannot be had, with reasons."""
     found = []
-    for task, constraint in product(config.tasks, config.columns):
+    for task, constraint in product(config.tasks, config.constraints_first):
         reason = incompatible(config.task(task), config.constraint(constraint), spec)
         if reason:
             found.append(Refusal(task=task, constraint=constraint, reason=reason))
@@ -135,9 +135,11 @@ class Grid:
         self.config, self.run = config, run
         self._setting: Setting | None = None
         self._warm: dict[tuple[str, int, int], Any] = {}
-        self.refused = refusals(config, self._of(0).spec)
+        first = self._of(0)
+        self.factors, self.card = first.world.names, first.world.card
+        self.refused = refusals(config, first.spec)
         closed = {(refusal.task, refusal.constraint) for refusal in self.refused}
-        self.pairs = [pair for pair in product(config.tasks, config.columns) if pair not in closed]
+        self.pairs = [pair for pair in product(config.tasks, config.constraints_first) if pair not in closed]
 
     def curve(self) -> Iterator[Cell]:
         """Cells that weights are chosen by: every weight on the first worlds, from one start."""
@@ -170,12 +172,8 @@ class Grid:
             if constraint == NONE:
                 found[task, constraint] = 0.0
                 continue
-            seeds = range(min(self.config.seeds, self.config.curve_seeds))
-            alone = [self.kept(Cell(task=task, seed=seed)) for seed in seeds]
-            tried = {
-                weight: [self.kept(Cell(task=task, constraint=constraint, weight=weight, seed=seed)) for seed in seeds]
-                for weight in self.config.weights
-            }
+            alone = self.tried(task, NONE, 0.0)
+            tried = {weight: self.tried(task, constraint, weight) for weight in self.config.weights}
             found[task, constraint] = chosen_weight(alone, tried, self.config.tolerance)
         return found
 
@@ -183,7 +181,18 @@ class Grid:
         """A cell that is done."""
         return validated(Outcome, read_json(self._path(cell)), what=f"The kept cell {cell.slug}")
 
+    def every_kept(self) -> Iterator[Outcome]:
+        """All cells that are done, by name."""
+        for path in sorted((self.run.path / "cells").glob("*.json")):
+            yield validated(Outcome, read_json(path), what=f"The kept cell {path.stem}")
+
+    def tried(self, task: str, constraint: str, weight: float) -> list[Outcome]:
+        """The cells of `curve` at one weight."""
+        seeds = range(min(self.config.seeds, self.config.curve_seeds))
+        return [self.kept(Cell(task=task, constraint=constraint, weight=weight, seed=seed)) for seed in seeds]
+
     def done(self, cell: Cell) -> bool:
+        """Whether a cell is kept."""
         return self._path(cell).is_file()
 
     def outcome(self, cell: Cell) -> Outcome:
