@@ -90,8 +90,6 @@ def _rows(grid: Grid, best: Mapping[tuple[str, str], Sequence[Outcome]]) -> Iter
             yield from _over_worlds(f"{stage}.consistency", known, said, "up")
     for name in COMPARED:
         yield from interaction_rows(name, values[name], config)
-    for refusal in grid.refused:
-        yield Row(name=f"{refusal.task}.{refusal.constraint}", value=None, note=refusal.reason)
 
 
 def _about(grid: Grid, task: str, constraint: str, outcomes: Sequence[Outcome]) -> Iterator[Row]:

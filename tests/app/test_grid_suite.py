@@ -1,0 +1,74 @@
+"""The suite of the grid: rows of every pair, a table of every cell, and going on after a stop."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import jobs
+from app.suites.grid import FOUND, TABLE
+from app.worker import execute
+from probes.files import read_json
+from probes.representations.cell import NONE
+from probes.runs import Run
+from tests.fixtures.suites import few_resamples, rows_of
+
+SMALL: dict[str, Any] = {
+    "tasks": ["reconstruction", "supervised"],
+    "constraints": ["conditional_prior", "temporal_prior"],
+    "restarts": 2,
+    "network": {"width": 16, "rows": 400, "scale_after": 5, "optimiser": {"steps": 12, "batch": 64}},
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULCRUM_HOME", str(tmp_path))
+    few_resamples(monkeypatch)
+
+
+def made(name: str) -> Run:
+    return jobs.new_run("evaluate", jobs.config_for("evaluate", {"suite": "grid", "name": name, "grid": SMALL}, "tiny"))
+
+
+def test_rows_say_what_a_constraint_gains_and_whether_it_depends_on_the_task() -> None:
+    run = made("grid")
+    rows = rows_of(execute(run))
+    for task in ("reconstruction", "supervised"):
+        alone, beside = (rows[f"{task}.{name}.mcc"] for name in (NONE, "conditional_prior"))
+        gained = rows[f"{task}.conditional_prior.mcc_gained"].value
+        assert gained == pytest.approx(beside.value - alone.value) and alone.baseline is not None  # type: ignore[operator]
+        assert rows[f"{task}.conditional_prior.weight"].value == 0.3
+        assert 0 < rows[f"{task}.{NONE}.consistency"].value <= 1  # type: ignore[operator]
+    shares = [rows[f"variance.mcc.{part}"].value for part in ("task", "constraint", "world", "left", "interaction")]
+    assert sum(shares) == pytest.approx(1.0)  # type: ignore[arg-type]
+    found = read_json(run.path / FOUND)
+    assert {refusal["constraint"] for refusal in found["refused"]} == {"temporal_prior"}
+    assert "lag" in found["refused"][0]["reason"] and found["factors"] == ["z1", "z2", "z3", "z4"] and found["card"]
+    table = list(csv.DictReader(io.StringIO((run.path / TABLE).read_text())))
+    assert len(table) == len(list((run.path / "cells").glob("*.json")))
+    assert sum(int(line["counts"]) for line in table) == 2 * 2 * 2, "one start per pair and world counts"
+
+
+def test_a_grid_that_was_stopped_goes_on_with_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, progress = made("grid"), Run.progress
+
+    def stop_after_two(self: Run, step: int, **more: Any) -> None:
+        progress(self, step, **more)
+        if step == 2:
+            self.request_stop()
+
+    monkeypatch.setattr(Run, "progress", stop_after_two)
+    assert execute(run) is None and run.status().state == "stopped"
+    kept = {path.name: path.read_bytes() for path in (run.path / "cells").glob("*.json")}
+    assert len(kept) == 2
+    monkeypatch.setattr(Run, "progress", progress)
+    run.clear_stop()
+    rows = rows_of(execute(run))
+    assert all((run.path / "cells" / name).read_bytes() == data for name, data in kept.items())
+    whole = rows_of(execute(made("whole")))
+    assert {name: row.value for name, row in rows.items()} == {name: row.value for name, row in whole.items()}
