@@ -1,8 +1,8 @@
 """The grid: every task under every constraint, on several worlds, at the weight that leaves the task its information.
 
-Three passes, each made of cells that are kept as soon as they are done: the task alone; on the first worlds every
-weight; then on all worlds the weight that was chosen, from several starts. Neither weights nor starts are chosen by the
-truth.
+Two passes, each made of cells that are kept as soon as they are done: every weight on the first worlds; then on all
+worlds the weight that was chosen. Every cell is trained from several starts. Neither weights nor starts are chosen by
+the truth.
 """
 
 from __future__ import annotations
@@ -142,12 +142,17 @@ class Grid:
         self.pairs = [pair for pair in product(config.tasks, config.constraints_first) if pair not in closed]
 
     def curve(self) -> Iterator[Cell]:
-        """Cells that weights are chosen by: every weight on the first worlds, from one start."""
+        """Cells that weights are chosen by: every weight on the first worlds, from every start."""
         config = self.config
-        for seed in range(min(config.seeds, config.curve_seeds)):
+        for seed in self.first:
             for task, constraint in self.pairs:
-                for weight in [0.0] if constraint == NONE else config.weights:
-                    yield Cell(task=task, constraint=constraint, weight=weight, seed=seed)
+                for weight, start in product([0.0] if constraint == NONE else config.weights, range(config.restarts)):
+                    yield Cell(task=task, constraint=constraint, weight=weight, seed=seed, restart=start)
+
+    @property
+    def first(self) -> range:
+        """Seeds of the worlds on which every weight is tried."""
+        return range(min(self.config.seeds, self.config.curve_seeds))
 
     def chosen(self) -> Iterator[Cell]:
         """Cells that count: the chosen weight of each pair on every world, from every start."""
@@ -159,11 +164,10 @@ class Grid:
 
     def count(self) -> int:
         """How many cells there are, each once."""
-        pairs = len(self.pairs)
         alone = sum(constraint == NONE for _, constraint in self.pairs)
-        tried = min(self.config.seeds, self.config.curve_seeds)
-        again = self.config.seeds * self.config.restarts * pairs - tried * pairs
-        return tried * (alone + (pairs - alone) * len(self.config.weights)) + again
+        tried = alone + (len(self.pairs) - alone) * len(self.config.weights)
+        rest = (self.config.seeds - len(self.first)) * len(self.pairs)
+        return (len(self.first) * tried + rest) * self.config.restarts
 
     def weights(self) -> dict[tuple[str, str], float]:
         """The weight of each pair; all cells of `curve` have to be there."""
@@ -174,8 +178,14 @@ class Grid:
                 continue
             alone = self.tried(task, NONE, 0.0)
             tried = {weight: self.tried(task, constraint, weight) for weight in self.config.weights}
-            found[task, constraint] = chosen_weight(alone, tried, self.config.tolerance)
+            alike = {weight: self._alike(task, constraint, weight) for weight in tried}
+            found[task, constraint] = chosen_weight(alone, tried, alike, self.config.tolerance)
         return found
+
+    def _alike(self, task: str, constraint: str, weight: float) -> float | None:
+        """How alike the starts of one weight come out, mean over the first worlds."""
+        found = [self.consistency(task, constraint, weight, seed) for seed in self.first]
+        return None if None in found else float(np.mean(found))  # type: ignore[arg-type]
 
     def kept(self, cell: Cell) -> Outcome:
         """A cell that is done."""
@@ -187,9 +197,8 @@ class Grid:
             yield validated(Outcome, read_json(path), what=f"The kept cell {path.stem}")
 
     def tried(self, task: str, constraint: str, weight: float) -> list[Outcome]:
-        """The cells of `curve` at one weight."""
-        seeds = range(min(self.config.seeds, self.config.curve_seeds))
-        return [self.kept(Cell(task=task, constraint=constraint, weight=weight, seed=seed)) for seed in seeds]
+        """The best cells of `curve` at one weight, one for each of the first worlds."""
+        return [self.best(task, constraint, weight, seed) for seed in self.first]
 
     def done(self, cell: Cell) -> bool:
         """Whether a cell is kept."""
@@ -280,11 +289,15 @@ class Grid:
         save_tensors(self._weights(cell), {name: value.contiguous() for name, value in model.state_dict().items()})
 
 
-def chosen_weight(alone: list[Outcome], tried: Mapping[float, list[Outcome]], tolerance: float) -> float:
-    """The largest weight that costs the task little, without the truth; the smallest where all cost more.
+def chosen_weight(
+    alone: list[Outcome], tried: Mapping[float, list[Outcome]], alike: Mapping[float, float | None], tolerance: float
+) -> float:
+    """Without the truth: of the weights that cost the task little, the one whose starts come out most alike.
 
-    What a task alone has learnt is its held-out loss before training less the one after; a weight may cost
-    `tolerance` of that, mean over worlds.
+    What a task alone has learnt is its held-out loss before training less the one after; a weight may cost `tolerance`
+    of that, mean over worlds; where all cost more, the lightest is taken. What is identified is found again from any
+    start (Duan et al. 2020), so `alike`, the correlation of matched latents of two starts, decides among those; with
+    one start there is none (None), and the heaviest is taken.
     """
     learnt = [outcome.start - outcome.task for outcome in alone]
 
@@ -293,4 +306,4 @@ def chosen_weight(alone: list[Outcome], tried: Mapping[float, list[Outcome]], to
         return float(np.mean([(one.task - bare.task) / max(whole, 1e-9) for one, bare, whole in both]))
 
     fair = [weight for weight in tried if cost(weight) <= tolerance]
-    return max(fair) if fair else min(tried)
+    return max(fair, key=lambda weight: (alike[weight] or 0.0, weight)) if fair else min(tried)

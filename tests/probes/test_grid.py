@@ -42,16 +42,18 @@ def outcome(task: float, start: float = 1.0, **values: float) -> Outcome:
     return Outcome(cell=Cell(task="reconstruction"), scale=1.0, start=start, seconds=0.0, score=score)
 
 
-def test_the_heaviest_weight_that_costs_the_task_little_is_chosen() -> None:
+def test_of_weights_that_cost_the_task_little_the_one_that_repeats_itself_is_chosen() -> None:
     alone = [outcome(0.2), outcome(0.4, start=2.0)]
     tried = {
         0.1: [outcome(0.2), outcome(0.4)],
         0.3: [outcome(0.23), outcome(0.46)],  # .03 of .8 and .06 of 1.6 learnt
         1.0: [outcome(0.3), outcome(0.5)],
     }
-    assert chosen_weight(alone, tried, 0.05) == 0.3
-    assert chosen_weight(alone, tried, 0.5) == 1.0
-    assert chosen_weight(alone, {1.0: tried[1.0], 0.3: tried[0.3]}, 0.01) == 0.3, "where all cost more, the lightest"
+    unknown = dict.fromkeys(tried)
+    assert chosen_weight(alone, tried, unknown, 0.05) == 0.3, "with one start the heaviest"
+    assert chosen_weight(alone, tried, {0.1: 0.9, 0.3: 0.8, 1.0: 1.0}, 0.05) == 0.1
+    assert chosen_weight(alone, tried, {0.1: 0.9, 0.3: 0.8, 1.0: 1.0}, 0.5) == 1.0
+    assert chosen_weight(alone, {1.0: tried[1.0], 0.3: tried[0.3]}, unknown, 0.01) == 0.3, "where all cost more"
 
 
 def test_cells_are_counted_trained_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +64,7 @@ def test_cells_are_counted_trained_once_and_kept(tmp_path: Path, monkeypatch: py
     ]
     assert all("reads no captions" in refusal.reason for refusal in grid.refused)
     curve = list(grid.curve())
-    assert len(curve) == 2 * (1 + 2) and {cell.seed for cell in curve} == {0}
+    assert len(curve) == 2 * (1 + 2) * 2 and {cell.seed for cell in curve} == {0}
     for cell in curve:
         grid.outcome(cell)
     chosen = list(grid.chosen())
