@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from probes.worlds.causalverse.columns import domains_of
 from probes.worlds.causalverse.images import picture_file
 from probes.worlds.causalverse.layouts import Layout, splits
 from probes.worlds.causalverse.metavalues import read_metavalue
+from probes.worlds.causalverse.stored import Rows
 from probes.worlds.causalverse.world import CausalVerse
 from probes.worlds.factors import CONDITIONS, OBSERVATIONS, FactorWorld, refuse_few_domains
 from tests.fixtures import causalverse as made
@@ -214,3 +217,22 @@ def test_latents_may_lie_in_latent_too_and_frames_that_no_other_view_has_leave_o
     torch.save({"latents": torch.ones(1, 4, 2, 2), "frame_numbers": [1]}, scene / "latent" / "bird" / "ab_00.pt")
     found = made.opened(folder)
     assert "second" not in found.fields and len(made.everything(found).factors) == 70
+
+
+@pytest.mark.parametrize("kept", [0, 2**30])
+def test_a_row_is_read_once_where_memory_allows(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr("probes.worlds.causalverse.world.MOST_KEPT", kept)
+    found = made.opened(folders["parquet"])
+    read: list[int] = []
+    stored, whole = found._stored, made.everything(found)
+
+    def counted(rows: Rows) -> Any:
+        read.extend(rows.tolist())
+        return stored.read(rows)
+
+    found._stored = replace(stored, read=counted)
+    again = made.everything(found)
+    assert all((again.fields[name] == whole.fields[name]).all() for name in found.fields)
+    assert bool(read) == (not kept), "pictures were decoded twice"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from probes.worlds.factors import FactorSample, Part
 from probes.worlds.world import Array, Flags, generators
 
 MOST_DRAWN = 4 * 2**30  # bytes of x
+MOST_KEPT = 2 * 2**30  # bytes of what was read, kept for the next draw
 
 
 class CausalVerseOptions(Variant):
@@ -67,7 +68,10 @@ class CausalVerse:
         self.domains = 0 if self._domain is None else int(self._domain.max()) + 1
         present = {"x", "answers"} | ({"domain"} if self.domains else set()) | ({"second"} if self._others else set())
         self.fields = frozenset(present)
-        self.card = self._card(factors)
+        self.card: Mapping[str, str] = self._card(factors)
+        whole = (len(stored.ids), *self.shape)
+        self._kept = np.zeros(whole, dtype=self._dtype) if self._bytes(len(stored.ids)) <= MOST_KEPT else None
+        self._is_kept = np.zeros(len(stored.ids), dtype=np.bool_)
 
     def available(self, part: Part) -> int:
         """How many rows a part has."""
@@ -82,18 +86,17 @@ class CausalVerse:
         if not 0 < rows <= len(held):
             why = f"its {part}ing part has {len(held)} rows, and {rows} are asked for"
             raise refused(self._stored.name, why, f"Draw 1 to {len(held)} rows.")
-        needed = rows * int(np.prod(self.shape)) * (1 if len(self.shape) == 3 else 4)
-        if needed > MOST_DRAWN:
-            why = f"{rows:,} rows of {self.shape} would take {needed / 2**30:.1f} GiB of memory"
+        if self._bytes(rows) > MOST_DRAWN:
+            why = f"{rows:,} rows of {self.shape} would take {self._bytes(rows) / 2**30:.1f} GiB of memory"
             raise refused(self._stored.name, why, "Draw fewer rows, or set a smaller size.")
         random = generators(seed, f"rows {part}")
         chosen = random.permutation(held)[:rows]
-        fields: dict[str, NDArray[Any]] = {"x": self._stored.read(chosen), "answers": self._answers[chosen]}
+        fields: dict[str, NDArray[Any]] = {"x": self._seen(chosen), "answers": self._answers[chosen]}
         if self._domain is not None:
             fields["domain"] = self._domain[chosen]
         if self._others:
             others = [self._others[row] for row in chosen]
-            fields["second"] = self._stored.read(np.array([random.choice(one) for one in others], dtype=np.int64))
+            fields["second"] = self._seen(np.array([random.choice(one) for one in others], dtype=np.int64))
         return FactorSample(fields, self._factors[chosen])
 
     def render(self, factors: Array) -> NDArray[Any]:
@@ -104,6 +107,24 @@ class CausalVerse:
             "its pictures were rendered elsewhere and only those that are stored are known",
             "Choose a world that draws its own pictures.",
         )
+
+    @property
+    def _dtype(self) -> type[np.uint8] | type[np.float32]:
+        return np.uint8 if len(self.shape) == 3 else np.float32
+
+    def _bytes(self, rows: int) -> int:
+        return rows * int(np.prod(self.shape)) * np.dtype(self._dtype).itemsize
+
+    def _seen(self, rows: Rows) -> NDArray[Any]:
+        """What is seen of rows, each read once in the life of this world where memory allows: decoding is slow."""
+        wanted, place = np.unique(rows, return_inverse=True)
+        if self._kept is None:
+            return self._stored.read(wanted)[place]
+        new = wanted[~self._is_kept[wanted]]
+        if len(new):
+            self._kept[new] = self._stored.read(new)
+            self._is_kept[new] = True
+        return self._kept[rows]
 
     def _card(self, factors: Factors) -> dict[str, str]:
         stored, counts = self._stored, {part: len(rows) for part, rows in self._parts.items()}
