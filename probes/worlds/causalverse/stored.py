@@ -25,7 +25,7 @@ class Stored:
     """Rows of a split. `name`: what refusals call it. `ids`: `row`, what the parts are split by. `scenes`: `row`,
     the same where rows differ in nothing but their view. `views`: `row`, none where the split names none.
 
-    `factors`: name to values, `row`. `read`: rows to what is seen of them, `row *shape`.
+    `factors`: name to values, `row`. `read`: different rows, in their order, to what is seen of them, `row *shape`.
     """
 
     name: str
