@@ -236,3 +236,26 @@ def test_a_row_is_read_once_where_memory_allows(
     again = made.everything(found)
     assert all((again.fields[name] == whole.fields[name]).all() for name in found.fields)
     assert bool(read) == (not kept), "pictures were decoded twice"
+
+
+def test_the_past_of_a_frame_is_what_its_own_clip_showed_before(folders: dict[str, Path]) -> None:
+    """Clips have frames 0, 2 and 5; position along x, in the first channel, tells them apart."""
+    short = made.everything(made.opened(folders["video"]))
+    states = {tuple(row) for row in short.fields["x"]}
+    found = made.opened(folders["video"], lag=2)
+    assert "past" in found.fields and found.available("train") + found.available("test") == 24
+    drawn = made.everything(found)
+    assert drawn.fields["past"].shape == (24, 2, *found.shape)
+    rows = [tuple(map(tuple, (*past, x))) for past, x in zip(drawn.fields["past"], drawn.fields["x"], strict=True)]
+    assert {frame for clip in rows for frame in clip} == states and len(set(rows)) == 24
+    seen = np.concatenate([drawn.fields["past"], drawn.fields["x"][:, None]], axis=1).reshape(24, 3, 4, 4)
+    assert (seen[:, :, 1:] == seen[:, :1, 1:]).all(), "of one scene and one view"
+    one = made.opened(folders["video"], lag=1)
+    again = made.everything(one)
+    first = {(tuple(past[0]), tuple(x)) for past, x in zip(again.fields["past"], again.fields["x"], strict=True)}
+    assert {(early, late) for early, late, _ in rows} | {(early, late) for _, early, late in rows} == first
+
+
+def test_pictures_and_short_clips_have_no_past(folders: dict[str, Path]) -> None:
+    assert "have no past. Set lag to 0" in made.refusal(folders["exported"], lag=1)
+    assert "no clip of more than 3 frames. Set a smaller lag" in made.refusal(folders["video"], lag=3)

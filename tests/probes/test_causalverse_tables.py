@@ -222,7 +222,7 @@ def test_more_rows_or_memory_than_there_are_are_refused(tmp_path: Path, monkeypa
     with pytest.raises(WorkbenchError, match="its testing part has 4 rows"):
         found.draw(5, 0, "test")
     monkeypatch.setattr(world, "MOST_DRAWN", 2**12)
-    with pytest.raises(WorkbenchError, match=r"GiB of memory\. Draw fewer rows, or set a smaller size"):
+    with pytest.raises(WorkbenchError, match=r"GiB of memory\. Draw fewer rows, or set a smaller size or lag"):
         found.draw(20, 0)
 
 
