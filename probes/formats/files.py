@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +27,8 @@ DEFAULT_BUDGET = 16 * 2**30
 JSON_LIMIT = 2**20
 FLOATS = ("F64", "F32", "F16", "BF16")
 FLOAT32_BYTES = 4
+# All that a damaged archive makes zipfile raise: RuntimeError where it says that it is encrypted, for one.
+NO_ARCHIVE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)

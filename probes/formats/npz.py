@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probes.formats.files import FLOAT32_BYTES, Source, plain, refused, within
+from probes.formats.files import FLOAT32_BYTES, NO_ARCHIVE, Source, plain, refused, within
 from probes.tensors import refuse_nonfinite
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def array_names(source: Source, name: str) -> frozenset[str]:
     try:
         with zipfile.ZipFile(source.path(name)) as archive:
             return frozenset(entry.removesuffix(".npy") for entry in archive.namelist())
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except NO_ARCHIVE:
         return frozenset()
 
 
@@ -46,7 +46,7 @@ def load_npz(source: Source, name: str) -> dict[str, Tensor]:
         within(max(needed, unpacked), source.budget, name)
         with np.load(path, allow_pickle=False) as held:
             found = {key: plain(torch.from_numpy(np.asarray(held[key])), key, name) for key in held.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (*NO_ARCHIVE, TypeError) as error:
         raise refused(name, f"it is no readable npz archive ({str(error)[:160]})") from error
     refuse_nonfinite(found, name)
     source.note(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probes.errors import first_line
-from probes.formats.files import Source, plain, refused, within
+from probes.formats.files import NO_ARCHIVE, Source, plain, refused, within
 from probes.tensors import refuse_nonfinite
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def names_in(path: Path) -> frozenset[str]:
                 return frozenset()
             opcodes = pickletools.genops(archive.read(entry))
             return frozenset(argument for _, argument, _ in opcodes if isinstance(argument, str))
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+    except NO_ARCHIVE:
         return frozenset()
 
 
@@ -81,7 +81,7 @@ def _measure_archive(path: Path, budget: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(info.file_size for info in archive.infolist())
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except NO_ARCHIVE as error:
         raise refused(path.name, "it is no archive of torch 1.6 or newer, or it was cut off", CONVERT) from error
     within(unpacked, budget, path.name)
     if unpacked > STORED_RATIO * path.stat().st_size:

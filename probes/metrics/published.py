@@ -37,11 +37,14 @@ class VideoR2(NamedTuple):
     last: float
 
 
-def scores(codes: Floats, factors: Floats, protocol: Protocol = "strict", *, seed: int = 0) -> dict[str, float]:
+def scores(
+    codes: Floats, factors: Floats, protocol: Protocol = "strict", *, seed: int = 0, iterations: int = ITERATIONS
+) -> dict[str, float]:
     """Every score of `codes` `row code` for `factors` `row factor`, by name.
 
     `strict`: matched and fitted on some rows and scored on others, by factor, averaged; the chance level beside it.
-    `causalverse-2025`: what CausalVerse's scripts print; its names begin with `published`.
+    `causalverse-2025`: what CausalVerse's scripts print, the network of `video_r2` trained for `iterations`; its names
+    begin with `published`.
     """
     if protocol == "strict":
         found = factor_recovery(codes, factors, seed=seed)
@@ -53,7 +56,7 @@ def scores(codes: Floats, factors: Floats, protocol: Protocol = "strict", *, see
             "r2_linear": float(information(codes, factors, by="linear", seed=seed).mean()),
             "r2_kernel": float(information(codes, factors, by="kernel", seed=seed).mean()),
         }
-    video = video_r2(codes, factors)
+    video = video_r2(codes, factors, iterations=iterations)
     return {
         "published_mcc": image_mcc(codes, factors, seed=seed),
         "published_r2": image_r2(codes, factors),

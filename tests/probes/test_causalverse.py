@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from probes.errors import WorkbenchError
 from probes.worlds.causalverse.columns import domains_of
 from probes.worlds.causalverse.images import picture_file
 from probes.worlds.causalverse.layouts import Layout, splits
 from probes.worlds.causalverse.metavalues import read_metavalue
+from probes.worlds.causalverse.stored import Rows
 from probes.worlds.causalverse.world import CausalVerse
-from probes.worlds.factors import CONDITIONS, OBSERVATIONS, FactorSample, FactorWorld, refuse_few_domains
+from probes.worlds.factors import CONDITIONS, OBSERVATIONS, FactorWorld, refuse_few_domains
 from tests.fixtures import causalverse as made
 
 LAYOUTS: tuple[Layout, ...] = ("exported", "parquet", "video")
@@ -27,22 +30,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {one: made.make_causalverse_fixture(tmp_path_factory.mktemp(one), one) for one in LAYOUTS}
 
 
-def world(folder: Path, **more: Any) -> CausalVerse:
-    return CausalVerse(CausalVerse.Options(folder=str(folder), **{"size": made.SIDE, **more}))
-
-
-def everything(of: CausalVerse) -> FactorSample:
-    """All rows of both parts."""
-    parts = [of.draw(of.available(part), 0, part) for part in ("train", "test")]
-    fields = {name: np.concatenate([part.fields[name] for part in parts]) for name in of.fields}
-    return FactorSample(fields, np.concatenate([part.factors for part in parts]))
-
-
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_is_told_by_looking_and_keeps_what_a_world_promises(
     folders: dict[str, Path], layout: Layout
 ) -> None:
-    found: FactorWorld = world(folders[layout])
+    found: FactorWorld = made.opened(folders[layout])
     assert [(split.name, split.layout) for split in splits(folders[layout].resolve())] == [(SPLITS[layout], layout)]
     drawn = found.draw(8, seed=3)
     assert set(drawn.fields) == found.fields == {"x", "domain", "answers", "second"}
@@ -58,9 +50,9 @@ def test_every_layout_is_told_by_looking_and_keeps_what_a_world_promises(
 
 @pytest.mark.parametrize("layout", ["exported", "parquet"])
 def test_pictures_show_their_factors_and_the_second_view_the_same_ones(folders: dict[str, Path], layout: str) -> None:
-    found = world(folders[layout])
+    found = made.opened(folders[layout])
     assert found.names == ("h", "r", "m", "material")
-    drawn = everything(found)
+    drawn = made.everything(found)
     other = 1 - drawn.fields["domain"]
     for row, (h, r, m, material) in enumerate(drawn.factors.tolist()):
         scene = {"h": h, "r": r, "m": int(m), "material": made.MATERIALS[int(material)]}
@@ -70,16 +62,16 @@ def test_pictures_show_their_factors_and_the_second_view_the_same_ones(folders: 
 
 
 def test_shards_and_their_export_are_one_world(folders: dict[str, Path]) -> None:
-    one, two = (everything(world(folders[layout])) for layout in ("exported", "parquet"))
+    one, two = (made.everything(made.opened(folders[layout])) for layout in ("exported", "parquet"))
     assert (one.fields["x"] == two.fields["x"]).all() and (one.factors == two.factors).all()
 
 
 def test_latents_show_the_state_of_their_own_frame(folders: dict[str, Path]) -> None:
     """Frame 5 lies past the end of a state of five frames: its last moment is taken, as the card says."""
-    found = world(folders["video"])
+    found = made.opened(folders["video"])
     place = {name: at for at, name in enumerate(found.names)}
     assert list(place)[:3] == ["Scene.gravity", "Scene.room", "Object.asset"] and "position.0.2" in place
-    drawn = everything(found)
+    drawn = made.everything(found)
     seen = drawn.fields["x"].reshape(-1, 4, 4)
     assert (seen[:, 0, 0] == drawn.factors[:, place["position.0.0"]]).all()
     assert (seen[:, 1, 0] == drawn.factors[:, place["Scene.gravity"]]).all()
@@ -90,7 +82,7 @@ def test_latents_show_the_state_of_their_own_frame(folders: dict[str, Path]) -> 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_draws_repeat_differ_by_seed_and_never_repeat_a_row(folders: dict[str, Path], layout: str) -> None:
-    found = world(folders[layout])
+    found = made.opened(folders[layout])
     one, two, other = (found.draw(10, seed) for seed in (1, 1, 2))
     for name in found.fields:
         assert (one.fields[name] == two.fields[name]).all()
@@ -104,7 +96,7 @@ def test_draws_repeat_differ_by_seed_and_never_repeat_a_row(folders: dict[str, P
 def test_no_scene_is_in_both_parts_and_the_seed_of_the_config_decides_which(
     folders: dict[str, Path], layout: str
 ) -> None:
-    found, again, other = (world(folders[layout], seed=seed) for seed in (0, 0, 1))
+    found, again, other = (made.opened(folders[layout], seed=seed) for seed in (0, 0, 1))
     scenes = [
         {tuple(row) for row in of.draw(of.available(part), 0, part).factors[:, :1]}
         for of in (found, again, other)
@@ -116,7 +108,7 @@ def test_no_scene_is_in_both_parts_and_the_seed_of_the_config_decides_which(
 
 
 def test_answers_are_standardised_by_the_training_part(folders: dict[str, Path]) -> None:
-    found = world(folders["exported"], answers=("m", "h"))
+    found = made.opened(folders["exported"], answers=("m", "h"))
     drawn = found.draw(found.available("train"), 0)
     answers, factors = drawn.fields["answers"], drawn.factors[:, [2, 0]]
     assert answers.mean(axis=0) == pytest.approx(0, abs=1e-5) and answers.std(axis=0) == pytest.approx(1, abs=1e-5)
@@ -125,8 +117,8 @@ def test_answers_are_standardised_by_the_training_part(folders: dict[str, Path])
 
 
 def test_names_left_out_are_no_factors(folders: dict[str, Path]) -> None:
-    assert world(folders["exported"], leave_out=("m",)).names == ("h", "r", "material")
-    assert world(folders["video"], leave_out=("position.*", "joint_pos.?", "Object.asset")).names == (
+    assert made.opened(folders["exported"], leave_out=("m",)).names == ("h", "r", "material")
+    assert made.opened(folders["video"], leave_out=("position.*", "joint_pos.?", "Object.asset")).names == (
         "Scene.gravity",
         "Scene.room",
     )
@@ -140,7 +132,7 @@ def test_a_table_may_lie_beside_its_folder_name_pictures_from_its_own_and_lack_i
         row["render_path"] = f"pictures/{at}.png"
         made.drawn(row, 0).save(tmp_path / row["render_path"])
     made.write_table(tmp_path / "Spring.csv", rows)
-    found = world(tmp_path, split="spring")
+    found = made.opened(tmp_path, split="spring")
     assert found.fields == {"x", "answers"} and found.domains == 0
     assert found.available("train") + found.available("test") == 8
 
@@ -149,7 +141,7 @@ def test_a_table_may_lie_beside_its_folder_name_pictures_from_its_own_and_lack_i
         row["render_path"] = f"{at}.png"
         made.drawn(row, 0).save(tmp_path / "FALL" / row["render_path"])
     made.write_table(tmp_path / "FALL" / "FALL.csv", rows)
-    assert world(tmp_path, split="FALL").draw(2, 0).fields["x"].shape == (2, 3, made.SIDE, made.SIDE)
+    assert made.opened(tmp_path, split="FALL").draw(2, 0).fields["x"].shape == (2, 3, made.SIDE, made.SIDE)
 
 
 def test_pictures_come_to_one_size_whatever_theirs_and_grey_or_clear_ones_have_three_colours(tmp_path: Path) -> None:
@@ -162,7 +154,7 @@ def test_with_one_view_a_scene_has_no_second_one(tmp_path: Path) -> None:
     folder = made.make_causalverse_fixture(tmp_path / "a", "exported")
     table = folder / "SLOPE" / "SLOPE.csv"
     table.write_text("\n".join(table.read_text().splitlines()[:-1]))  # the last scene loses a view
-    found = world(folder)
+    found = made.opened(folder)
     assert "second" not in found.fields and "not every scene" in found.card["pairs"]
 
 
@@ -182,7 +174,7 @@ def test_domains_are_numbered_scenes_or_places_in_sorted_order(views: list[str],
 
 
 def test_one_domain_is_refused_where_several_are_needed(folders: dict[str, Path]) -> None:
-    drawn = world(folders["exported"]).draw(12, 0)
+    drawn = made.opened(folders["exported"]).draw(12, 0)
     refuse_few_domains(drawn)
     with pytest.raises(WorkbenchError, match="3 domains are needed and the field domain has 2"):
         refuse_few_domains(drawn, 3)
@@ -204,3 +196,66 @@ def test_metavalues_are_json_or_python_and_laid_flat(text: str) -> None:
 @pytest.mark.parametrize("text", ["a: 1, b = x y", "a=1;b:x y;", "a :1\nb: x y"])
 def test_metavalues_are_pairs_of_names_and_values(text: str) -> None:
     assert read_metavalue(text, "it") == {"a": "1", "b": "x y"}
+
+
+def test_the_hubs_own_cache_whose_files_are_links_to_blobs_is_read(tmp_path: Path) -> None:
+    folder = made.make_causalverse_fixture(tmp_path / "snapshots" / "abc", "parquet")
+    (tmp_path / "blobs").mkdir()
+    for at, shard in enumerate(sorted((folder / "data").iterdir())):
+        shard.rename(tmp_path / "blobs" / str(at))
+        shard.symlink_to(tmp_path / "blobs" / str(at))
+    assert len(made.everything(made.opened(folder)).factors) == 24
+
+
+def test_latents_may_lie_in_latent_too_and_frames_that_no_other_view_has_leave_out_the_second_one(
+    tmp_path: Path,
+) -> None:
+    folder = made.make_causalverse_fixture(tmp_path, "video")
+    scene = folder / "physics" / "fall"
+    (scene / "latents").rename(scene / "latent")
+    assert "second" in made.opened(folder, split="Physics/Fall").fields
+    torch.save({"latents": torch.ones(1, 4, 2, 2), "frame_numbers": [1]}, scene / "latent" / "bird" / "ab_00.pt")
+    found = made.opened(folder)
+    assert "second" not in found.fields and len(made.everything(found).factors) == 70
+
+
+@pytest.mark.parametrize("kept", [0, 2**30])
+def test_a_row_is_read_once_where_memory_allows(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr("probes.worlds.causalverse.world.MOST_KEPT", kept)
+    found = made.opened(folders["parquet"])
+    read: list[int] = []
+    stored, whole = found._stored, made.everything(found)
+
+    def counted(rows: Rows) -> Any:
+        read.extend(rows.tolist())
+        return stored.read(rows)
+
+    found._stored = replace(stored, read=counted)
+    again = made.everything(found)
+    assert all((again.fields[name] == whole.fields[name]).all() for name in found.fields)
+    assert bool(read) == (not kept), "pictures were decoded twice"
+
+
+def test_the_past_of_a_frame_is_what_its_own_clip_showed_before(folders: dict[str, Path]) -> None:
+    """Clips have frames 0, 2 and 5; position along x, in the first channel, tells them apart."""
+    short = made.everything(made.opened(folders["video"]))
+    states = {tuple(row) for row in short.fields["x"]}
+    found = made.opened(folders["video"], lag=2)
+    assert "past" in found.fields and found.available("train") + found.available("test") == 24
+    drawn = made.everything(found)
+    assert drawn.fields["past"].shape == (24, 2, *found.shape)
+    rows = [tuple(map(tuple, (*past, x))) for past, x in zip(drawn.fields["past"], drawn.fields["x"], strict=True)]
+    assert {frame for clip in rows for frame in clip} == states and len(set(rows)) == 24
+    seen = np.concatenate([drawn.fields["past"], drawn.fields["x"][:, None]], axis=1).reshape(24, 3, 4, 4)
+    assert (seen[:, :, 1:] == seen[:, :1, 1:]).all(), "of one scene and one view"
+    one = made.opened(folders["video"], lag=1)
+    again = made.everything(one)
+    first = {(tuple(past[0]), tuple(x)) for past, x in zip(again.fields["past"], again.fields["x"], strict=True)}
+    assert {(early, late) for early, late, _ in rows} | {(early, late) for _, early, late in rows} == first
+
+
+def test_pictures_and_short_clips_have_no_past(folders: dict[str, Path]) -> None:
+    assert "have no past. Set lag to 0" in made.refusal(folders["exported"], lag=1)
+    assert "no clip of more than 3 frames. Set a smaller lag" in made.refusal(folders["video"], lag=3)

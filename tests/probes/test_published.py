@@ -16,13 +16,13 @@ NOISE = RANDOM.normal(size=(400, 12))
 def test_both_protocols_agree_on_factors_found_and_name_their_numbers_apart() -> None:
     factors = FACTORS[:200]
     strict = scores(factors[:, ::-1] * 3, factors)
-    published = scores(factors[:, ::-1] * 3, factors, "causalverse-2025")
+    published = scores(factors[:, ::-1] * 3, factors, "causalverse-2025", iterations=300)
     assert not set(strict) & set(published) and all(name.startswith("published") for name in published)
     for name in ("mcc", "mcc_spearman", "r2_linear"):
         assert strict[name] == pytest.approx(1, abs=1e-3)
     for name in ("published_mcc", "published_mcc_video"):
         assert published[name] == pytest.approx(1, abs=1e-3)
-    assert strict["mcc_chance"] < 0.2 and min(published["published_r2"], published["published_r2_video"]) > 0.9
+    assert strict["mcc_chance"] < 0.2 and min(published["published_r2"], published["published_r2_video"]) > 0.8
 
 
 def test_two_codes_for_four_factors_are_half_in_one_and_whole_in_the_other() -> None:

@@ -104,8 +104,7 @@ def _opened(path: Path) -> Any:
 def _texts(shards: list[Any], name: str) -> Iterator[str]:
     for shard in shards:
         for _, value in _values(shard, "metavalue", list(range(shard.metadata.num_row_groups)), 0, name):
-            text = value.as_py()
-            yield text if isinstance(text, str) else ""
+            yield value if isinstance(value, str) else ""
 
 
 def _pictures(shard: Any, wanted: set[int], name: str) -> Iterator[tuple[int, bytes]]:
@@ -114,24 +113,27 @@ def _pictures(shard: Any, wanted: set[int], name: str) -> Iterator[tuple[int, by
     for group in range(shard.metadata.num_row_groups):
         count = shard.metadata.row_group(group).num_rows
         if wanted & set(range(start, start + count)):
-            for row, value in _values(shard, "image", [group], start, name):
-                if row in wanted:
-                    yield row, _bytes(value.as_py(), f"row {row + 1} of {name}")
+            for row, value in _values(shard, "image", [group], start, name, wanted):
+                yield row, _bytes(value, f"row {row + 1} of {name}")
         start += count
 
 
-def _values(shard: Any, column: str, groups: list[int], start: int, name: str) -> Iterator[tuple[int, Any]]:
-    """(row, value as pyarrow holds it) of one column in some groups of rows, the first of which is `start`."""
-    row = start
-    try:
-        for batch in shard.iter_batches(batch_size=BATCH, row_groups=groups, columns=[column]):
-            for value in batch.column(0):
-                yield row, value
-                row += 1
-    except WorkbenchError:
-        raise
-    except Exception as error:  # pyarrow's own errors for a damaged page
-        raise _damaged(name, error) from error
+def _values(
+    shard: Any, column: str, groups: list[int], start: int, name: str, wanted: set[int] | None = None
+) -> Iterator[tuple[int, Any]]:
+    """(row, value) of one column in some groups of rows, the first row of which is `start`; all rows unless told."""
+    batches = shard.iter_batches(batch_size=BATCH, row_groups=groups, columns=[column])
+    while True:
+        try:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            rows = range(start, start + batch.num_rows)
+            values = [(row, batch.column(0)[row - start].as_py()) for row in rows if wanted is None or row in wanted]
+        except Exception as error:  # pyarrow's own errors for a damaged page, and text that is no UTF-8
+            raise _damaged(name, error) from error
+        yield from values
+        start += batch.num_rows
 
 
 def _bytes(value: Any, what: str) -> bytes:

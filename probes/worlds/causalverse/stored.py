@@ -25,7 +25,8 @@ class Stored:
     """Rows of a split. `name`: what refusals call it. `ids`: `row`, what the parts are split by. `scenes`: `row`,
     the same where rows differ in nothing but their view. `views`: `row`, none where the split names none.
 
-    `factors`: name to values, `row`. `read`: rows to what is seen of them, `row *shape`.
+    `factors`: name to values, `row`. `read`: different rows, in their order, to what is seen of them, `row *shape`.
+    `steps`: `row`, how many rows just before it are earlier frames of its own clip; none where nothing has a past.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Stored:
     factors: Mapping[str, Column]
     shape: tuple[int, ...]
     read: Callable[[Rows], NDArray[Any]]
+    steps: Rows | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -74,6 +74,7 @@ def read_video(root: Path, split: Split) -> Stored:
         factors=_factors(clips, states),
         shape=(int(np.prod(shape)),),
         read=read,
+        steps=np.array([at for _, at in rows], dtype=np.int64),
         notes={
             "seen": f"Frames as stored latents {shape}, flattened; no video is decoded.",
             "rows": f"{past} of {len(rows)} frames lie past the end of the stored state, whose last moment is taken.",

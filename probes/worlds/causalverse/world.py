@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from probes.worlds.factors import FactorSample, Part
 from probes.worlds.world import Array, Flags, generators
 
 MOST_DRAWN = 4 * 2**30  # bytes of x
+MOST_KEPT = 2 * 2**30  # bytes of what was read, kept for the next draw
 
 
 class CausalVerseOptions(Variant):
@@ -37,6 +38,7 @@ class CausalVerseOptions(Variant):
     size: int = Field(default=64, description="Pixels a side that pictures are brought to.", ge=8, le=512)
     held_out: float = Field(default=0.2, description="Share of the scenes that only tests see.", gt=0, lt=1)
     seed: int = Field(default=0, description="Decides which scenes those are.", ge=0)
+    lag: int = Field(default=0, description="Earlier frames that the past of a row of a video holds.", ge=0, le=64)
     leave_out: tuple[str, ...] = Field(
         default=(), description="Columns that are no factors; * in a name stands for anything.", max_length=1000
     )
@@ -54,7 +56,11 @@ class CausalVerse:
         self.config = config
         self._stored = stored = _stored(config)
         factors = factors_of(stored, config.leave_out)
-        self._parts = _parts(stored.ids, config.held_out, config.seed, stored.name)
+        has_past = _has_past(stored, config.lag)
+        self._parts = {
+            part: rows[has_past[rows]]
+            for part, rows in _parts(stored.ids, config.held_out, config.seed, stored.name).items()
+        }
         refuse_constant(factors, self._parts["train"], stored.name)
         self._factors = factors.values.astype(np.float32)
         self._answers = _standardised(factors.values, self._parts["train"])[:, _places(config.answers, factors.names)]
@@ -65,9 +71,12 @@ class CausalVerse:
         self.edges: Flags = np.zeros((len(self.names),) * 2, dtype=np.bool_)
         self.shape = stored.shape
         self.domains = 0 if self._domain is None else int(self._domain.max()) + 1
-        present = {"x", "answers"} | ({"domain"} if self.domains else set()) | ({"second"} if self._others else set())
-        self.fields = frozenset(present)
-        self.card = self._card(factors)
+        may_be = {"domain": self.domains, "second": self._others, "past": config.lag}
+        self.fields = frozenset({"x", "answers"} | {name for name, there in may_be.items() if there})
+        self.card: Mapping[str, str] = self._card(factors)
+        whole = (len(stored.ids), *self.shape)
+        self._kept = np.zeros(whole, dtype=self._dtype) if self._bytes(len(stored.ids)) <= MOST_KEPT else None
+        self._is_kept = np.zeros(len(stored.ids), dtype=np.bool_)
 
     def available(self, part: Part) -> int:
         """How many rows a part has."""
@@ -82,18 +91,22 @@ class CausalVerse:
         if not 0 < rows <= len(held):
             why = f"its {part}ing part has {len(held)} rows, and {rows} are asked for"
             raise refused(self._stored.name, why, f"Draw 1 to {len(held)} rows.")
-        needed = rows * int(np.prod(self.shape)) * (1 if len(self.shape) == 3 else 4)
+        lag = self.config.lag
+        needed = self._bytes(rows * (1 + lag))
         if needed > MOST_DRAWN:
             why = f"{rows:,} rows of {self.shape} would take {needed / 2**30:.1f} GiB of memory"
-            raise refused(self._stored.name, why, "Draw fewer rows, or set a smaller size.")
+            raise refused(self._stored.name, why, "Draw fewer rows, or set a smaller size or lag.")
         random = generators(seed, f"rows {part}")
         chosen = random.permutation(held)[:rows]
-        fields: dict[str, NDArray[Any]] = {"x": self._stored.read(chosen), "answers": self._answers[chosen]}
+        fields: dict[str, NDArray[Any]] = {"x": self._seen(chosen), "answers": self._answers[chosen]}
         if self._domain is not None:
             fields["domain"] = self._domain[chosen]
         if self._others:
             others = [self._others[row] for row in chosen]
-            fields["second"] = self._stored.read(np.array([random.choice(one) for one in others], dtype=np.int64))
+            fields["second"] = self._seen(np.array([random.choice(one) for one in others], dtype=np.int64))
+        if lag:
+            before = chosen[:, None] - np.arange(lag, 0, -1)
+            fields["past"] = self._seen(before.ravel()).reshape(rows, lag, *self.shape)
         return FactorSample(fields, self._factors[chosen])
 
     def render(self, factors: Array) -> NDArray[Any]:
@@ -104,6 +117,24 @@ class CausalVerse:
             "its pictures were rendered elsewhere and only those that are stored are known",
             "Choose a world that draws its own pictures.",
         )
+
+    @property
+    def _dtype(self) -> type[np.uint8] | type[np.float32]:
+        return np.uint8 if len(self.shape) == 3 else np.float32
+
+    def _bytes(self, rows: int) -> int:
+        return rows * int(np.prod(self.shape)) * np.dtype(self._dtype).itemsize
+
+    def _seen(self, rows: Rows) -> NDArray[Any]:
+        """What is seen of rows, each read once in the life of this world where memory allows: decoding is slow."""
+        wanted, place = np.unique(rows, return_inverse=True)
+        if self._kept is None:
+            return self._stored.read(wanted)[place]
+        new = wanted[~self._is_kept[wanted]]
+        if len(new):
+            self._kept[new] = self._stored.read(new)
+            self._is_kept[new] = True
+        return self._kept[rows]
 
     def _card(self, factors: Factors) -> dict[str, str]:
         stored, counts = self._stored, {part: len(rows) for part, rows in self._parts.items()}
@@ -143,6 +174,18 @@ def _parts(ids: Sequence[str], held_out: float, seed: int, name: str) -> dict[Pa
     tested = set(order[:count])
     is_tested = np.array([one in tested for one in ids])
     return {"train": np.flatnonzero(~is_tested), "test": np.flatnonzero(is_tested)}
+
+
+def _has_past(stored: Stored, lag: int) -> NDArray[np.bool_]:
+    """`row`: whether `lag` earlier frames of its clip are there. Raises `WorkbenchError` where no row of an id has."""
+    if not lag:
+        return np.ones(len(stored.ids), dtype=np.bool_)
+    if stored.steps is None:
+        raise refused(stored.name, "its pictures have no past", "Set lag to 0, or choose a split of videos.")
+    found = np.asarray(stored.steps >= lag)
+    if len({one for one, has in zip(stored.ids, found, strict=True) if has}) < len(set(stored.ids)):
+        raise refused(stored.name, f"a scene has no clip of more than {lag} frames", "Set a smaller lag.")
+    return found
 
 
 def _others(scenes: Sequence[str], domain: NDArray[np.int64]) -> list[Rows] | None:

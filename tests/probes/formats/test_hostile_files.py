@@ -9,7 +9,6 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,29 +19,18 @@ from probes.errors import WorkbenchError
 from probes.formats.pickled import names_in
 from probes.formats.registry import detect, read_dictionary
 from tests.fixtures import dictionaries as made
-
-
-class _Runs:
-    """What an unpickler that runs code would turn into a file called PWNED."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        import os
-
-        return os.system, (f"touch {self.marker}",)
+from tests.fixtures.hostile import Runs
 
 
 def with_code(folder: Path) -> Path:
     folder = made.learned(folder / "a", "AutoEncoder", made.LINEAR)
-    torch.save(made.LINEAR | {"bias": _Runs(folder / "PWNED")}, folder / "ae.pt")
+    torch.save(made.LINEAR | {"bias": Runs(folder / "PWNED")}, folder / "ae.pt")
     return folder
 
 
 def with_code_openai(folder: Path) -> Path:
     path = made.openai(folder, activation="ReLU")
-    torch.save(made.OPENAI | {"activation": _Runs(path.parent / "PWNED")}, path)
+    torch.save(made.OPENAI | {"activation": Runs(path.parent / "PWNED")}, path)
     return path
 
 
