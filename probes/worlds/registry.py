@@ -25,5 +25,9 @@ FACTOR_WORLDS = Registry(
     "world of factors",
     {
         "vectors": ("probes.worlds.vectors:Vectors", "A few factors behind an invertible mixing, in many domains."),
+        "ball_room": (
+            "probes.worlds.ball_room.world:BallRoom",
+            "Pictures of a room whose eight factors cause each other.",
+        ),
     },
 )
