@@ -51,10 +51,11 @@ def _domains(process: Process) -> str:
     if not domains:
         return "No: rows are of no domains."
     ways = _ways(process)
-    verdict = "Yes" if ways == 2 * n else "No"
+    kinked = process.model.noise in ("laplace", "uniform")
+    verdict = "No" if ways < 2 * n else "Partly" if kinked else "Yes"
     return (
-        f"{verdict}: {domains} of the {2 * n + 1} domains needed for {n} factors move means and scales"
-        f" in {ways} of {2 * n} independent ways."
+        f"{verdict}: {domains} domains, where {2 * n + 1} are needed, move means and scales in {ways} of {2 * n}"
+        f" independent ways{', but densities have kinks' if kinked else ''}."
     )
 
 
@@ -86,8 +87,8 @@ def _time(process: Process) -> str:
     if model.noise == "logistic":
         return f"Yes: one step keeps {config.carried:g} of a factor{acting}, and logistic noise is added."
     return (
-        f"Partly: one step keeps {config.carried:g} of a factor{acting}, and {model.noise} noise is added, the"
-        " curvature of whose log-density does not vary, as sufficient variability over time would need."
+        f"Partly: one step keeps {config.carried:g} of a factor{acting}, but the log-density of {model.noise} noise"
+        " does not curve differently from place to place."
     )
 
 

@@ -32,8 +32,10 @@ UNTOUCHED = -1  # the target of a row without an intervention
 CALMED = 0.5  # of a factor's noise, under an intervention
 SETTLING = 16  # steps before the first that is seen
 REFERENCE = 20_000  # rows that moments and ranges are read off
+PLAIN = {"pairs": "none", "lag": 0, "interventions": 0.0, "combinations": "all"}  # how these are drawn
 OUTER = 2 / 3  # a factor is high above this quantile, low below the opposite one
-ROUNDS = 3000  # of drawing rows again that a rule forbids
+ROUNDS = 300  # of drawing rows again that a rule forbids
+AT_ONCE = 2048  # such rows: where few are left, each is tried several times in a round
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Process:
     """Draws of the factors, a function of the world's seed and of the draw's."""
 
     def __init__(self, model: Model, config: ProcessConfig, seed: int, rule: Rule | None = None) -> None:
-        assert not np.tril(model.edges).any(), "a cause follows its effect"
+        if np.tril(model.edges).any():
+            raise ValueError("a cause follows its effect")
         self.model, self.config, self.seed, self.rule = model, config, seed, rule
 
     def draw(self, rows: int, seed: int) -> Drawn:
@@ -87,10 +90,12 @@ class Process:
 
     @cached_property
     def reference(self) -> Floats:
-        """The present factors of many rows, `row factor`, none held out: the same whatever is asked for later."""
-        random = generators(self.seed, "reference")
-        drawn = self._allowed(self._conditions(REFERENCE, random), random, self._obeys)
-        return np.asarray(drawn.factors[:, self.config.lag])
+        """Many rows `row factor`, drawn one by one and none held out: worlds that differ in what rows are told, paired,
+        split or preceded by alone share what is read off them."""
+        plain = self.config.model_copy(update=PLAIN)
+        process, random = Process(self.model, plain, self.seed, self.rule), generators(self.seed, "reference")
+        drawn = process._allowed(process._conditions(REFERENCE, random), random, process._obeys)
+        return np.asarray(drawn.factors[:, 0])
 
     @cached_property
     def outer(self) -> tuple[Floats, Floats]:
@@ -117,9 +122,10 @@ class Process:
         return allowed
 
     def _obeys(self, factors: Floats) -> Flags:
+        """The same without regard to what is held out. A past may be anything."""
         allowed = np.ones(len(factors), dtype=np.bool_)
         if self.rule is not None:
-            for view in range(factors.shape[1]):
+            for view in range(self.config.lag, factors.shape[1]):
                 allowed &= self.rule(factors[:, view])
         return allowed
 
@@ -140,12 +146,15 @@ class Process:
         for _ in range(ROUNDS):
             if not len(waiting):
                 return Drawn(factors, conditions)
-            factors[waiting] = self._views(conditions.at(waiting), random)
-            waiting = waiting[~allowed(factors[waiting])]
+            trying = np.tile(waiting, 1 + AT_ONCE // len(waiting))
+            tried = self._views(conditions.at(trying), random)
+            passed = np.flatnonzero(allowed(tried))
+            factors[trying[passed]] = tried[passed]
+            waiting = np.setdiff1d(waiting, trying[passed])
         raise WorkbenchError(
             "bad-world",
             "Its rules let hardly any row of this world through",
-            f"{len(waiting)} rows were drawn {ROUNDS} times in vain",
+            f"{len(waiting)} rows were drawn {ROUNDS} times and more in vain",
             "Ask for fewer changes, steps or domains, or for all combinations.",
         )
 
@@ -154,9 +163,10 @@ class Process:
         config, shape = self.config, conditions.changed.shape
         untouched = conditions._replace(target=np.full_like(conditions.target, UNTOUCHED))
         before, seen = None, []
-        for _ in range(SETTLING + config.lag if config.lag else 0):
+        for step in range(SETTLING + config.lag if config.lag else 0):
             before = self._step(self._noise(shape, random), untouched, before)
-            seen.append(before)
+            if step >= SETTLING:
+                seen.append(before)
         noise = self._noise(shape, random)
         seen.append(self._step(noise, conditions, before))
         if config.pairs == "changed":
@@ -164,8 +174,7 @@ class Process:
             seen.append(self._step(noise, conditions, before))
         elif config.pairs == "augmented":
             seen.append(seen[-1])
-        kept = config.lag + 1 + (config.pairs != "none")
-        return self.model.bound(np.stack(seen[-kept:], axis=1))
+        return self.model.bound(np.stack(seen, axis=1))
 
     def _step(self, noise: Floats, conditions: Conditions, before: Floats | None) -> Floats:
         """v `row factor`, from the v one step before, if there was one."""

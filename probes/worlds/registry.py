@@ -29,5 +29,9 @@ FACTOR_WORLDS = Registry(
             "probes.worlds.causalverse.world:CausalVerse",
             "A folder of CausalVerse pictures, tables or recordings, with the factors their authors wrote down.",
         ),
+        "ball_room": (
+            "probes.worlds.ball_room.world:BallRoom",
+            "Pictures of a room whose eight factors cause each other.",
+        ),
     },
 )
