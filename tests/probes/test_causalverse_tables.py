@@ -193,6 +193,8 @@ def test_formulas_and_markup_are_words(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_what_is_asked_for_says_what_it_has(tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=r"no folder is named\. Give folder"):
+        world.CausalVerse(world.CausalVerseOptions())
     assert "there is no such folder" in made.refusal(tmp_path / "none")
     assert "it holds no SPLIT/SPLIT.csv" in made.refusal(tmp_path)
     folder = made.make_causalverse_fixture(tmp_path, "exported")

@@ -30,7 +30,7 @@ class CausalVerseOptions(Variant):
     """Pictures or latent videos of CausalVerse, from a folder that somebody downloaded."""
 
     kind: Literal["causalverse"] = Field(default="causalverse", description="Its world.")
-    folder: str = Field(description="The folder that holds the splits.", min_length=1, max_length=4096)
+    folder: str = Field(default="", description="The folder that holds the splits.", max_length=4096)
     split: str = Field(default="", description="Which split; may be empty where there is one.", max_length=200)
     layout: Literal["auto", "exported", "parquet", "video"] = Field(
         default="auto", description="How the split is stored; auto looks."
@@ -154,6 +154,8 @@ class CausalVerse:
 
 
 def _stored(config: CausalVerseOptions) -> Stored:
+    if not config.folder:
+        raise refused("CausalVerse", "no folder is named", "Give folder, the one that holds the splits.")
     root = Path(config.folder).expanduser()
     if not root.is_dir():
         raise refused(f"The folder {quoted(config.folder)}", "there is no such folder", "Check folder.")
