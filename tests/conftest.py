@@ -22,10 +22,19 @@ VOCABULARY = 128
 CONTEXT = 64
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups off the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several workers share the tests, say which belong together."""
+    if hasattr(config, "workerinput"):
+        from tests.fixtures.workers import deal_out
+
+        deal_out(items)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def data_home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """An empty data folder for this session. Only converted subjects and compiled loops outlive it, in pytest's
-    own cache."""
+    """An empty data folder for this session, and so for each worker of one. Only converted subjects and compiled loops
+    outlive it, in pytest's own cache, which all workers read and write."""
     home = tmp_path_factory.mktemp("home")
     (home / "cache").mkdir()
     for kept in ("subjects", "kernels"):
