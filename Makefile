@@ -11,13 +11,13 @@ SUITE ?= speed
 # The other libraries that the speed suite races against live in an environment of their own.
 BENCH ?= .venv-bench
 ARGS ?=
-# Workers that share the tests. The longest groups of tests bound the time, so many more than two gain little.
+# Processes that share the tests; tests/fixtures/workers.py says how. The longest group bounds the time, so many more
+# than two gain little.
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# tests/fixtures/workers.py says which tests stay together and which come first; xdist is to leave that order alone.
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-emoji assets-emoji-graph assets-terrain \

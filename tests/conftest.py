@@ -22,13 +22,20 @@ VOCABULARY = 128
 CONTEXT = 64
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups off the marks
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several workers share the tests, say which belong together."""
-    if hasattr(config, "workerinput"):
-        from tests.fixtures.workers import deal_out
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several workers share the tests, what shares something dear stays together."""
+    from tests.fixtures.workers import InGroups
 
-        deal_out(items)
+    return InGroups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A worker's tests come in the order in which they should be begun."""
+    if hasattr(config, "workerinput"):
+        from tests.fixtures.workers import put_longest_first
+
+        put_longest_first(items)
 
 
 @pytest.fixture(scope="session", autouse=True)

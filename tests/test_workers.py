@@ -6,38 +6,33 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.fixtures.workers import LONGEST, SHARED, deal_out
+import pytest
+
+from tests.fixtures.workers import LONGEST, TOGETHER, group_of, put_longest_first
 
 TESTS = Path(__file__).parent
 
 
-class Item(SimpleNamespace):
-    """Stands for a collected test."""
+@pytest.mark.parametrize(
+    ("nodeid", "group"),
+    [
+        ("tests/browser/test_atlas.py::test_a[wide::x]", "browser"),
+        ("tests/browser/test_tour.py::test_b", "browser"),
+        ("tests/probes/formats/test_assemble.py::test_c[a/b]", "probes/formats/test_assemble.py"),
+        ("tests/test_tour.py::test_d", "test_tour.py"),
+    ],
+)
+def test_a_group_is_a_file_or_all_that_uses_the_browser(nodeid: str, group: str) -> None:
+    assert group_of(nodeid) == group
 
-    def __init__(self, file: str, *fixtures: str) -> None:
-        super().__init__(location=(f"tests/{file}", 0, "test"), fixturenames=fixtures, group="")
 
-    __hash__ = object.__hash__
-
-    def add_marker(self, mark: Any) -> None:
-        self.group = mark.args[0]
-
-
-def test_what_uses_the_browser_is_one_group_and_every_other_file_is_one() -> None:
-    items = [
-        Item("app/test_jobs.py", "tmp_path"),
-        Item("browser/test_atlas.py", "page", "chromium"),
-        Item("test_main_job.py", "whale"),
-        Item("app/test_jobs.py"),
-        Item("browser/test_tour.py", "chromium"),
-    ]
-    given: list[Any] = list(items)
-    deal_out(given)
-    assert [item.group for item in items] == ["app/jobs", "chromium", "main_job", "app/jobs", "chromium"]
-    assert given == [items[1], items[4], items[2], items[0], items[3]], "the longest first, and nothing else moves"
+def test_the_longest_come_first_and_nothing_else_moves() -> None:
+    names = "app/test_x.py::b test_main_job.py::a app/test_x.py::a browser/test_y.py::a test_main_job.py::b".split()
+    items: list[Any] = [SimpleNamespace(nodeid=f"tests/{name}") for name in names]
+    put_longest_first(items)
+    assert [item.nodeid.removeprefix("tests/") for item in items] == [names[at] for at in (3, 1, 4, 0, 2)]
 
 
 def test_what_is_begun_first_is_there() -> None:
     for name in LONGEST:
-        folder, _, last = name.rpartition("/")
-        assert name in SHARED or (TESTS / folder / f"test_{last}.py").is_file(), name
+        assert name in TOGETHER or (TESTS / name).is_file(), name
