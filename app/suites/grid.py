@@ -185,7 +185,7 @@ def summary(config: GridConfig, grid: Grid, rows: Sequence[Row]) -> dict[str, ob
     }
 
 
-TINY_NETWORK = {"width": 24, "rows": 1500, "scale_after": 20, "optimiser": {"steps": 150, "checkpoint_every": 10**6}}
+TINY_NETWORK = {"width": 24, "rows": 1500, "scale_after": 20, "optimiser": {"steps": 150}}
 
 SUITE = Suite(
     GridConfig,
