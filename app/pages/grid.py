@@ -12,6 +12,7 @@ from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import RunPanel, raised
 from app.events import QUIET, TELLING
 from app.grids import CARD_COLUMNS, LIVE_COLUMNS, Opened, in_words
+from app.pages.grid_cell import CellPanel
 from app.pages.suite_form import SuiteForm, open_as_addressed, text_table
 from app.suite_runs import GRID
 from app.watching import Seen
@@ -137,26 +138,35 @@ class _Panel(RunPanel):
             self.curve = PlotlyView(None, elem_id="grid-curve")
             self.card = text_table(CARD_COLUMNS, "The world, and what it assumes", "grid-card")
             self.command = command_box(elem_id="grid-own-command", label="The command line of this run")
+        self.cell = CellPanel(self.shown)
         self.drawn = [self.said, self.mcc, self.r2, self.gained, self.shares, self.card]
-        self.more = [self.live, self.result, self.command, self.pair, self.curve, *self.drawn]
+        self.more = [*self.cell.outputs, self.live, self.result, self.command, self.pair, self.curve, *self.drawn]
 
     def wire(self, context: Any) -> None:
         """Also draw another pair's curve when one is chosen."""
         super().wire(context)
+        self.cell.wire()
 
         def draw(slug: str, pair: str) -> Any:
             return raised(lambda: _curve(grids.opened(slug), pair))
 
         self.pair.input(draw, inputs=[self.shown, self.pair], outputs=self.curve, **QUIET)
 
+    @property
+    def _unchanged(self) -> list[Any]:
+        """What only a finished run fills."""
+        return [gr.skip() for _ in self.more[self.more.index(self.result) + 1 :]]
+
     def values(self, seen: Seen | None, size: int) -> list[Any]:
         """The table of a run that is not done; what a finished one found."""
         if seen is None:
-            return [gr.update(visible=False)] * 2 + [gr.skip() for _ in self.more[2:]]
+            return [*self.cell.choices([]), *[gr.update(visible=False)] * 2, *self._unchanged]
+        cells = grids.kept_cells(GRID.found(seen.slug))
+        offered = self.cell.choices([] if seen.active else cells)
         if seen.state != "done":
-            rows = grids.live_table(grids.kept_cells(GRID.found(seen.slug)))
-            return [gr.update(value=rows, visible=True), gr.update(visible=False), *[gr.skip() for _ in self.more[2:]]]
-        shown = [gr.update(visible=False), gr.update(visible=True), seen.command]
+            live = gr.update(value=grids.live_table(cells), visible=True)
+            return [*offered, live, gr.update(visible=False), *self._unchanged]
+        shown = [*offered, gr.update(visible=False), gr.update(visible=True), seen.command]
         try:
             found = grids.opened(seen.slug)
         except WorkbenchError as error:
