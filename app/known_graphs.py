@@ -7,17 +7,13 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from app import jobs
+from app.suite_runs import KNOWN_GRAPH
 from app.suites.rows import Row, read_rows
 from concept_graphs.known_figure import known_figures
 from concept_graphs.known_graph import KnownGraph, read_known, twins_said
 from concept_graphs.methods import CHANCE, COACTIVATION, TESTED, TRUE_VARIABLE, called
 from concept_graphs.text import number, with_interval
-from probes.artefacts import home, read_manifest
-from probes.errors import WorkbenchError
-from probes.runs import Run, scan_runs
 
-SUITE, SECTION = "known-graph", "known_graph"
 # Columns of the tables, and the share of the width that each takes.
 PAIR_COLUMNS = {
     "levels": "13%",
@@ -52,56 +48,13 @@ def form_of() -> tuple[type[BaseModel], dict[str, Any]]:
     from app.suites.registry import SUITES
     from concept_graphs.proposing import usable
 
-    return SUITES.load(SUITE).Config, {"proposals": usable()}
-
-
-def config_of(name: str, section: BaseModel) -> BaseModel:
-    """The job that measures a world with these dials. Raises `WorkbenchError` for what does not fit."""
-    return jobs.config_for("evaluate", {"suite": SUITE, "name": name, SECTION: section.model_dump()})
-
-
-def is_one(run: Run) -> bool:
-    """Whether a run is of this page."""
-    record = run.record()
-    return record.kind == "evaluate" and record.config.get("suite") == SUITE
-
-
-def run_names() -> list[str]:
-    """Runs of this page, newest first."""
-    found = []
-    for run in scan_runs()[0]:
-        try:
-            if is_one(run):
-                found.append(run.slug)
-        except (WorkbenchError, OSError):  # it vanished between the scan and now
-            continue
-    return found
-
-
-def belongs(slug: str) -> bool:
-    """Whether a name that comes from a browser is that of a run of this page."""
-    try:
-        return bool(slug) and is_one(jobs.find(slug))
-    except WorkbenchError:
-        return False
+    return SUITES.load(KNOWN_GRAPH.suite).Config, {"proposals": usable()}
 
 
 def opened(slug: str) -> Opened:
     """What a finished run left, measured once and read again. Raises `WorkbenchError` where it is another run's."""
-    run = jobs.find(slug)
-    artefact = run.status().artefact
-    if not is_one(run) or not artefact:
-        raise WorkbenchError("no-known-graph", f"Run {slug} has no known graph", "it left none", "Choose another run.")
-    folder = (home() / artefact).parent
-    made_by = read_manifest(folder, verify=True).run
-    if made_by != run.slug:
-        raise WorkbenchError(
-            "replaced",
-            f"What run {run.slug} measured is gone",
-            f"run {made_by or 'another'} wrote an evaluation of the same name over it",
-            "Open that run, or start this one again under a name of its own.",
-        )
-    return Opened(run.slug, read_known(folder), {row.name: row for row in read_rows(folder).rows})
+    folder = KNOWN_GRAPH.folder(slug)
+    return Opened(slug, read_known(folder), {row.name: row for row in read_rows(folder).rows})
 
 
 def method_choices(found: Opened) -> list[tuple[str, str]]:

@@ -39,6 +39,7 @@ PAGES = {
     "Steer": "app.pages.steer",
     "Train": "app.pages.train",
     "Identifiability": "app.pages.identifiability",
+    "Grid": "app.pages.grid",
     "Runs": "app.pages.runs",
     "Report": "app.pages.report",
 }

@@ -5,23 +5,19 @@ Only in such a world can a graph be said to be identified: nowhere else is there
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import count
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
-from app import jobs, known_graphs
+from app import known_graphs
 from app.components.command_box import command_box
-from app.components.config_form import ConfigForm
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import RunPanel, raised
-from app.events import QUIET, TELLING
-from app.known_graphs import PAIR_COLUMNS, SUITE, WHOLE_COLUMNS, Opened
-from app.pages.opening import linked_run, open_when_seen
+from app.events import QUIET
+from app.known_graphs import PAIR_COLUMNS, WHOLE_COLUMNS, Opened
+from app.pages.suite_form import SuiteForm, open_as_addressed, text_table
+from app.suite_runs import KNOWN_GRAPH
 from app.watching import Seen
-from probes.artefacts import available
 from probes.errors import WorkbenchError
 
 NOTHING = "No run is shown. Start one, or choose one above."
@@ -43,8 +39,6 @@ FIRST = (("world",), ("codes",), ("proposals",), ("seeds", "rows"))
 
 def build(context: Any) -> None:
     """Build the page inside the current tab. `context.settings` gives the threads of a detached run."""
-    blocks = Context.root_block
-    assert blocks is not None
     opened = gr.State(False)
     gr.Markdown(INTRODUCTION, elem_id="known-introduction")
     with gr.Row(equal_height=False):
@@ -56,54 +50,14 @@ def build(context: Any) -> None:
     with form_place:
         _form(context, opened, panel.shown)
     panel.wire(context)
-    open_when_seen(context.tab, opened)
-    linked = blocks.load(_linked, outputs=[panel.shown, opened], **TELLING)
-    linked.then(panel.refresh, inputs=panel.inputs, outputs=panel.outputs, **QUIET)
-
-
-def _linked(request: gr.Request) -> tuple[Any, Any]:
-    """The run the address names, when it is of this page, and that this tab is open where the address says so."""
-    found, tab = linked_run(request)
-    own = found if known_graphs.belongs(found) else ""
-    choices = gr.update(choices=known_graphs.run_names(), value=own)
-    return choices, True if tab == "identifiability" else gr.skip()
+    open_as_addressed(context, opened, panel, KNOWN_GRAPH, "identifiability")
 
 
 def _form(context: Any, opened: gr.State, shown: gr.Dropdown) -> None:
     @gr.render(inputs=opened, triggers=[opened.change], queue=False)  # type: ignore[untyped-decorator]
     def form(is_open: bool) -> None:
-        if not is_open:
-            return
-        fields = ConfigForm(*known_graphs.form_of(), prefix="known", first=FIRST)
-        first = _command(fields, [part.value for part in fields.components])
-        command = command_box(first, elem_id="known-command")
-        go = gr.Button("Start", variant="primary", size="md", elem_id="known-start")
-
-        def begin(*given: Any) -> Any:
-            def started() -> str:
-                config = known_graphs.config_of(_free_name(), fields.read(given))
-                return jobs.started("evaluate", config, threads=context.settings.threads).slug
-
-            slug = raised(started)
-            return gr.update(choices=known_graphs.run_names(), value=slug)
-
-        changes = [part.change for part in fields.components]
-        gr.on(changes, lambda *given: _command(fields, given), fields.components, command, **QUIET)
-        go.click(begin, inputs=fields.components, outputs=shown, **TELLING)
-
-
-def _command(fields: ConfigForm, given: Any) -> str:
-    """The command line of the form as it stands, or what is still wrong with it."""
-    try:
-        return jobs.command_line("evaluate", known_graphs.config_of(_free_name(), fields.read(list(given))))
-    except WorkbenchError as error:
-        return f"# {error.why}. {error.how}"
-
-
-def _free_name() -> str:
-    """A name no evaluation has, and no run is about to write: a finished one is never overwritten."""
-    taken = {*available("evaluation"), *known_graphs.run_names()}
-    return next(name for n in count(1) if (name := f"{SUITE}-{n}") not in taken)
+        if is_open:
+            SuiteForm(KNOWN_GRAPH, *known_graphs.form_of(), prefix="known", first=FIRST).wire(context, shown)
 
 
 class _Panel(RunPanel):
@@ -130,9 +84,9 @@ class _Panel(RunPanel):
                     self.truth = PlotlyView(None, elem_id="known-truth")
                 with gr.Column(min_width=330):
                     self.recovered = PlotlyView(None, elem_id="known-recovered")
-            self.pairs = _table(PAIR_COLUMNS, "Edges between levels, beside the baselines", "known-pairs")
+            self.pairs = text_table(PAIR_COLUMNS, "Edges between levels, beside the baselines", "known-pairs")
             gr.Markdown(PAIRS_NOTE, elem_classes=["fc-note"])
-            self.whole = _table(WHOLE_COLUMNS, "Concepts, and the graph as a whole", "known-whole")
+            self.whole = text_table(WHOLE_COLUMNS, "Concepts, and the graph as a whole", "known-whole")
             gr.Markdown(WHOLE_NOTE, elem_classes=["fc-note"])
             self.command = command_box(elem_id="known-own-command", label="The command line of this run")
         self.drawn = [self.said, self.truth, self.recovered]
@@ -174,20 +128,3 @@ def _drawn(found: Opened, method: str) -> list[Any]:
         )
     ]
     return ["\n".join(said), *views]
-
-
-def _table(columns: Mapping[str, str], label: str, elem_id: str) -> gr.Dataframe:
-    """A table of columns with these widths."""
-    return gr.Dataframe(
-        value=[],
-        headers=list(columns),
-        column_widths=list(columns.values()),
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        label=label,
-        show_label=True,
-        max_height=460,
-        elem_id=elem_id,
-    )

@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
-from app import known_graphs
 from app.components.command_box import command_box
 from app.events import QUIET
+from app.suite_runs import of_pages, tab_of
 from app.watching import COLUMNS, look, table
 from probes.errors import WorkbenchError
 
@@ -39,11 +39,14 @@ def build(context: Any) -> None:
         chosen = gr.Textbox("", label="Run", interactive=False, lines=1, elem_id="runs-chosen")
         line = gr.Textbox("", show_label=False, lines=2, max_lines=6, interactive=False, elem_id="runs-status")
         open_in_train = gr.Button("Open in Train", size="sm", elem_id="runs-open")
-        open_known = gr.Button("Open in Identifiability", size="sm", visible=False, elem_id="runs-open-known")
+        open_in = {
+            tab: gr.Button(f"Open in {tab.capitalize()}", size="sm", visible=False, elem_id=f"runs-open-{tab}")
+            for tab, _ in of_pages()
+        }
         command = command_box(elem_id="runs-command", label="Its command line")
         log = gr.Textbox("", label="Log", lines=4, max_lines=16, interactive=False, elem_id="runs-log")
     timer = gr.Timer(2.0, active=False)
-    details = [detail, line, command, log, open_in_train, open_known]
+    details = [detail, line, command, log, open_in_train, *open_in.values()]
 
     def refresh(slug: str) -> list[Any]:
         rows, unreadable = table()
@@ -63,13 +66,14 @@ def build(context: Any) -> None:
     timer.tick(refresh, inputs=chosen, outputs=everything, **QUIET)
     listing.select(choose, outputs=chosen, **QUIET).then(_details, inputs=chosen, outputs=details, **QUIET)
     open_in_train.click(None, inputs=chosen, js=OPEN_IN % "train", **QUIET)
-    open_known.click(None, inputs=chosen, js=OPEN_IN % "identifiability", **QUIET)
+    for own, button in open_in.items():
+        button.click(None, inputs=chosen, js=OPEN_IN % own, **QUIET)
 
 
 def _details(slug: str) -> list[Any]:
     """State, command line and log of the chosen run, and the page that shows more of it."""
-    known = known_graphs.belongs(slug)
-    opening = [gr.update(visible=not known), gr.update(visible=known)]
+    tab = tab_of(slug)
+    opening = [gr.update(visible=tab == own) for own in ("", *(own for own, _ in of_pages()))]
     if not slug:
         return [gr.update(visible=False), "", "", "", *opening]
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
-from app import jobs, known_graphs
+from app import jobs
 from app.components.command_box import command_box
 from app.components.config_form import ConfigForm
 from app.components.curves import QUANTITIES, curve_figure
@@ -17,6 +17,7 @@ from app.components.plot_view import PlotlyView
 from app.components.run_panel import RunPanel, raised
 from app.events import QUIET, TELLING
 from app.pages.opening import linked_run, open_when_seen
+from app.suite_runs import tab_of
 from app.watching import Seen, table
 from probes.artefacts import Kind, available, resolve
 from probes.errors import WorkbenchError
@@ -76,7 +77,7 @@ def _choices() -> list[str]:
 def _linked_run(request: gr.Request) -> tuple[Any, Any]:
     """The run the address names, when there is one, and that this tab is open where the address says so."""
     found, tab = linked_run(request)
-    own = "" if known_graphs.belongs(found) else found
+    own = "" if tab_of(found) else found
     return gr.update(choices=_choices(), value=own), True if tab == "train" else gr.skip()
 
 

@@ -51,7 +51,7 @@ class PcProposal:
         r2_floor: float = 0.05,
         attribute: Attribution | None = None,
     ) -> Proposed:
-        discover = _of_library("causallearn.search.ConstraintBased.PC", "pc")
+        discover = of_library("causallearn.search.ConstraintBased.PC", "pc")
 
         def graph(rows: np.ndarray) -> np.ndarray:
             return discover(rows, self.alpha, "fisherz", max_k=self.order, show_progress=False).G.graph
@@ -80,7 +80,7 @@ class GraspProposal:
         r2_floor: float = 0.05,
         attribute: Attribution | None = None,
     ) -> Proposed:
-        discover = _of_library("causallearn.search.PermutationBased.GRaSP", "grasp")
+        discover = of_library("causallearn.search.PermutationBased.GRaSP", "grasp")
 
         def graph(rows: np.ndarray) -> np.ndarray:
             return discover(rows, verbose=False).graph
@@ -94,16 +94,16 @@ def _discovered(
     """Edges of `graph(row column)`, a matrix of end marks (0 for none), between the target and its candidates."""
 
     def solve(problem: Local) -> np.ndarray:
-        with _quiet(seed + problem.target):
+        with quiet(seed + problem.target):
             marks = graph(dense_rows(codes, problem, seed))
         return refitted(problem, np.flatnonzero(marks[-1, :-1]).tolist())
 
     return proposed_by(codes, problems, solve)
 
 
-def _of_library(module: str, name: str) -> Any:
+def of_library(module: str, name: str) -> Any:
     try:
-        with _quiet(0):
+        with quiet(0):
             return getattr(import_module(module), name)
     except ImportError:
         raise WorkbenchError(
@@ -115,7 +115,7 @@ def _of_library(module: str, name: str) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet(seed: int) -> Iterator[None]:
+def quiet(seed: int) -> Iterator[None]:
     """The library prints as it goes and draws from Python's own random numbers: neither leaves this block."""
     before = random.getstate()
     random.seed(seed)

@@ -8,7 +8,7 @@ the truth.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,6 +77,11 @@ class GridConfig(PartOptions):
         """Constraints, none first."""
         return (NONE, *(name for name in dict.fromkeys(self.constraints) if name != NONE))
 
+    @property
+    def first(self) -> range:
+        """Seeds of the worlds on which every weight is tried."""
+        return range(min(self.seeds, self.curve_seeds))
+
 
 class Outcome(Frozen):
     """What is kept of a cell."""
@@ -128,6 +133,14 @@ def refusals(config: GridConfig, spec: Spec) -> list[Refusal]:
     return found
 
 
+def cells_of(config: GridConfig, pairs: Collection[tuple[str, str]]) -> int:
+    """How many cells these pairs take, each once."""
+    alone = sum(constraint == NONE for _, constraint in pairs)
+    tried = alone + (len(pairs) - alone) * len(config.weights)
+    rest = (config.seeds - len(config.first)) * len(pairs)
+    return (len(config.first) * tried + rest) * config.restarts
+
+
 class Grid:
     """A grid in a run's folder; whatever is there already is not done again."""
 
@@ -152,7 +165,7 @@ class Grid:
     @property
     def first(self) -> range:
         """Seeds of the worlds on which every weight is tried."""
-        return range(min(self.config.seeds, self.config.curve_seeds))
+        return self.config.first
 
     def chosen(self) -> Iterator[Cell]:
         """Cells that count: the chosen weight of each pair on every world, from every start."""
@@ -164,10 +177,7 @@ class Grid:
 
     def count(self) -> int:
         """How many cells there are, each once."""
-        alone = sum(constraint == NONE for _, constraint in self.pairs)
-        tried = alone + (len(self.pairs) - alone) * len(self.config.weights)
-        rest = (self.config.seeds - len(self.first)) * len(self.pairs)
-        return (len(self.first) * tried + rest) * self.config.restarts
+        return cells_of(self.config, self.pairs)
 
     def weights(self) -> dict[tuple[str, str], float]:
         """The weight of each pair; all cells of `curve` have to be there."""

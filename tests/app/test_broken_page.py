@@ -17,6 +17,7 @@ OWN = {
     "Steer": "steer-go",
     "Train": "train-kind",
     "Identifiability": "known-run",
+    "Grid": "grid-run",
     "Runs": "runs-table",
     "Report": "report-go",
 }

@@ -10,6 +10,7 @@ import pytest
 
 from app import jobs, known_graphs
 from app.components.config_form import ConfigForm
+from app.suite_runs import KNOWN_GRAPH
 from app.worker import execute
 from concept_graphs.known_graph import held_against
 from concept_graphs.methods import BOOTSTRAP, COACTIVATION, INTERVENTION, TESTED
@@ -29,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(name: str, **values: Any) -> Run:
-    given = {"suite": known_graphs.SUITE, "name": name, known_graphs.SECTION: {"proposals": PROPOSALS} | values}
+    given = {"suite": KNOWN_GRAPH.suite, "name": name, KNOWN_GRAPH.section: {"proposals": PROPOSALS} | values}
     return jobs.new_run("evaluate", jobs.config_for("evaluate", given, "tiny"))
 
 
@@ -37,7 +38,7 @@ def test_the_picture_holds_what_the_rows_count() -> None:
     run = made("known", seeds=2, world={"kind": "generated", "low": 8, "middle": 4, "high": 2, "d_model": 12})
     rows = rows_of(execute(run))
     found = known_graphs.opened(run.slug)
-    assert set(found.rows) == set(rows) and known_graphs.run_names() == [run.slug]
+    assert set(found.rows) == set(rows) and KNOWN_GRAPH.names() == [run.slug]
     every = [*PROPOSALS, BOOTSTRAP]
     assert set(found.known.methods) == {*every, *(name + TESTED for name in every), INTERVENTION}
     for at, pair in enumerate(found.known.pairs):
@@ -92,7 +93,7 @@ def test_the_form_follows_the_registries() -> None:
     assert parts[("proposals",)].multiselect
     assert fields.controls[0].path == ("world", "kind"), "the world and its dials stand first"
     config = fields.read([part.value for part in fields.components])
-    command = jobs.command_line("evaluate", known_graphs.config_of("mine", config))
+    command = jobs.command_line("evaluate", KNOWN_GRAPH.config_of("mine", config))
     assert command.startswith("python -m app evaluate --suite known-graph --name mine")
 
 
@@ -116,5 +117,5 @@ def test_bad_input_is_refused_with_the_field_and_the_remedy(values: dict[str, An
 
 def test_only_runs_of_the_suite_are_of_this_page() -> None:
     other = jobs.new_run("evaluate", jobs.config_for("evaluate", {"suite": "worlds"}))
-    assert known_graphs.belongs(made("mine").slug)
-    assert not any(map(known_graphs.belongs, (other.slug, "no-such-run", "../runs", "")))
+    assert KNOWN_GRAPH.belongs(made("mine").slug)
+    assert not any(map(KNOWN_GRAPH.belongs, (other.slug, "no-such-run", "../runs", "")))

@@ -20,6 +20,7 @@ MAY_SCROLL = (
     "#runs-table",
     "#known-pairs",
     "#known-whole",
+    "#grid-live",
     ".cm-scroller",
     ".tab-container",
     ".fc-graph-plot",
@@ -89,7 +90,12 @@ def test_no_page_scrolls_sideways(chromium: Any, server: str) -> None:
         page.wait_for_selector("#train-path" if "Import" in kind else "#train-corpus")
         check(page, kind)
     # Tabs that do not fit stand in a menu; an address opens those too.
-    for tab, own in (("identifiability", "#known-start"), ("runs", "#runs-table"), ("report", "#report-go")):
+    for tab, own in (
+        ("identifiability", "#known-start"),
+        ("grid", "#grid-start"),
+        ("runs", "#runs-table"),
+        ("report", "#report-go"),
+    ):
         page.goto(f"{server}/?tab={tab}")
         page.locator(own).wait_for(state="visible")
         page.wait_for_function(f"new URL(location).searchParams.get('tab') === '{tab}'")

@@ -88,7 +88,7 @@ def test_nothing_hostile_runs_and_nothing_leaves(page: Any, server: str) -> None
     concept = click_a_concept(page)
     open_graph(page, server, f"&concept={concept}")
     page.wait_for_selector("#inspector #concept-label")
-    for tab in ("Steer", "Train", "Identifiability", "Runs", "Report", "Graph"):
+    for tab in ("Steer", "Train", "Identifiability", "Grid", "Runs", "Report", "Graph"):
         page.get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(400)
     assert page.evaluate("window.__pwn") is None

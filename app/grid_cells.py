@@ -1,0 +1,162 @@
+"""An opened cell of a grid, as the Grid page shows it; torch comes with the first cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from app import jobs
+from app.grid_cell_figures import bars_figure, match_figure, pictures_figure, steps_figure
+from app.grids import KeptCell, Pair, in_words, kept_cells
+from app.heat_maps import Figure
+from app.suite_runs import GRID
+from concept_graphs.text import number
+from probes.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from probes.representations.opening import OpenedCell
+
+FACTOR_COLUMNS = {"factor": "28%", "its latent": "24%", "MCC ↑": "24%", "R² ↑": "24%"}
+STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # standard deviations of the latent
+EXTREMES = 6  # held-out rows at either end, where nothing can be decoded
+
+
+def pair_choices(cells: Sequence[KeptCell]) -> list[tuple[str, str]]:
+    """(in words, name) of every pair that has a cell."""
+    pairs: list[Pair] = list(dict.fromkeys(cell.pair for cell in cells))
+    return [(f"{in_words(task)} × {in_words(constraint)}", f"{task}/{constraint}") for task, constraint in pairs]
+
+
+def cell_choices(cells: Sequence[KeptCell], pair: str) -> list[tuple[str, str]]:
+    """(in words, name) of the cells of a pair, the first world first."""
+    own = [cell for cell in cells if "/".join(cell.pair) == pair]
+    return [(cell.called, cell.slug) for cell in sorted(own, key=lambda one: (one.seed, one.restart, one.weight))]
+
+
+def kept(slug: str, cell: str) -> KeptCell:
+    """A kept cell by the name that a browser gives. Raises `WorkbenchError` where there is none."""
+    for one in kept_cells(GRID.found(slug)):
+        if one.slug == cell:
+            return one
+    raise WorkbenchError("no-cell", f"There is no cell {cell[:60]!r}", "the run has not kept it", "Choose another.")
+
+
+def opened(slug: str, cell: str) -> OpenedCell:
+    """A cell of a run, ready to be looked into; the last few stay open."""
+    # A run of the same name may come after this one was deleted: when it was made is part of what is remembered.
+    return _opened(slug, kept(slug, cell).slug, GRID.found(slug).record().created)
+
+
+@lru_cache(maxsize=3)
+def _opened(slug: str, name: str, made: str) -> OpenedCell:
+    from probes.representations.cell import Cell
+    from probes.representations.opening import OpenedCell
+
+    run, one = GRID.found(slug), kept(slug, name)
+    config = getattr(jobs.load_config(run), GRID.section)
+    cell = Cell(task=one.task, constraint=one.constraint, weight=one.weight, seed=one.seed, restart=one.restart)
+    return OpenedCell(config, cell, run.path / "weights" / f"{cell.slug}.safetensors")
+
+
+def factor_table(cell: KeptCell, found: OpenedCell) -> list[list[str]]:
+    """Per factor the latent that stands for it, and how well."""
+    names = found.names
+    own = [names[latent] if latent >= 0 else "none" for latent in found.matched.tolist()]
+    measured = zip(found.world.names, own, cell.by_factor["mcc"], cell.by_factor["r2"], strict=True)
+    return [[factor, latent, number(mcc), number(r2)] for factor, latent, mcc, r2 in measured]
+
+
+def matches(found: OpenedCell) -> Figure:
+    """|Correlation| of every factor with every latent."""
+    return match_figure(found.correlation().tolist(), found.world.names, found.names)
+
+
+def latent_choices(found: OpenedCell) -> list[tuple[str, int]]:
+    """(in words, place) of the latents, those of factors first."""
+    order = [int(at) for at in found.matched if at >= 0]
+    rest = [at for at in range(len(found.names)) if at not in order]
+    return [(found.names[at], at) for at in (*order, *rest)]
+
+
+def traversal(found: OpenedCell, latent: int, row: int, step: float) -> tuple[str, Figure, Figure]:
+    """(what is shown, where the slider is, several steps side by side) of a latent around a held-out row.
+
+    Without a decoder: the held-out rows at both ends of the latent.
+    """
+    latent, row = min(max(int(latent), 0), len(found.names) - 1), min(max(int(row), 0), len(found.codes) - 1)
+    if not found.decodes:
+        return _ends(found, latent)
+    return _decoded(found, latent, row, float(step))
+
+
+def _decoded(found: OpenedCell, latent: int, row: int, step: float) -> tuple[str, Figure, Figure]:
+    import numpy as np
+
+    from probes.representations.opening import traversed
+
+    name, deviations = found.names[latent], f"{step:+.1f} standard deviations".replace("-", "−")
+    side = traversed(found, latent, row, np.array(STEPS))
+    now = traversed(found, latent, row, np.array([step]))[0]
+    said = (
+        f"Latent {name} of held-out row {row}, moved and decoded; everything else stays. The slider is at {deviations}."
+    )
+    labels = [f"{one:+.0f}".replace("-", "−") if one else "0" for one in STEPS]
+    if found.model.spec.picture:
+        here = pictures_figure(
+            [_picture(found.seen([row])[0]), _picture(side[STEPS.index(0.0)]), _picture(now)],
+            ["as seen", "decoded", deviations.replace(" standard deviations", " sd")],
+            "<b>Here</b>",
+        )
+        return said, here, pictures_figure([_picture(one) for one in side], labels, "<b>From −3 to +3 sd</b>")
+    flat = side.reshape(len(STEPS), -1).tolist()
+    here = bars_figure(
+        {"decoded as it is": flat[STEPS.index(0.0)], f"moved by {step:+.1f} sd": now.ravel().tolist()},
+        "<b>Here</b>: dimensions of x",
+    )
+    return said, here, steps_figure(flat, labels)
+
+
+def _ends(found: OpenedCell, latent: int) -> tuple[str, Figure, Figure]:
+    from probes.representations.opening import extremes
+
+    low, high = extremes(found, latent, EXTREMES)
+    task = in_words(found.cell.task)
+    said = (
+        f"The task {task} has no decoder, so nothing can be decoded from a moved latent. Instead: the held-out rows "
+        f"in which latent {found.names[latent]} is lowest and highest."
+    )
+    figures = []
+    for rows, called in ((low, "lowest"), (high, "highest")):
+        labels = [number(float(found.codes[row, latent])) for row in rows]
+        seen = found.seen(rows)
+        if found.model.spec.picture:
+            figures.append(
+                pictures_figure([_picture(one) for one in seen], labels, f"<b>Latent {called}</b>: its value")
+            )
+        else:
+            series = {f"row {row}": one.ravel().tolist() for row, one in zip(rows[:3].tolist(), seen, strict=False)}
+            figures.append(bars_figure(series, f"<b>Latent {called}</b>: dimensions of x"))
+    return said, figures[0], figures[1]
+
+
+def _picture(pixels: Any) -> str:
+    """A picture, bytes or in [0, 1], as a data address."""
+    import torch
+
+    from steering.picture_files import as_address
+
+    found = torch.as_tensor(pixels).float()
+    return as_address("", found / 255 if pixels.dtype.kind == "u" else found)
+
+
+def graphs(found: OpenedCell, method: str) -> tuple[str, Figure, Figure]:
+    """(sentences, the world's graph, the graph among latents). Raises `WorkbenchError` without causal-learn."""
+    from concept_graphs.latent_figure import latent_figures
+    from concept_graphs.latent_graph import METHODS, latent_graph, sentences
+
+    chosen = next((name for name in METHODS if name == method), next(iter(METHODS)))
+    graph = latent_graph(
+        found.codes, found.factors, found.matched.tolist(), found.world.edges, found.world.names, chosen
+    )
+    return "\n".join(sentences(graph)), *latent_figures(graph)

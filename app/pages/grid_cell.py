@@ -1,0 +1,146 @@
+"""One cell of a grid, opened: which latent stands for which factor, what moving it does, and a graph of latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app import grid_cells, grids
+from app.components.plot_view import PlotlyView, figure_value
+from app.components.run_panel import raised
+from app.events import QUIET
+from app.grid_cells import FACTOR_COLUMNS
+from app.grids import KeptCell
+from app.heat_maps import Figure
+from app.pages.suite_form import text_table
+from app.suite_runs import GRID
+
+METHODS = [("PC", "pc"), ("GRaSP", "grasp")]
+# Heavier than a look at a run: in the queue, one at a time, so that polling goes on beside it.
+HEAVY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "grid-cell"}
+
+
+class CellPanel:
+    """Made where it is constructed inside a `gr.Blocks`; `choices` says what `outputs` show for the cells of a run."""
+
+    def __init__(self, shown: gr.Dropdown) -> None:
+        self.shown = shown
+        with gr.Column(visible=False, elem_id="grid-cell") as self.whole:
+            gr.Markdown("**Open a cell** as a representation", elem_id="grid-cell-title")
+            with gr.Row(equal_height=False):
+                self.pair = gr.Dropdown([], label="Task × constraint", interactive=True, elem_id="grid-cell-pair")
+                self.which = gr.Dropdown([], label="Which of its cells", interactive=True, elem_id="grid-cell-which")
+            self.go = gr.Button("Open", size="sm", elem_id="grid-cell-open")
+            with gr.Column(visible=False, elem_id="grid-cell-detail") as self.detail:
+                self._build_detail()
+
+    def _build_detail(self) -> None:
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=330):
+                self.factors = text_table(FACTOR_COLUMNS, "Factors and their latents", "grid-cell-factors")
+            with gr.Column(min_width=330):
+                self.matches = PlotlyView(None, elem_id="grid-cell-matches")
+        with gr.Row(equal_height=False):
+            self.latent = gr.Dropdown([], label="Latent", interactive=True, elem_id="grid-cell-latent")
+            self.row = gr.Number(0, label="Held-out row", minimum=0, precision=0, elem_id="grid-cell-row")
+        self.step = gr.Slider(
+            -3, 3, value=2, step=0.1, label="Standard deviations it is moved by", elem_id="grid-cell-step"
+        )
+        self.said = gr.Textbox("", show_label=False, lines=2, max_lines=5, interactive=False, elem_id="grid-cell-said")
+        self.here = PlotlyView(None, elem_id="grid-cell-here")
+        self.along = PlotlyView(None, elem_id="grid-cell-along")
+        with gr.Row(equal_height=True):
+            self.method = gr.Radio(METHODS, value="pc", label="Graph among latents by", elem_id="grid-cell-method")
+            self.discover = gr.Button("Find the graph", size="sm", elem_id="grid-cell-discover")
+        with gr.Column(visible=False, elem_id="grid-cell-graph") as self.graph:
+            self.graph_said = gr.Textbox(
+                "", show_label=False, lines=3, max_lines=9, interactive=False, elem_id="grid-cell-graph-said"
+            )
+            with gr.Row():
+                with gr.Column(min_width=330):
+                    self.known = PlotlyView(None, elem_id="grid-cell-known")
+                with gr.Column(min_width=330):
+                    self.recovered = PlotlyView(None, elem_id="grid-cell-recovered")
+
+    @property
+    def outputs(self) -> list[Any]:
+        return [self.whole, self.detail, self.pair, self.which]
+
+    def choices(self, cells: list[KeptCell]) -> list[Any]:
+        """Values of `outputs` for a run that keeps still; nothing is opened before it is asked for."""
+        pairs = grid_cells.pair_choices(cells)
+        first = pairs[0][1] if pairs else None
+        return [
+            gr.update(visible=bool(pairs)),
+            gr.update(visible=False),
+            gr.update(choices=pairs, value=first),
+            _which(cells, first or ""),
+        ]
+
+    def wire(self) -> None:
+        """Opening, moving a latent, and looking for the graph."""
+        moving = [self.shown, self.which, self.latent, self.row, self.step]
+        moved = [self.said, self.here, self.along]
+        graph = [self.graph, self.graph_said, self.known, self.recovered]
+        details = [self.detail, self.factors, self.matches, self.latent, *moved, self.graph]
+        self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **QUIET)
+        self.which.input(lambda: gr.update(visible=False), None, self.detail, **QUIET)
+        self.go.click(self._open, [self.shown, self.which, self.row, self.step], details, **HEAVY)
+        for part in (self.latent.input, self.row.input, self.step.release):
+            part(self._move, moving, moved, show_progress="hidden", trigger_mode="always_last", **HEAVY)
+        self.discover.click(self._discover, [self.shown, self.which, self.method], graph, **HEAVY)
+
+    @staticmethod
+    def _offer(slug: str, pair: str) -> list[Any]:
+        cells = raised(lambda: grids.kept_cells(GRID.found(slug)))
+        return [_which(cells, pair), gr.update(visible=False)]
+
+    @staticmethod
+    def _open(slug: str, cell: str, row: float, step: float) -> list[Any]:
+        def shown() -> list[Any]:
+            found, one = grid_cells.opened(slug, cell), grid_cells.kept(slug, cell)
+            latents = grid_cells.latent_choices(found)
+            matches = figure_value(grid_cells.matches(found), label="Factors and latents", key=cell)
+            first = latents[0][1]
+            chosen = gr.update(choices=latents, value=first)
+            table = grid_cells.factor_table(one, found)
+            return [
+                gr.update(visible=True),
+                table,
+                matches,
+                chosen,
+                *_moved(grid_cells.traversal(found, first, int(row or 0), step), cell),
+                gr.update(visible=False),
+            ]
+
+        found: list[Any] = raised(shown)
+        return found
+
+    @staticmethod
+    def _move(slug: str, cell: str, latent: int, row: float, step: float) -> list[Any]:
+        found = raised(lambda: grid_cells.traversal(grid_cells.opened(slug, cell), latent, int(row or 0), step))
+        return _moved(found, cell)
+
+    @staticmethod
+    def _discover(slug: str, cell: str, method: str) -> list[Any]:
+        said, known, recovered = raised(lambda: grid_cells.graphs(grid_cells.opened(slug, cell), method))
+        views = [
+            figure_value(known, label="The world's graph", key=f"{cell} known"),
+            figure_value(recovered, label="The graph among latents", key=f"{cell} {method}"),
+        ]
+        return [gr.update(visible=True), said, *views]
+
+
+def _which(cells: list[KeptCell], pair: str) -> Any:
+    choices = grid_cells.cell_choices(cells, pair)
+    return gr.update(choices=choices, value=choices[0][1] if choices else None)
+
+
+def _moved(found: tuple[str, Figure, Figure], cell: str) -> list[Any]:
+    said, here, along = found
+    return [
+        said,
+        figure_value(here, label="Where the slider is", key=f"{cell} here"),
+        figure_value(along, label="Step by step", key=f"{cell} along"),
+    ]

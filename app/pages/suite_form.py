@@ -1,0 +1,99 @@
+"""What pages about the runs of one suite share: the form of its config with the command line beside it, and the run
+that the address names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+from gradio.context import Context
+from pydantic import BaseModel
+
+from app import jobs
+from app.components.command_box import command_box
+from app.components.config_form import ConfigForm
+from app.components.run_panel import RunPanel, raised
+from app.events import QUIET, TELLING
+from app.pages.opening import linked_run, open_when_seen
+from app.suite_runs import SuiteRuns
+from probes.errors import WorkbenchError
+
+
+class SuiteForm:
+    """Fields, command line and Start button, made where it is constructed inside a `gr.Blocks`."""
+
+    def __init__(
+        self,
+        runs: SuiteRuns,
+        config: type[BaseModel],
+        values: Mapping[str, Any],
+        *,
+        prefix: str,
+        first: Sequence[Sequence[str]],
+    ) -> None:
+        self.runs = runs
+        self.fields = ConfigForm(config, values, prefix=prefix, first=first)
+        start = [part.value for part in self.fields.components]
+        self.command = command_box(self._command(*start), elem_id=f"{prefix}-command")
+        self.go = gr.Button("Start", variant="primary", size="md", elem_id=f"{prefix}-start")
+
+    @property
+    def changes(self) -> list[Any]:
+        """Triggers: whenever a field changes."""
+        return [part.change for part in self.fields.components]
+
+    def wire(self, context: Any, shown: gr.Dropdown) -> None:
+        """Keep the command line up to date; Start begins a run and shows it."""
+
+        def begin(*given: Any) -> Any:
+            def started() -> str:
+                config = self.runs.config_of(self.runs.free_name(), self.fields.read(given))
+                return jobs.started("evaluate", config, threads=context.settings.threads).slug
+
+            slug = raised(started)
+            return gr.update(choices=self.runs.names(), value=slug)
+
+        gr.on(self.changes, self._command, self.fields.components, self.command, **QUIET)
+        self.go.click(begin, inputs=self.fields.components, outputs=shown, **TELLING)
+
+    def _command(self, *given: Any) -> str:
+        """The command line of the form as it stands, or what is still wrong with it."""
+        try:
+            config = self.runs.config_of(self.runs.free_name(), self.fields.read(given))
+            return jobs.command_line("evaluate", config)
+        except WorkbenchError as error:
+            return f"# {error.why}. {error.how}"
+
+
+def open_as_addressed(context: Any, opened: gr.State, panel: RunPanel, runs: SuiteRuns, tab: str) -> None:
+    """Make the form when the tab is first seen, and show the run that the address names, when it is of this page."""
+
+    def linked(request: gr.Request) -> tuple[Any, Any]:
+        found, asked = linked_run(request)
+        own = found if runs.belongs(found) else ""
+        return gr.update(choices=runs.names(), value=own), True if asked == tab else gr.skip()
+
+    blocks = Context.root_block
+    assert blocks is not None
+    open_when_seen(context.tab, opened)
+    loaded = blocks.load(linked, outputs=[panel.shown, opened], **TELLING)
+    loaded.then(panel.refresh, inputs=panel.inputs, outputs=panel.outputs, **QUIET)
+
+
+def text_table(columns: Mapping[str, str], label: str, elem_id: str, **more: Any) -> gr.Dataframe:
+    """A table to read, of columns with these widths."""
+    return gr.Dataframe(
+        value=[],
+        headers=list(columns),
+        column_widths=list(columns.values()),
+        datatype="str",
+        type="array",
+        interactive=False,
+        wrap=True,
+        label=label,
+        show_label=True,
+        max_height=460,
+        elem_id=elem_id,
+        **more,
+    )
