@@ -120,7 +120,10 @@ def _interaction(found: Opened) -> Iterator[str]:
     for measure, called in MEASURES.items():
         share, p = found.row("variance", measure, "interaction"), found.value("variance", measure, "p")
         if share is None or p is None:
-            yield f"Whether constraints act on {called} alike under all tasks was not tested: that takes two of each."
+            yield (
+                f"Whether constraints act on {called} alike under all tasks was not tested: that takes two tasks, two "
+                "constraints that can be had with every task, and two worlds."
+            )
             continue
         verdict = "depends on the task" if p <= 0.05 else "is not shown to depend on the task"
         yield (

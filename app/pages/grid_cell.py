@@ -1,4 +1,4 @@
-"""One cell of a grid, opened: which latent stands for which factor, what moving it does, and the graph among latents."""
+"""One cell of a grid, opened: which latent stands for which factor, what moving it does, the graph among latents."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.grid_cells import FACTOR_COLUMNS
 from app.grids import KeptCell
 from app.heat_maps import Figure
 from app.pages.suite_form import text_table
+from app.suite_runs import GRID
 
 METHODS = [("PC", "pc"), ("GRaSP", "grasp")]
 # Heavier than a look at a run: in the queue, one at a time, so that polling goes on beside it.
@@ -86,13 +87,13 @@ class CellPanel:
         self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **QUIET)
         self.which.input(lambda: gr.update(visible=False), None, self.detail, **QUIET)
         self.go.click(self._open, [self.shown, self.which, self.row, self.step], details, **HEAVY)
-        for part in (self.latent.input, self.row.input, self.step.release):
+        for part in (self.latent.input, self.row.input, self.step.input):
             part(self._move, moving, moved, show_progress="hidden", trigger_mode="always_last", **HEAVY)
         self.discover.click(self._discover, [self.shown, self.which, self.method], graph, **HEAVY)
 
     @staticmethod
     def _offer(slug: str, pair: str) -> list[Any]:
-        cells = raised(lambda: grids.kept_cells(grids.GRID.found(slug)))
+        cells = raised(lambda: grids.kept_cells(GRID.found(slug)))
         return [_which(cells, pair), gr.update(visible=False)]
 
     @staticmethod
