@@ -41,8 +41,6 @@ def test_a_grid_from_its_plan_to_an_opened_cell(page: Any, address: str) -> None
     page.click("#grid-start")
     page.get_by_text("need as many dimensions").last.wait_for(state="visible")
     page.fill("#grid-world-vectors-d input", "12")
-    page.get_by_role("button", name="More: how it is trained").click()
-    page.fill("#grid-network-rows input", "400") if page.locator("#grid-network-rows").is_visible() else None
     page.wait_for_function(VALUE.format("planned", "6 pairs"))
     page.click("#grid-ask-cost")
     page.wait_for_function(VALUE.format("cost", "rests on a few training steps of"))
