@@ -116,7 +116,7 @@ class _Panel(RunPanel):
         """What the numbers say, the maps, and the curve of one pair."""
         with gr.Column(visible=False, elem_id="grid-result") as self.result:
             self.said = gr.Textbox(
-                "", label="What it says", lines=3, max_lines=18, interactive=False, elem_id="grid-said"
+                "", label="What it says", lines=3, max_lines=40, interactive=False, elem_id="grid-said"
             )
             with gr.Row():
                 with gr.Column(min_width=330):

@@ -29,8 +29,12 @@ class CellPanel:
         with gr.Column(visible=False, elem_id="grid-cell") as self.whole:
             gr.Markdown("**Open a cell** as a representation", elem_id="grid-cell-title")
             with gr.Row(equal_height=False):
-                self.pair = gr.Dropdown([], label="Task × constraint", interactive=True, elem_id="grid-cell-pair")
-                self.which = gr.Dropdown([], label="Which of its cells", interactive=True, elem_id="grid-cell-which")
+                self.pair = gr.Dropdown(
+                    [], label="Task × constraint", interactive=True, min_width=260, elem_id="grid-cell-pair"
+                )
+                self.which = gr.Dropdown(
+                    [], label="Which of its cells", interactive=True, min_width=260, elem_id="grid-cell-which"
+                )
             self.go = gr.Button("Open", size="sm", elem_id="grid-cell-open")
             with gr.Column(visible=False, elem_id="grid-cell-detail") as self.detail:
                 self._build_detail()
