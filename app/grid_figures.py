@@ -32,6 +32,8 @@ def heat_figure(found: Opened, measure: str) -> Figure:
 def gain_figure(found: Opened, measure: str = "mcc") -> Figure:
     """What constraints gain over the task alone; cells whose interval excludes zero are framed."""
     tasks, columns = found.file.tasks, [name for name in found.file.constraints if name != ALONE]
+    if not columns:  # the task alone was trained: there is nothing to gain
+        return {"data": [], "layout": {}}
     rows = {pair: found.row(*pair, f"{measure}_gained") for pair in _every(found, columns)}
     values = {pair: None if row is None else row.value for pair, row in rows.items()}
     hovers = {pair: _missing(found, pair) if row is None else f"gain {gain(row)}" for pair, row in rows.items()}
