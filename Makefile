@@ -11,9 +11,13 @@ SUITE ?= speed
 # The other libraries that the speed suite races against live in an environment of their own.
 BENCH ?= .venv-bench
 ARGS ?=
+# Processes that share the tests; tests/fixtures/workers.py says how. The longest group bounds the time, so many more
+# than two gain little.
+WORKERS ?= 2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-all bench lint schemas assets-corpora assets-text assets-emoji assets-emoji-graph assets-terrain \
@@ -54,10 +58,10 @@ lint: $(VENV)/.installed-dev ## Style and types
 	$(BIN)/mypy
 
 test: lint ## Lint, then every test but the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: lint $(VENV)/.installed-peers ## Lint, then every test, those on files of other tools too
-	FULCRUM_REQUIRE_PEERS=1 $(BIN)/python -m pytest $(ARGS)
+	FULCRUM_REQUIRE_PEERS=1 $(PYTEST) $(ARGS)
 
 # A path file lets it see the packages of .venv, so that all trainers run on one torch.
 $(BENCH)/.installed: requirements-bench.txt $(VENV)/.installed

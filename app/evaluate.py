@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from app.suites.registry import SUITES, section
 from app.suites.rows import Rows
 from app.suites.suite import Suite
-from probes.artefacts import artefact_path, write_manifest
+from probes.artefacts import artefact_path, read_manifest, resolve, write_manifest
 from probes.configs import Frozen
 from probes.errors import Stopped, WorkbenchError
 from probes.files import commit_directory, write_json
@@ -60,10 +60,7 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
 
     Returns the rows' file, or None when it was asked to stop.
     """
-    suite = _suites[config.suite]
-    settings = getattr(config, section(config.suite))
-    if config.of:
-        settings = settings.model_copy(update={_named(config.suite): config.of})
+    suite, settings = _suites[config.suite], _settings(config)
     run.begin(message=f"measuring {config.suite}")
     start = time.monotonic()
     try:
@@ -80,6 +77,28 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
                 (folder / details.name).write_bytes(details.read_bytes())
         write_manifest(folder, kind="evaluation", name=name, command=run.record().command, run=run.slug)
     return target / "rows.json"
+
+
+def check(config: EvaluateConfig) -> None:
+    """Raise `WorkbenchError` where what a suite is to measure is not there, or is nothing that it can measure."""
+    suite, settings = _suites[config.suite], _settings(config)
+    if not suite.of:
+        return
+    ref = getattr(settings, suite.of)
+    if not ref:
+        why = f"it measures a {suite.of}, and none is named"
+        raise WorkbenchError("nothing-named", f"{config.suite} has nothing to measure", why, f"Name a {suite.of}.")
+    kind = read_manifest(resolve(ref, suite.of)).kind
+    if kind != suite.of:
+        why = f"it is a {kind}, and {config.suite} measures a {suite.of}"
+        raise WorkbenchError("wrong-kind", f"{ref[:80]} cannot be measured", why, f"Name a {suite.of}.")
+    suite.suits(settings)
+
+
+def _settings(config: EvaluateConfig) -> Any:
+    """The section of the chosen suite, with what `of` names."""
+    settings = getattr(config, section(config.suite))
+    return settings.model_copy(update={_named(config.suite): config.of}) if config.of else settings
 
 
 def _named(suite: str) -> str:

@@ -41,7 +41,7 @@ class JobKind:
     Where a registry's rows each bring their own (`chosen_by` is the field that names the row), `config` is
     the registry, `work` stays empty, and `values` given to the methods say which row is meant: the first,
     where they do not. Where that field means something else first, `choose` is the function from the values
-    to the row's name.
+    to the row's name. `check` raises `WorkbenchError` for a config whose run could only fail.
     """
 
     config: str
@@ -51,6 +51,7 @@ class JobKind:
     then: str | None = None
     chosen_by: str = ""
     choose: str = ""
+    check: str = ""
 
     def choices(self) -> Registry:
         """The registry whose rows this job chooses among. Only where `chosen_by` names a field."""
@@ -166,6 +167,7 @@ JOBS: dict[str, JobKind] = {
         "Measure a suite and write its rows.",
         positional="suite",
         then="of",
+        check="app.evaluate:check",
     ),
     "report": JobKind(
         "app.report:ReportConfig",
@@ -219,7 +221,10 @@ def command_line(kind: str, config: BaseModel, name: str = "", processes: int = 
 
 
 def new_run(kind: str, config: BaseModel, name: str = "", processes: int = 1) -> Run:
-    """A queued run of a job, with the command line that repeats it."""
+    """A queued run of a job, with the command line that repeats it. Raises `WorkbenchError`, before there is a run,
+    for what the job's check refuses."""
+    if check := job(kind).check:
+        _load(check)(config)
     title = name or str(getattr(config, "name", "") or kind)
     return Run.create(kind, title, config, command=command_line(kind, config, name, processes))
 

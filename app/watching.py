@@ -50,10 +50,11 @@ def look(slug: str) -> Seen:
 
 def sentence(run: Run, status: Status) -> str:
     """Where a run is and, when it has ended, what that means."""
-    line = one_line(run.record().kind, status)
     error = run.error()
-    if error is not None:
+    if error is not None:  # it is told in full below, and its message is the beginning of that
+        line = one_line(run.record().kind, status.model_copy(update={"message": ""}))
         return f"{line}\n{error['what']}: {error['why']}. {error['how']}"
+    line = one_line(run.record().kind, status)
     if status.state == "lost":
         return f"{line}\nIts process has ended without a word. Resume continues from the last checkpoint."
     if status.state == "queued":

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from concept_graphs.figure import INHIBITS, INK, LEVEL_COLOURS, SUPPORTS, UNDECIDED
+from concept_graphs.figure import INHIBITS, LEVEL_COLOURS, SUPPORTS, UNDECIDED
 from concept_graphs.known_graph import NO_LATENT, Held, Joined, KnownGraph, KnownLevel, held_against
 from concept_graphs.layout import layered, storeys
 from concept_graphs.strokes import CURVE, band, rounded, s_lines
@@ -20,6 +20,7 @@ from concept_graphs.text import esc_plotly, number
 ROOM = 12  # concepts side by side in a storey, so that their numbers fit on a phone
 MOST_NUMBERED = 48  # concepts of a level that still carry their number
 HEIGHT, GUTTER = 430, 54
+ON_COLOUR = "#000"  # a number on the colour of a level: white is too faint on every one of them
 # What became of an edge: its colour, its dash and its width. Colours are readable on white and on near-black; dashes
 # tell the same to those who cannot tell the colours.
 STROKES: Mapping[str, tuple[str, str, float]] = {
@@ -124,35 +125,51 @@ def _edges(known: KnownGraph, places: Places, edges: Sequence[Sequence[Joined]],
 
 
 def _concepts(level: KnownLevel, at: int, places: Places) -> list[dict[str, Any]]:
-    """The concepts of a level: twins as diamonds, those without a latent hollow."""
+    """The concepts of a level: twins as diamonds, those without a latent hollow, their numbers in the page's ink."""
     n = len(level.latents)
     spot, colour = places.of(at, range(n)), LEVEL_COLOURS[at % len(LEVEL_COLOURS)]
     twins = {concept: block for block in level.twins for concept in block}
     numbered = n <= MOST_NUMBERED
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers+text" if numbered else "markers",
-            "name": esc_plotly(level.name),
-            "showlegend": False,
-            "ids": [f"{level.name}/{one}" for one in range(n)],
-            "x": rounded(spot[:, 0]),
-            "y": rounded(spot[:, 1]),
-            "text": [str(one) for one in range(n)] if numbered else [],
-            "textposition": "middle center",
-            "textfont": {"size": 9, "color": ["#fff" if one != NO_LATENT else INK for one in level.latents]},
-            "hovertext": [_hover(level, one, twins.get(one, [])) for one in range(n)],
-            "hovertemplate": "%{hovertext}<extra></extra>",
-            "cliponaxis": False,
-            "marker": {
-                "size": [(17 if one in twins else 15) if numbered else 7 for one in range(n)],
-                "symbol": ["diamond" if one in twins else "circle" for one in range(n)],
-                "color": [colour if one != NO_LATENT else "rgba(0,0,0,0)" for one in level.latents],
-                "line": {"color": colour, "width": 1.5},
-                "opacity": 1,
-            },
-        }
-    ]
+    hollow = [latent == NO_LATENT for latent in level.latents]
+    marks = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": esc_plotly(level.name),
+        "showlegend": False,
+        "ids": [f"{level.name}/{one}" for one in range(n)],
+        "x": rounded(spot[:, 0]),
+        "y": rounded(spot[:, 1]),
+        "hovertext": [_hover(level, one, twins.get(one, [])) for one in range(n)],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+        "cliponaxis": False,
+        "marker": {
+            "size": [(17 if one in twins else 15) if numbered else 7 for one in range(n)],
+            "symbol": ["diamond" if one in twins else "circle" for one in range(n)],
+            "color": ["rgba(0,0,0,0)" if empty else colour for empty in hollow],
+            "line": {"color": colour, "width": 1.5},
+            "opacity": 1,
+        },
+    }
+    if not numbered:
+        return [marks]
+    filled = [one for one in range(n) if not hollow[one]]
+    bare = [one for one in range(n) if hollow[one]]
+    return [marks, *(_numbers(spot, some, ink) for some, ink in ((filled, ON_COLOUR), (bare, "")) if some)]
+
+
+def _numbers(spot: np.ndarray, some: Sequence[int], ink: str) -> dict[str, Any]:
+    """The numbers of some concepts, on their marks at `spot`, `concept 2`; without an ink in that of the page."""
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "showlegend": False,
+        "hoverinfo": "skip",
+        "cliponaxis": False,
+        "x": rounded(spot[some, 0]),
+        "y": rounded(spot[some, 1]),
+        "text": [str(one) for one in some],
+        "textfont": {"size": 9, **({"color": ink} if ink else {})},
+    }
 
 
 def _hover(level: KnownLevel, concept: int, twins: Sequence[int]) -> str:

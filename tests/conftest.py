@@ -22,10 +22,26 @@ VOCABULARY = 128
 CONTEXT = 64
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several workers share the tests, what shares something dear stays together."""
+    from tests.fixtures.workers import InGroups
+
+    return InGroups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A worker's tests come in the order in which they should be begun."""
+    if hasattr(config, "workerinput"):
+        from tests.fixtures.workers import put_longest_first
+
+        put_longest_first(items)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def data_home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """An empty data folder for this session. Only converted subjects and compiled loops outlive it, in pytest's
-    own cache."""
+    """An empty data folder for this session, and so for each worker of one. Only converted subjects and compiled loops
+    outlive it, in pytest's own cache, which all workers read and write."""
     home = tmp_path_factory.mktemp("home")
     (home / "cache").mkdir()
     for kept in ("subjects", "kernels"):

@@ -12,6 +12,7 @@ from app.evaluate import EvaluateConfig
 from app.suites.main_job import MainJobConfig
 from app.suites.rows import read_rows
 from app.worker import execute
+from concept_graphs.evidence import EvidenceConfig
 from concept_graphs.extract import GraphConfig
 from concept_graphs.graph import ConceptGraph
 from probes.activations import capture
@@ -35,7 +36,7 @@ from steering.registry import OPERATIONS
 pytestmark = pytest.mark.model
 
 CAPTURE = CaptureConfig(
-    name="whale", corpus="bundled/moby-dick", max_tokens=24_000, dtype="float32", context=64, batch=16
+    name="whale", corpus="bundled/moby-dick", max_tokens=10_000, dtype="float32", context=64, batch=16
 )
 
 
@@ -65,6 +66,7 @@ GRAPH = GraphConfig(
     bootstrap_fits=1,
     r2_floor=0.0,
     loss_chunks=4,
+    evidence=EvidenceConfig(chunks=8),
     dtype="float32",
 )
 
@@ -157,7 +159,7 @@ def test_evaluation_measures_every_part(whale: Any) -> None:
         controls=1,
     )
     job = MainJobConfig(
-        graph="whale", tokens=12_000, corpus="bundled/moby-dick", loss_chunks=4, read_latents=5, levers=drawn
+        graph="whale", tokens=5_000, corpus="bundled/moby-dick", loss_chunks=4, read_latents=5, levers=drawn
     )
     made = run_job("evaluate", EvaluateConfig(name="whale", main_job=job))
     rows = {row.name: row for row in read_rows(made.parent).rows}
@@ -182,13 +184,13 @@ def test_strength_zero_is_identical_and_strength_moves(whale: Any, level: str, o
     params = OperationParams(target=1 if latent != 1 else 2, donor="The whale swam. " * 20, level=4.0)
     lever = Lever(level=level, weights={latent: 1.0}, operation=operation, params=params)
     prompt = "The captain looked at the sea and the great white whale, and he"
-    none = compare(subject, probe, [lever.with_strength(0.0)], prompt, max_new_tokens=6, controls=False)
+    none = compare(subject, probe, [lever.with_strength(0.0)], prompt, max_new_tokens=3, controls=False)
     assert none.steered.tokens == none.unsteered.tokens
     assert none.steered.damage == 0.0
     assert any("moved nothing" in notice for notice in none.notices)
     if operation == "cap":
         lever = lever.model_copy(update={"params": OperationParams(level=0.0)})
-    strong = compare(subject, probe, [lever.with_strength(2.0)], prompt, max_new_tokens=6, controls=False)
+    strong = compare(subject, probe, [lever.with_strength(2.0)], prompt, max_new_tokens=3, controls=False)
     assert strong.levers[0].moved > 0
     assert strong.steered.damage != 0.0
 
@@ -203,7 +205,7 @@ def test_cached_and_uncached_generation_agree_under_a_lever(whale: Any, level: s
     for cached in (True, False):
         edits, _ = compile_levers([lever], probe, subject)
         with hooked(subject, write=edits):
-            out = subject.generate(tokens, seeds=[3], max_new_tokens=20, use_cache=cached)
+            out = subject.generate(tokens, seeds=[3], max_new_tokens=12, use_cache=cached)
         made.append(out.tokens)
     assert torch.equal(made[0], made[1])
 

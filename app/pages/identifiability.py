@@ -25,7 +25,16 @@ INTRODUCTION = (
     "A world whose graph is known: set its dials, and see which of its edges are recovered. Only here can a graph be "
     "said to be identified; on a model there is no truth to hold it against."
 )
-FIRST = (("world",), ("codes", "proposals", "seeds", "rows"))
+PAIRS_NOTE = (
+    "AP: average precision of the ranking of all pairs, which needs no cut. F1: of the edges that are drawn. F1 of "
+    "tested: the same, but with the first pairs of the ranking judged by interventions. SHD: how many edges differ "
+    "from the known ones. ↑ more is better, ↓ less is."
+)
+WHOLE_NOTE = (
+    "SID and ancestor AID: for how many ordered pairs of concepts the drawn graph would give a wrong effect. MCC: how "
+    "closely latents follow their concepts, 1 at best; it is given where codes are learned."
+)
+FIRST = (("world",), ("codes",), ("proposals",), ("seeds", "rows"))
 
 
 def build(context: Any) -> None:
@@ -33,7 +42,7 @@ def build(context: Any) -> None:
     opened = gr.State(False)
     gr.Markdown(INTRODUCTION, elem_id="known-introduction")
     with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=340):
+        with gr.Column(scale=4, min_width=340):
             form_place = gr.Column()
         with gr.Column(scale=8, min_width=340):
             panel = _Panel()
@@ -68,7 +77,7 @@ class _Panel(RunPanel):
                 elem_id="known-method",
             )
             self.said = gr.Textbox(
-                "", label="What it says", lines=2, max_lines=14, interactive=False, elem_id="known-said"
+                "", label="What it says", lines=2, max_lines=40, interactive=False, elem_id="known-said"
             )
             with gr.Row():
                 with gr.Column(min_width=330):
@@ -76,7 +85,9 @@ class _Panel(RunPanel):
                 with gr.Column(min_width=330):
                     self.recovered = PlotlyView(None, elem_id="known-recovered")
             self.pairs = text_table(PAIR_COLUMNS, "Edges between levels, beside the baselines", "known-pairs")
+            gr.Markdown(PAIRS_NOTE, elem_classes=["fc-note"])
             self.whole = text_table(WHOLE_COLUMNS, "Concepts, and the graph as a whole", "known-whole")
+            gr.Markdown(WHOLE_NOTE, elem_classes=["fc-note"])
             self.command = command_box(elem_id="known-own-command", label="The command line of this run")
         self.drawn = [self.said, self.truth, self.recovered]
         self.more = [self.result, self.command, self.method, self.pairs, self.whole, *self.drawn]

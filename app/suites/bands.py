@@ -55,16 +55,22 @@ class BandsConfig(Frozen):
 def band_rows(config: BandsConfig, run: Run) -> Iterator[Row]:
     """Per way and band explained variance, dead share and L0 on held-out prompts; the mean over bands is compared
     with a dictionary for each. Raises `WorkbenchError` for a store without bands, `Stopped` when asked to stop."""
-    store = ActivationStore(resolve(config.store, "store"))
-    if not store.index.bands:
-        raise WorkbenchError(
-            "no-bands", f"The store {config.store!r} has no noise bands", "it is not of images", "Capture images."
-        )
+    store = _banded(config.store)
     points = config.points or (str(store.index.points[0].point),)
     run.begin(steps=len(points) * len(config.ways) * config.seeds, message="training dictionaries")
     done = itertools.count(1)
     for point in points:
         yield from _point_rows(store, config, point, run, done)
+
+
+def _banded(ref: str) -> ActivationStore:
+    """A store of images by bands of noise. Raises `WorkbenchError` for another one."""
+    store = ActivationStore(resolve(ref, "store"))
+    if not store.index.bands:
+        raise WorkbenchError(
+            "no-bands", f"The store {ref!r} has no noise bands", "it is not of images", "Capture images."
+        )
+    return store
 
 
 def _point_rows(
@@ -135,4 +141,4 @@ def _trained(objective: Objective, batch_at: Any, config: LevelConfig, run: Run)
     return {name: part.detach() for name, part in objective.module().state_dict().items()}
 
 
-SUITE = Suite(BandsConfig, band_rows, of="store")
+SUITE = Suite(BandsConfig, band_rows, of="store", suits=lambda config: _banded(config.store))

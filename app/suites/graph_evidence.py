@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from app.suites.main_job import MainJobConfig, encoded_text
+from app.suites.measured import probed
 from app.suites.rows import Row, of_interval
 from app.suites.suite import Suite
 from concept_graphs.edges.proposal import Proposed, spread_out
@@ -238,6 +239,7 @@ SUITE = Suite(
     GraphEvidenceConfig,
     graph_rows,
     of="graph",
+    suits=lambda config: probed(config.graph),
     presets={
         "tiny": {"edges": 8, "rows": 4000, "evidence": {"chunks": 4, "minimum_chunks": 2}},
         "small": {"edges": 40, "tokens": 200_000, "document_chunks": 2, "evidence": {"chunks": 8}},

@@ -185,7 +185,7 @@ def summary(config: GridConfig, grid: Grid, rows: Sequence[Row]) -> dict[str, ob
     }
 
 
-TINY_NETWORK = {"width": 24, "rows": 1500, "scale_after": 20, "optimiser": {"steps": 150, "checkpoint_every": 10**6}}
+TINY_NETWORK = {"width": 24, "rows": 1500, "scale_after": 20, "optimiser": {"steps": 150}}
 
 SUITE = Suite(
     GridConfig,
@@ -202,6 +202,17 @@ SUITE = Suite(
             "scoring": {"rows": 600, "kernel_rows": 0, "tree_rows": 0},
         },
         "small": {"seeds": 3, "restarts": 1, "curve_seeds": 1},
+        "pictures": {
+            "world": {"kind": "ball_room", "pairs": "changed", "labelled": ("all",)},
+            "tasks": ("reconstruction", "infonce", "supervised"),
+            "constraints": (NONE, "kl", "conditional_prior", "minimal_change"),
+            "weights": (0.1, 0.3),
+            "seeds": 3,
+            "curve_seeds": 1,
+            "restarts": 1,
+            "network": {"rows": 6000, "optimiser": {"steps": 800, "batch": 64}},
+            "scoring": {"rows": 2000},
+        },
     },
     leaves=(TABLE, FOUND),
 )

@@ -106,10 +106,10 @@ def recoveries(
     """(scored seeds, other worlds to choose cuts on), as many as `counts` says. Raises `Stopped`."""
     seeds, others = counts
     found = []
-    for seed in (*range(seeds), *range(OTHERS, OTHERS + others)):
+    for at, seed in enumerate((*range(seeds), *range(OTHERS, OTHERS + others)), 1):
         if run.stop_requested():
             raise Stopped
-        run.update(message=f"{stage}: world {seed}")
+        run.update(message=f"{stage}: world {at} of {seeds + others}")
         found.append(recovery_of(config, setting, architecture, seed, kept, run, among))
         run.progress(run.status().step + 1)
     return found[:seeds], found[seeds:]

@@ -17,6 +17,7 @@ from pydantic import Field
 from scipy import sparse
 
 from app.suites.captured import captured_images
+from app.suites.measured import probed
 from app.suites.rows import Row
 from app.suites.suite import Suite
 from concept_graphs.agreement import Groups, agreement, clusters, coactivation, communities, favourites, joined_alike
@@ -156,4 +157,4 @@ def _flat(name: str, graph: ConceptGraph, probe: Probe, truth: Sequence[str], se
     return _agreed(name, clusters(rows, len(set(own))), own, seed)
 
 
-SUITE = Suite(ImageGraphConfig, image_graph_rows, of="graph")
+SUITE = Suite(ImageGraphConfig, image_graph_rows, of="graph", suits=lambda config: probed(config.graph, "pictures"))

@@ -75,6 +75,7 @@ def known_graph_rows(config: KnownGraphConfig, run: Run) -> Iterator[Row]:
     counts = (config.seeds, config.other_worlds)
     kept = Kept(run, "module/worlds", "")
     found, others = recoveries(config, stage, setting, config.codes, counts, kept, run, config.proposals)
+    run.update(message="scoring, with intervals")
     cuts = cuts_on(others, config.tests)
     write_json(run.path / KNOWN_FILE, known_graph(config, found[0], cuts).model_dump(mode="json"))
     yield from scored_rows(stage, found, cuts, config.tests, {}, COACTIVATION)

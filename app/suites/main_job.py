@@ -13,6 +13,7 @@ from app.suites.dictionaries import cost_rows, recorded_rows
 from app.suites.edges import edge_rows, seed_probes
 from app.suites.labels import label_rows
 from app.suites.levers import lever_rows
+from app.suites.measured import probed
 from app.suites.probing import probing_rows
 from app.suites.rows import Row
 from app.suites.suite import Suite
@@ -108,4 +109,10 @@ def _report_to(run: Run) -> Callable[[int, int], None]:
     return report
 
 
-SUITE = Suite(MainJobConfig, main_job, leaves=("levers.json", "labels.md"), of="graph")
+SUITE = Suite(
+    MainJobConfig,
+    main_job,
+    leaves=("levers.json", "labels.md"),
+    of="graph",
+    suits=lambda config: probed(config.graph, "text"),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from app.suites.rows import Row
 from probes.configs import Frozen
@@ -15,10 +15,13 @@ from probes.runs import Run
 class Suite:
     """`rows` yields what was measured and raises `Stopped` when its run is asked to stop. `presets`: partial
     configs by name. `leaves`: files of the run's folder that are kept beside the rows, where they are there. `of`: the
-    config's field that names what is measured, where it measures one thing of several."""
+    config's field that names what is measured, where it measures one thing of several: a graph, a probe or a store, and
+    called like that. `suits` raises `WorkbenchError` where a config names one that is there and cannot be measured; it
+    is asked before there is a run, so it must be quick."""
 
     Config: type[Frozen]
     rows: Callable[[Any, Run], Iterator[Row]]
     presets: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     leaves: tuple[str, ...] = ()
-    of: str = ""
+    of: Literal["", "graph", "probe", "store"] = ""
+    suits: Callable[[Any], object] = lambda config: None

@@ -18,7 +18,7 @@ from probes.runs import Run
 
 if TYPE_CHECKING:
     from probes.activations.store import ActivationStore
-    from probes.hierarchy.probe import Probe
+    from probes.hierarchy.probe import Probe, ProbeRecord
 
 PRICE = "price of an open gate (γ)"
 
@@ -33,12 +33,12 @@ class TradeoffConfig(PathConfig):
 def tradeoff_rows(config: TradeoffConfig, run: Run) -> Iterator[Row]:
     """A curve per pair and the price to train with; the curves stay in the run as tradeoff.json. Raises
     `WorkbenchError` for a probe of one level and a store of another subject, `Stopped` when asked to stop."""
-    from probes.activations.store import ActivationStore
-    from probes.hierarchy.probe import open_probe
+    from probes.hierarchy.probe import open_probe, probe_record
 
+    store = _store_of(config, probe_record(config.probe))
     probe = open_probe(config.probe)
     ref = config.store or probe.record.store
-    curves = list(_curves(config, probe, ActivationStore(resolve(ref, "store")), run))
+    curves = list(_curves(config, probe, store, run))
     found = Tradeoff(
         probe=config.probe,
         probe_sha256=parent_of(config.probe, "probe").sha256,
@@ -52,23 +52,38 @@ def tradeoff_rows(config: TradeoffConfig, run: Run) -> Iterator[Row]:
     yield Row(name="tradeoff.price", value=found.chosen, unit=PRICE, note=f"for all pairs; train with {found.flag}")
 
 
-def _curves(config: TradeoffConfig, probe: Probe, store: ActivationStore, run: Run) -> Iterator[PairCurve]:
-    from probes.hierarchy.codes import paired
+def _suits(config: TradeoffConfig) -> None:
+    from probes.hierarchy.probe import probe_record
 
-    if not probe.pairs():
+    _store_of(config, probe_record(config.probe))
+
+
+def _store_of(config: TradeoffConfig, record: ProbeRecord) -> ActivationStore:
+    """The rows to hold out. Raises `WorkbenchError` for a probe of one level, and for a store that is not there or is
+    of another subject."""
+    from probes.activations.store import ActivationStore
+
+    if len(record.levels) < 2:
         raise WorkbenchError(
             "one-level",
             f"The probe {config.probe} has no trade-off",
             "it has one level, so nothing is predicted from another",
             "Choose a probe of two levels or more.",
         )
-    if store.index.subject != probe.record.subject:
+    store = ActivationStore(resolve(config.store or record.store, "store"))
+    if store.index.subject != record.subject:
         raise WorkbenchError(
             "wrong-subject",
             f"The store {store.path.name} is of another subject",
-            f"it was captured from {store.index.subject}, the probe reads {probe.record.subject}",
+            f"it was captured from {store.index.subject}, the probe reads {record.subject}",
             "Choose the store of this subject.",
         )
+    return store
+
+
+def _curves(config: TradeoffConfig, probe: Probe, store: ActivationStore, run: Run) -> Iterator[PairCurve]:
+    from probes.hierarchy.codes import paired
+
     for low, high in probe.pairs():
         pair = f"{low.name}-{high.name}"
         run.begin(message=f"{pair}: encoding")
@@ -103,6 +118,7 @@ SUITE = Suite(
     TradeoffConfig,
     tradeoff_rows,
     of="probe",
+    suits=_suits,
     presets={
         "tiny": {
             "rows": 2000, "targets": 16, "folds": 3, "prices": [0.001, 0.01, 0.1],

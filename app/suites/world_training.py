@@ -8,10 +8,10 @@ figure is taken on rows used for nothing else. Nothing is told of the hierarchy:
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.suites.kept import Kept
 from probes.activations.rows import RowKind
@@ -26,6 +26,7 @@ from probes.hierarchy.choice import best, tried
 from probes.hierarchy.probe import Level, LevelRecord
 from probes.metrics.moments import Moments
 from probes.metrics.recovery import Recovered, recovered
+from probes.refusals import Unfit
 from probes.runs import Run
 from probes.training.loop import Progress, train
 from probes.worlds.registry import WORLDS
@@ -47,6 +48,14 @@ class WorldTrainingConfig(Frozen):
     steps: int = Field(default=1500, description="Training steps.", ge=1)
     batch: int = Field(default=256, description="Rows per step.", ge=8)
     rates: tuple[float, ...] = Field(default=(1e-3, 3e-3, 1e-2), description="Learning rates to try.", min_length=1)
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> Self:
+        if min(self.rates) <= 0:
+            raise Unfit("rates", "every rate must be more than 0")
+        if self.batch > self.rows:
+            raise Unfit("batch", f"it must be at most the {self.rows} rows there are to train on")
+        return self
 
 
 class WorldsConfig(WorldTrainingConfig):

@@ -3,6 +3,9 @@ extract the graph.
 
 Run as `make assets-text`. The activation store (about 11 GB) and the runs stay in a scratch folder; what
 ships is copied to assets/probes and assets/graphs. An interrupted build goes on where it was.
+
+`ARGS="--graph-alone --tokens 800000"` keeps the bundled probes and makes the graph again, from 3 GB of activations: the
+shipped graph was made so.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=ROOT / "build" / "assets-text", help="Folder for the store.")
     parser.add_argument("--seeds", type=int, default=3, help="How many probes to train.")
     parser.add_argument("--tokens", type=int, default=2_500_000, help="Most tokens to capture.")
+    parser.add_argument("--graph-alone", action="store_true", help="Keep the bundled probes; make the graph again.")
     options = parser.parse_args()
     home = options.scratch.resolve()
     os.environ["FULCRUM_HOME"] = str(home)
@@ -34,12 +38,25 @@ def main() -> None:
     sys.path[:0] = [str(ROOT), str(ROOT / "assets")]
     from jobs import job, ship_beside
 
-    probes = [f"text-{seed}" for seed in range(options.seeds)]
+    bundled = [_bundled(seed) for seed in range(options.seeds)]
+    probes = bundled if options.graph_alone else [f"text-{seed}" for seed in range(options.seeds)]
     job(home / "stores" / "text", "capture", "--name", "text", "--max-tokens", str(options.tokens))
-    for seed, name in enumerate(probes):
-        job(home / "probes" / name, "train", "--name", name, "--store", "text", "--seed", str(seed))
+    if not options.graph_alone:
+        for seed, name in enumerate(probes):
+            job(home / "probes" / name, "train", "--name", name, "--store", "text", "--seed", str(seed))
     others = ["--seed-probes", ",".join(probes[1:])] if len(probes) > 1 else []
     job(home / "graphs" / "text", "graph", "--name", "text", "--probe", probes[0], "--store", "text", *others)
+    if not options.graph_alone:
+        measure(home, probes)
+        ship_probes(home, probes)
+    ship_graph(home, bundled)
+    ship_beside(home, "text")
+
+
+def measure(home: Path, probes: list[str]) -> None:
+    """The figures of every probe on held-out text, beside those of the other seeds."""
+    from jobs import job
+
     for name in probes:
         beside = ",".join(other for other in probes if other != name)
         flags = ["--beside", beside] if beside else []
@@ -53,21 +70,25 @@ def main() -> None:
             "text",
             *flags,
         )
-    ship(home, probes)
-    ship_beside(home, "text")
 
 
-def ship(home: Path, probes: list[str]) -> None:
-    """Copy probes and graph into assets; the graph then names the bundled probes."""
-    from concept_graphs.graph import ConceptGraph
+def _bundled(seed: int) -> str:
+    return "bundled/text" if seed == 0 else f"bundled/text-seed-{seed}"
 
-    names = ["text" if seed == 0 else f"text-seed-{seed}" for seed in range(len(probes))]
-    for made, name in zip(probes, names, strict=True):
-        target = ROOT / "assets" / "probes" / name
+
+def ship_probes(home: Path, probes: list[str]) -> None:
+    """Copy the measured probes into assets."""
+    for seed, made in enumerate(probes):
+        target = ROOT / "assets" / "probes" / _bundled(seed).removeprefix("bundled/")
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(home / "probes" / f"{made}-measured", target)
+
+
+def ship_graph(home: Path, bundled: list[str]) -> None:
+    """Copy the graph into assets; it then names the bundled probes."""
+    from concept_graphs.graph import ConceptGraph
+
     graph = ConceptGraph.load(home / "graphs" / "text")
-    bundled = [f"bundled/{name}" for name in names]
     title = "SmolLM2-135M-Instruct on two centuries of speeches and Moby Dick"
     settings = {**graph.meta.settings, "probe": bundled[0], "seed_probes": bundled[1:]}
     meta = graph.meta.model_copy(update={"probe": bundled[0], "name": "text", "title": title, "settings": settings})

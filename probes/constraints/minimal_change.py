@@ -27,9 +27,11 @@ class MinimalChangeConfig(Frozen):
 
 
 class MinimalChange(LatentConstraint):
-    """Σ_i |μ_i(x) − μ_i(x')| / sd_i per latent, mean over sparse pairs; or that sum over the root of its squares.
+    """mean |μ_i(x) − μ_i(x')| over sparse pairs, over the same of unrelated rows, mean over latents; or, per pair, the
+    sum of changes over the root of their squares.
 
-    Deviations are the batch's, so no latent gains by shrinking.
+    Divided by what unrelated rows differ by, no latent gains by shrinking. A deviation would serve less well: a latent
+    that a few rows drive far out has a large one and hardly any change, and training finds that.
     """
 
     Config = MinimalChangeConfig
@@ -54,9 +56,10 @@ class MinimalChange(LatentConstraint):
 
 
 def _change(seen: Represented) -> Tensor:
-    """Differences in units of each latent's deviation, `pair latent`."""
+    """Differences in units of the mean difference of unrelated rows of each latent, `pair latent`."""
     assert seen.second is not None
-    return (seen.mean - seen.second.mean) / seen.mean.std(dim=0).clamp_min(1e-6)
+    unrelated = (seen.mean - seen.mean.roll(1, dims=0)).abs().mean(dim=0)
+    return (seen.mean - seen.second.mean) / unrelated.clamp_min(1e-6)
 
 
 def spread_of_change(change: Tensor) -> Tensor:

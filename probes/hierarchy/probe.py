@@ -183,16 +183,21 @@ def save_statistics(level: Level, folder: Path) -> None:
 
 def open_probe(ref: str | Path) -> Probe:
     """Open a probe by name, path or URL. Raises `WorkbenchError` for whatever is wrong with it."""
-    path = resolve(ref, "probe")
-    if not (path / MANIFEST).is_file():
-        raise WorkbenchError("no-probe", f"{ref} is no probe", "it has no manifest", "Train it to the end first.")
-    record = validated(ProbeRecord, read_json(path / "probe.json"), what=f"The probe {ref}")
+    path, record = resolve(ref, "probe"), probe_record(ref)
     levels = tuple(open_level(path, level) for level in record.levels)
     maps = tuple(
         SelectionMap.from_tensors(low, high, load_tensors(path / f"map-{low}-{high}.safetensors"))
         for low, high in record.maps
     )
     return Probe(record, levels, maps, str(ref))
+
+
+def probe_record(ref: str | Path) -> ProbeRecord:
+    """What a probe says of itself; its weights are not read. Raises `WorkbenchError`."""
+    path = resolve(ref, "probe")
+    if not (path / MANIFEST).is_file():
+        raise WorkbenchError("no-probe", f"{ref} is no probe", "it has no manifest", "Train it to the end first.")
+    return validated(ProbeRecord, read_json(path / "probe.json"), what=f"The probe {ref}")
 
 
 def open_level(path: Path, record: LevelRecord) -> Level:

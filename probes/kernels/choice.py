@@ -12,8 +12,9 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
@@ -112,6 +113,17 @@ def cache_folder() -> Path:
     return home() / "cache" / "kernels"
 
 
+@cache
+def loops_key() -> str:
+    """Stands for the loops' sources and the version of numba. Imports neither."""
+    try:
+        version = metadata.version("numba")
+    except metadata.PackageNotFoundError:
+        version = "none"
+    sources = b"".join(file.read_bytes() for file in sorted((Path(__file__).parent / "loops").glob("*.py")))
+    return hashlib.sha256(sources + version.encode()).hexdigest()[:16]
+
+
 def _import_compiled() -> None:
     with _own_cache():
         from probes.kernels import fast  # noqa: F401
@@ -120,8 +132,12 @@ def _import_compiled() -> None:
 @contextmanager
 def _own_cache() -> Iterator[None]:
     """Import loops with numba's cache in our folder. Its files are read back as code, like any program's
-    own: the folder is as private as the rest of the data folder."""
-    folder = cache_folder()
+    own: the folder is as private as the rest of the data folder.
+
+    Loops of other sources have a folder of their own. numba numbers its files and lists one before it writes it, so
+    that in a shared folder a second process could find older code under the new loop's number.
+    """
+    folder = cache_folder() / loops_key()
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{folder} cannot be written")
@@ -139,7 +155,8 @@ def _own_cache() -> Iterator[None]:
 @cache
 def narrow_pays() -> bool:
     """Is a bfloat16 product at least 1.3 times as fast as a float32 one here? Measured once per machine and
-    version of torch, and remembered, so that one machine always answers the same."""
+    version of torch, and remembered, so that one machine always answers the same: of processes that measure at
+    once, all take the answer of the first to finish."""
     import torch
 
     facts = f"{torch.__version__} {platform.machine()} {_processor()} {torch.backends.cpu.get_cpu_capability()}"
@@ -151,11 +168,21 @@ def narrow_pays() -> bool:
     wide, narrow = (_product_seconds(kind) for kind in (torch.float32, torch.bfloat16))
     found = {"machine": facts, "float32_seconds": wide, "bfloat16_seconds": narrow, "pays": wide > 1.3 * narrow}
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, found)
-    except (WorkbenchError, OSError):
+        _write_once(file, found)
+        return bool(read_json(file)["pays"])
+    except (WorkbenchError, OSError, KeyError, TypeError):
         return False  # nothing is remembered, so the answer could change
-    return bool(found["pays"])
+
+
+def _write_once(file: Path, value: Any) -> None:
+    """Write JSON where no file is yet; one that another process wrote meanwhile stays."""
+    complete = file.with_name(f".{os.getpid()}-{file.name}")
+    write_json(complete, value)
+    try:
+        with suppress(FileExistsError):
+            os.link(complete, file)
+    finally:
+        complete.unlink()
 
 
 def _product_seconds(kind: dtype) -> float:

@@ -6,16 +6,14 @@ of its own, at low priority, and imports nothing of it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
 import threading
-from importlib import metadata
 from pathlib import Path
 
 from probes.artefacts import home
-from probes.kernels.choice import cache_folder, compiled_here, kernels_for, narrow_pays
+from probes.kernels.choice import cache_folder, compiled_here, kernels_for, loops_key, narrow_pays
 from probes.provenance import ROOT
 
 
@@ -40,8 +38,19 @@ def warm_up() -> bool:
     kernels.remove_along(w.clone(), w)
     kernels.normalise(w)
     kernels.keep_strongest(Firings(*(np.ones(1) for _ in range(4))), Best.none(2, 2))
+    _draw_a_selection()
     narrow_pays()
     return True
+
+
+def _draw_a_selection() -> None:
+    import numpy as np
+
+    from probes.worlds.selection import Composition, Selecting, select
+
+    whole = Composition.of(np.ones((1, 2), dtype=np.bool_), needed=1.0)
+    how = Selecting(share=0.5, spread=0.1, orphans=0.5, most=1, sweeps=1)
+    select([whole], 1, np.random.default_rng(0), how)
 
 
 def is_warm() -> bool:
@@ -50,12 +59,7 @@ def is_warm() -> bool:
 
 
 def _mark() -> Path:
-    try:
-        version = metadata.version("numba")
-    except metadata.PackageNotFoundError:
-        version = "none"
-    loops = b"".join(file.read_bytes() for file in sorted((Path(__file__).parent / "loops").glob("*.py")))
-    return cache_folder() / f"warm-{hashlib.sha256(loops + version.encode()).hexdigest()[:16]}"
+    return cache_folder() / f"warm-{loops_key()}"
 
 
 def start_in_background() -> None:

@@ -58,16 +58,24 @@ class Cell(Frozen):
         return Cell(task=self.task, seed=self.seed, restart=self.restart)
 
 
+class CellOptimiser(OptimiserConfig):
+    """How each cell is trained."""
+
+    steps: int = Field(default=1500, description="Optimiser steps.", ge=1, le=10_000_000)
+    batch: int = Field(default=128, description="Rows per step.", ge=2, le=1_048_576)
+    clip_norm: float = Field(default=10.0, description="Largest gradient norm; larger ones are scaled down.", gt=0)
+    checkpoint_every: int = Field(
+        default=1_000_000, description="Steps between checkpoints; a cell is kept whole.", ge=1
+    )
+
+
 class NetworkConfig(Frozen):
     """The networks of a representation, and how they are trained."""
 
     latents: int = Field(default=0, description="Latents; 0 for as many as the world has factors.", ge=0, le=4096)
     width: int = Field(default=64, description="Width of the hidden layers.", ge=4, le=8192)
     rows: int = Field(default=20_000, description="Rows to train on.", ge=64, le=10_000_000)
-    optimiser: OptimiserConfig = Field(
-        default=OptimiserConfig(steps=1500, batch=128, learning_rate=2e-3, checkpoint_every=10**6, clip_norm=10.0),
-        description="How each cell is trained.",
-    )
+    optimiser: CellOptimiser = Field(default=CellOptimiser(), description="How each cell is trained.")
     scale_after: int = Field(
         default=100, description="Steps of the task alone after which the two gradients are compared.", ge=1, le=100_000
     )

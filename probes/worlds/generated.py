@@ -33,6 +33,10 @@ class GeneratedConfig(LayersConfig, Variant):
     given: float = Field(default=0.7, description="How often a whole that is on turns a part on.", gt=0, le=1)
     alone: float = Field(default=0.02, description="How often a part is on that no whole turned on.", ge=0, lt=1)
 
+    @property
+    def computed(self) -> tuple[int, ...]:
+        return self.low, self.middle
+
 
 class Generated:
     """The world: three views, lowest first, though the highest is made first."""

@@ -8,15 +8,15 @@ Concepts then disturb each other, as in a model, and what the module computed is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from probes.configs import Frozen
-from probes.errors import WorkbenchError
+from probes.refusals import Unfit
 from probes.worlds.world import Array, Flags, View, World, directions, no_members
 
 NAMES = ("low", "middle", "high")
@@ -41,12 +41,30 @@ class LayersConfig(Frozen):
     )
     shared: float = Field(default=0.33, description="Extra edges, as a share of those every part needs.", ge=0, le=2)
     twins: int = Field(default=0, description="Pairs of lowest concepts that are parts of exactly the same.", ge=0)
-    spread: float = Field(default=0.2, description="Standard deviation of the logarithm of a strength.", ge=0)
+    spread: float = Field(default=0.2, description="Standard deviation of the logarithm of a strength.", ge=0, le=5)
     carried: float = Field(default=0.0, description="How much of a view also goes straight on to the next.", ge=0, le=2)
     noise: float = Field(default=0.02, description="Standard deviation of the noise per dimension.", ge=0)
     read_above: float = Field(
         default=0.5, description="What a matched filter reads below this is off; a typical strength is 1.", ge=0
     )
+
+    @property
+    def computed(self) -> tuple[int, ...]:
+        """Concepts of every view that is computed from another one."""
+        raise NotImplementedError
+
+    # What no world could be made of is refused here: a world is made only once its run has begun.
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if 2 * self.twins > self.low:
+            raise Unfit("twins", f"{self.twins} pairs need {2 * self.twins} of {self.low} concepts of the lowest level")
+        if self.carried and max(self.computed) >= self.d_model:
+            raise Unfit(
+                "carried",
+                f"the {max(self.computed)} concepts of a view fill its {self.d_model} dimensions and leave no room for "
+                "what is carried; it must be 0, or d_model higher",
+            )
+        return self
 
 
 class Layered(World, Protocol):
@@ -77,14 +95,7 @@ def evened(rows: Array, rounds: int = 20) -> Array:
 
 
 def parts_of(config: LayersConfig, random: np.random.Generator) -> tuple[Flags, ...]:
-    """Per pair of neighbouring levels, lowest first, `high low`. Raises `WorkbenchError` for too many twins."""
-    if 2 * config.twins > config.low:
-        raise WorkbenchError(
-            "bad-world",
-            "The lowest level has no room for its twins",
-            f"{config.twins} pairs need {2 * config.twins} of {config.low} concepts",
-            "Ask for fewer twins, or for more concepts.",
-        )
+    """Per pair of neighbouring levels, lowest first, `high low`."""
     return (
         graph(random, config.low, config.middle, config.shared, twins=config.twins),
         graph(random, config.middle, config.high, config.shared),
@@ -128,16 +139,9 @@ class Reader:
 def straight_on(rows: Sequence[Tensor], carried: float, random: np.random.Generator) -> list[Tensor]:
     """What of the view before goes straight on to each of the views with these directions `n d`, as maps `d d`.
 
-    It goes where no direction of the new view is touched: it can be seen but not misread. Raises `WorkbenchError`
-    where a view's concepts leave no such place.
+    It goes where no direction of the new view is touched: it can be seen but not misread. A config sees to it that
+    there is such a place.
     """
-    if carried and any(len(some) >= some.shape[1] for some in rows):
-        raise WorkbenchError(
-            "bad-world",
-            "A view has no room for what is carried to it",
-            f"{max(map(len, rows))} concepts fill its {rows[0].shape[1]} dimensions",
-            "Raise d_model, or set carried to 0.",
-        )
     return [carried * _beside(some, random) for some in rows]
 
 

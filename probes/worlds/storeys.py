@@ -9,15 +9,16 @@ that were drawn: where views are read with errors, a selected row may come to a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from probes.addresses import HookPoint
 from probes.configs import Variant
+from probes.refusals import Unfit
 from probes.subjects.module import ModuleSubject
 from probes.worlds.layers import NAMES, Direction, LayersConfig, Reader, parts_of, straight_on, views_of
 from probes.worlds.mixture import noisy
@@ -38,6 +39,16 @@ class StoreysConfig(LayersConfig, Variant):
     )
     most: int = Field(default=2, description="Most highest concepts on in a selected row.", ge=1)
     sweeps: int = Field(default=32, description="Sweeps of the sampler behind each row.", ge=1, le=1000)
+
+    @property
+    def computed(self) -> tuple[int, ...]:
+        return self.middle, self.high
+
+    @model_validator(mode="after")
+    def _leaves_some_off(self) -> Self:
+        if self.active >= self.low:  # a concept's share of the rows is then no probability below 1
+            raise Unfit("active", f"it must be less than the {self.low} concepts of the lowest level")
+        return self
 
 
 class Storeys:

@@ -102,6 +102,11 @@ def test_the_form_follows_the_registries() -> None:
     [
         ({"proposals": []}, "field proposals is empty. Give Proposals"),
         ({"world": {"kind": "storeys", "needed": 2.0}}, "needed.*Correct World"),
+        ({"world": {"kind": "generated", "low": 8, "twins": 5}}, "5 pairs need 10 of 8.*Correct World"),
+        ({"world": {"kind": "storeys", "d_model": 8, "carried": 0.5}}, "leave no room for what is carried"),
+        ({"world": {"kind": "storeys", "low": 8, "active": 9.0}}, "less than the 8 concepts.*Correct World"),
+        ({"rows": 600, "batch": 700}, "at most the 600 rows.*Correct Batch"),
+        ({"rates": (0.01, -1.0)}, "rates.*more than 0"),
     ],
 )
 def test_bad_input_is_refused_with_the_field_and_the_remedy(values: dict[str, Any], said: str) -> None:

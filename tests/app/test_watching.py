@@ -68,6 +68,7 @@ def test_a_failed_run_says_why_and_can_be_resumed() -> None:
         execute(run)
     seen = look(run.slug)
     assert "it was told to. Do not tell it to." in seen.line
+    assert seen.line.count("it was told to") == 1, "said once, with its remedy"
     assert seen.can_resume and not seen.can_stop
 
 

@@ -118,7 +118,7 @@ def new_page(chromium: Any) -> Iterator[Any]:
     page.on("request", lambda request: page.requested.append(request.url))
     page.on("websocket", lambda socket: page.requested.append(socket.url))
     page.on("pageerror", lambda error: page.failures.append(str(error)))
-    page.set_default_timeout(90_000)
+    page.set_default_timeout(180_000)
     yield page
     context.close()
 

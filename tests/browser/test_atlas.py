@@ -85,7 +85,7 @@ def test_a_choice_on_the_atlas_is_one_on_the_graph_and_back(page: Any, server: s
 def test_the_atlas_fits_a_phone_in_the_dark(chromium: Any, server: str, atlas: Atlas) -> None:
     context = chromium.new_context(viewport={"width": WIDE, "height": HIGH}, color_scheme="dark")
     page = context.new_page()
-    page.set_default_timeout(90_000)
+    page.set_default_timeout(180_000)
     open_atlas(page, server)
     assert page.evaluate("document.documentElement.scrollWidth") <= WIDE
     assert page.evaluate(SIDEWAYS, list(MAY_SCROLL)) == []

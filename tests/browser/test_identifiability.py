@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +19,24 @@ DONE = "document.querySelector('#known-status textarea')?.value.includes('Writte
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("identifiability-page")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("identifiability-page")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
     server = Served(folder, free_port(), {})
     try:
         yield server.ready()
     finally:
         server.kill()
+
+
+NARROWEST = "Math.min(...[...document.querySelectorAll('#known-pairs th')].map((head) => head.offsetWidth))"
+
+
+def _runs(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "runs").glob("*"))
 
 
 def test_a_world_is_measured_and_both_graphs_are_shown(page: Any, address: str) -> None:
@@ -55,6 +67,24 @@ def test_a_world_is_measured_and_both_graphs_are_shown(page: Any, address: str) 
     page.click("#known-method input")
     page.get_by_role("option", name="ridge", exact=True).click()
     page.wait_for_function("document.querySelector('#known-recovered').innerText.includes('by ridge')")
+    # On a phone the tables keep columns wide enough for their words, under their own heads; no sentence is cut.
+    page.set_viewport_size({"width": 390, "height": 844})
     page.reload()
     page.wait_for_function(f"{DONE} && {PLOT.format('recovered')}")
+    page.wait_for_function(f"{NARROWEST} >= 90")
+    for table in ("#known-pairs", "#known-whole"):
+        heads, cells = (page.locator(f"{table} {part}").first for part in ("th", "[role=gridcell]"))
+        assert heads.bounding_box()["width"] == pytest.approx(cells.bounding_box()["width"], abs=2)
+    assert page.locator("#known-said textarea").evaluate("(said) => said.scrollHeight - said.clientHeight") <= 2
     assert page.failures == [] and outside(page.requested, address) == []
+
+
+def test_start_refuses_dials_of_no_possible_world_and_makes_no_run(page: Any, address: str, folder: Path) -> None:
+    page.goto(f"{address}/?tab=identifiability")
+    page.wait_for_selector("#known-start")
+    before = _runs(folder)
+    page.fill("#known-world-storeys-twins input", "13")
+    page.wait_for_function("document.querySelector('#known-command').innerText.includes('13 pairs need 26 of 24')")
+    page.click("#known-start")
+    page.get_by_text("Correct World / Storeys / Twins and try again").last.wait_for(state="visible")
+    assert page.input_value("#known-run input") == "" and _runs(folder) == before

@@ -52,7 +52,7 @@ def test_two_files_become_a_probe_a_graph_and_a_lever(page: Any, tmp_path: Path,
         assert "python -m app import" in command and f"{world.low},{world.high}" in command.replace("\n", "")
         page.click("#train-start")
         page.wait_for_function(
-            "document.querySelector('#train-status textarea').value.includes('Written to')", timeout=120_000
+            "document.querySelector('#train-status textarea').value.includes('Written to')", timeout=300_000
         )
         probe = open_probe("from-files")
         assert [level.name for level in probe.levels] == ["low", "high"] and len(probe.maps) == 1

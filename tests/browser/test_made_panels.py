@@ -62,7 +62,7 @@ def test_a_combination_is_looked_up_and_the_curve_is_drawn(
 ) -> None:
     context = chromium.new_context(viewport={"width": wide, "height": HIGH}, color_scheme=scheme)
     page = context.new_page()
-    page.set_default_timeout(90_000)
+    page.set_default_timeout(180_000)
     open_graph(page, server)
     unfold(page, "tradeoff")
     page.wait_for_selector("#tradeoff-plot .js-plotly-plot")

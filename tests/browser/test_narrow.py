@@ -70,7 +70,7 @@ def test_a_concept_of_pictures_is_shown_on_its_true_grid(
 def test_no_page_scrolls_sideways(chromium: Any, server: str) -> None:
     context = chromium.new_context(viewport={"width": WIDE, "height": HIGH})
     page = context.new_page()
-    page.set_default_timeout(90_000)
+    page.set_default_timeout(180_000)
     open_graph(page, server)
     click_a_concept(page)
     check(page, "graph with an inspected concept")

@@ -45,7 +45,7 @@ def generated(page: Any, strength: float) -> tuple[list[str], list[str], str]:
     page.wait_for_function(f"document.querySelector('#lever-strength-0').value == '{strength:g}'")
     page.evaluate("document.querySelector('#comparison .fc-columns')?.setAttribute('data-old', '')")
     page.click("#steer-go")
-    page.wait_for_selector("#comparison .fc-columns:not([data-old]) .is-steered .fc-token", timeout=120_000)
+    page.wait_for_selector("#comparison .fc-columns:not([data-old]) .is-steered .fc-token", timeout=300_000)
     return page.evaluate(TOKENS, "unsteered"), page.evaluate(TOKENS, "steered"), page.inner_text("#comparison")
 
 

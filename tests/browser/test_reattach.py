@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 POINTS = "(document.querySelector('#train-curve-loss .js-plotly-plot')?.data?.[0]?.x?.length ?? 0)"
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it took too long"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from concept_graphs.known_figure import STROKES, known_figures
+from concept_graphs.figure import LEVEL_COLOURS
+from concept_graphs.known_figure import ON_COLOUR, STROKES, known_figures
 from concept_graphs.known_graph import KNOWN_FILE, KnownGraph, held_against, read_known, twins_said
 from probes.errors import WorkbenchError
 from probes.files import write_json
@@ -60,6 +61,24 @@ def test_concepts_stand_at_the_same_places_in_both_pictures(known: KnownGraph) -
     assert first["low"]["marker"]["symbol"] == ["diamond", "circle", "diamond"]
     assert first["low"]["marker"]["color"][2] == "rgba(0,0,0,0)", "a concept without a latent is hollow"
     assert "no latent stands for it" in first["low"]["hovertext"][2]
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of #rgb or #rrggbb, as WCAG defines it."""
+    digits = colour.lstrip("#")
+    pairs = [digits[at : at + 2] for at in (0, 2, 4)] if len(digits) == 6 else [2 * digit for digit in digits]
+    parts = [int(pair, 16) / 255 for pair in pairs]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_numbers_can_be_read_on_their_marks_and_those_of_hollow_ones_on_the_page(known: KnownGraph) -> None:
+    for colour in LEVEL_COLOURS:
+        low, high = sorted(_luminance(one) for one in (colour, ON_COLOUR))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, colour
+    numbers = [trace for trace in known_figures(known, "gates", "gates")[0]["data"] if trace["mode"] == "text"]
+    said = [(trace["text"], trace["textfont"].get("color")) for trace in numbers]
+    assert (["0", "1"], ON_COLOUR) in said and (["2"], None) in said, "without a colour, in the ink of the page"
 
 
 def test_a_kind_of_edge_that_does_not_occur_is_still_in_the_legend(known: KnownGraph) -> None:

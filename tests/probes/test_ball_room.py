@@ -87,16 +87,14 @@ def test_pixels_of_simple_rooms_are_what_they_should_be() -> None:
     assert seen.dtype == np.uint8 and seen[0, :, 0, 0].tolist() == [158, 173, 194]
 
 
-def test_a_ball_covers_the_area_of_its_circle_wherever_it_is() -> None:
-    """Coverage is exact to a hundredth at both sizes: pictures change smoothly, not pixel by pixel."""
-    for size in (32, 64):
-        for x in np.linspace(-1, 1, 9):
-            here, bare = painting.paint(room(ball_x=x, ball_height=1), size), painting.paint(room(ball_x=x), size)
-            assert not np.allclose(here, bare)
-            across = (np.arange(size) + 0.5) / size
-            away = np.sqrt((across - 0.5 - 0.24 * x) ** 2 + (across[:, None] - 0.3) ** 2) - 0.16
-            covered = np.clip(0.5 - away * size, 0, 1).mean()
-            assert covered == pytest.approx(np.pi * 0.16**2, rel=0.01)
+@pytest.mark.parametrize("size", [32, 64])
+def test_a_ball_covers_the_area_of_its_circle_wherever_it_is(size: int) -> None:
+    """Edges are drawn by coverage, so that pictures change smoothly and not pixel by pixel. Stripes even out."""
+    for x in np.linspace(-1, 1, 9):
+        for big in (-1, 0, 1):
+            red, blue = (painting.paint(room(ball_x=x, ball_size=big, ball_hue=hue), size)[0, 0] for hue in (-1, 1))
+            covered = (red - blue).mean() / (0.95 - 0.1) / (1 - 0.7 / 2)
+            assert covered == pytest.approx(np.pi * (0.16 + 0.045 * big) ** 2, rel=0.02)
 
 
 @pytest.mark.parametrize("size", [32, 64])
@@ -118,8 +116,10 @@ def test_no_small_change_of_factors_leaves_a_picture_as_it_is() -> None:
         (painting.paint(rows + step * way, 32) - painting.paint(rows - step * way, 32)).reshape(40, -1) / (2 * step)
         for way in np.eye(8, dtype=np.float32)
     ]
-    least = np.linalg.svd(np.stack(slopes, axis=2), compute_uv=False)[:, -1]
-    assert least.min() > 0.1
+    found = np.stack(slopes, axis=2)
+    assert np.linalg.svd(found, compute_uv=False)[:, -1].min() > 1  # of 46 for the steepest
+    moved = (np.abs(found) > 0.02).reshape(40, 3, -1, 8).any(axis=1).mean(axis=(0, 1))
+    assert moved.min() > 0.01 and moved.max() < 0.4  # as the card says of sparse mixing
 
 
 def test_a_linear_probe_reads_all_factors_but_the_one_of_an_interaction() -> None:

@@ -164,3 +164,8 @@ def test_options_of_parts_are_checked_when_they_are_given(options: dict[str, Any
         GridConfig.model_validate({"options": options})
     given = GridConfig.model_validate({"options": {"supervised": {"share": 0.5}}})
     assert given.task("supervised").config.share == 0.5  # type: ignore[attr-defined]
+
+
+def test_what_is_not_said_of_the_training_keeps_its_default() -> None:
+    said = GridConfig.model_validate({"network": {"optimiser": {"steps": 7}}}).network.optimiser
+    assert said == GridConfig().network.optimiser.model_copy(update={"steps": 7}) and said.batch == 128

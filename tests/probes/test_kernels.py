@@ -20,6 +20,7 @@ from torch import Tensor
 from probes.artefacts import home
 from probes.autoencoders.sparse import decode_sparse, encode_topk
 from probes.errors import WorkbenchError
+from probes.files import write_json
 from probes.kernels import choice, loops, plain, warm_up
 from probes.kernels.choice import Kernels, kernels_for, prefer
 from probes.training.randomness import generator
@@ -230,7 +231,23 @@ def test_compiled_loops_are_kept_in_the_data_folder(tmp_path: Path) -> None:
     environment = os.environ | {"FULCRUM_HOME": str(tmp_path), "FULCRUM_KERNELS": "compiled"}
     environment.pop("NUMBA_CACHE_DIR", None)
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True)
-    assert list((tmp_path / "cache" / "kernels").rglob("*.nbi"))
+    assert list((tmp_path / "cache" / "kernels" / choice.loops_key()).rglob("*.nbi"))
+
+
+def test_loops_of_other_sources_are_kept_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Else a process may find their code under a number that the new loops' index already lists."""
+    import numba
+
+    monkeypatch.setattr(choice, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    kept = []
+    for version in ("0.61.0", "0.62.0"):
+        monkeypatch.setattr(choice.metadata, "version", lambda _, said=version: said)
+        choice.loops_key.cache_clear()
+        with choice._own_cache():
+            kept.append(numba.config.CACHE_DIR)
+    choice.loops_key.cache_clear()
+    assert len(set(kept)) == 2 and all(Path(folder).parent == tmp_path for folder in kept)
 
 
 def test_a_warm_up_compiles_every_loop_and_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -253,6 +270,13 @@ def test_a_warm_up_compiles_every_loop_and_is_not_repeated(monkeypatch: pytest.M
     assert started[0]["env"]["FULCRUM_HOME"] == str(home())
 
 
+def answered_meanwhile(folder: Path, seconds: float) -> float:
+    """What a product takes here, while another process finds that narrow ones pay."""
+    name = next((folder.parent / "kernels").iterdir()).name
+    write_json(folder / name, {"pays": True})
+    return seconds
+
+
 def test_whether_narrow_products_pay_is_asked_once_per_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(choice, "cache_folder", lambda: tmp_path / "kernels")
     seconds = {torch.float32: 1.0, torch.bfloat16: 0.5}
@@ -262,6 +286,11 @@ def test_whether_narrow_products_pay_is_asked_once_per_machine(monkeypatch: pyte
     seconds[torch.bfloat16] = 2.0
     choice.narrow_pays.cache_clear()
     assert choice.narrow_pays(), "what was found is kept"
+    monkeypatch.setattr(choice, "cache_folder", lambda: tmp_path / "raced")
+    monkeypatch.setattr(choice, "_product_seconds", lambda kind: answered_meanwhile(tmp_path / "raced", seconds[kind]))
+    choice.narrow_pays.cache_clear()
+    assert choice.narrow_pays(), "of two that measure at once, the first to finish is believed"
+    monkeypatch.setattr(choice, "_product_seconds", seconds.__getitem__)
     monkeypatch.setattr(choice, "cache_folder", lambda: tmp_path / "elsewhere")
     choice.narrow_pays.cache_clear()
     assert not choice.narrow_pays()

@@ -12,10 +12,11 @@ from scipy.stats import chisquare
 
 from probes.activations.inputs import capture_inputs
 from probes.activations.store import ActivationStore
+from probes.configs import validated
 from probes.errors import WorkbenchError
 from probes.hooks import Edit, Selector, hooked, keep
 from probes.worlds.generated import Generated, GeneratedConfig
-from probes.worlds.layers import SIZES, graph
+from probes.worlds.layers import SIZES, LayersConfig, graph
 from probes.worlds.registry import WORLDS
 from probes.worlds.selection import Composition
 from probes.worlds.storeys import Storeys, StoreysConfig
@@ -168,14 +169,35 @@ def test_worlds_of_a_named_size_have_it_either_way(size: str) -> None:
     assert max(sum(int(part) for part in size.split("/")) for size in SIZES) >= 60
 
 
-def test_twins_have_the_same_wholes_and_too_many_are_refused() -> None:
+def test_twins_have_the_same_wholes() -> None:
     for seed in range(10):
         edges = graph(np.random.default_rng(seed), 24, 10, 2.0, twins=5)
         assert edges.shape == (10, 24) and edges.any(axis=0).all() and (edges.sum(axis=1) >= 2).all()
         wholes = {column.tobytes() for column in edges.T}
         assert len(wholes) <= 24 - 5
-    with pytest.raises(WorkbenchError, match="no room for its twins"):
-        Storeys(StoreysConfig(low=24, twins=13), 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "dials", "said"),
+    [
+        (StoreysConfig, {"low": 24, "twins": 13}, "twins: 13 pairs need 26 of 24 concepts.*Correct twins"),
+        (GeneratedConfig, {"low": 24, "twins": 13}, "twins: 13 pairs need 26 of 24 concepts.*Correct twins"),
+        (GeneratedConfig, {"d_model": 20, "carried": 0.5}, "carried: the 24 concepts of a view fill its 20 dim"),
+        (StoreysConfig, {"d_model": 10, "carried": 0.5}, "carried: the 10 concepts of a view fill its 10 dim"),
+        (StoreysConfig, {"low": 8, "active": 8.0}, "active: it must be less than the 8 concepts"),
+        (StoreysConfig, {"spread": 1000.0}, "spread: it must be at most 5"),
+    ],
+)
+def test_dials_of_no_possible_world_are_refused_before_one_is_made(
+    config: type[LayersConfig], dials: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(WorkbenchError, match=said):
+        validated(config, dials, what="The world")
+
+
+def test_a_view_that_is_not_computed_from_another_needs_no_room_for_what_is_carried() -> None:
+    """The lowest view of the storeys is the first one: it may be as crowded as it likes."""
+    assert Storeys(StoreysConfig(d_model=20, carried=0.5), 0).draw(4, 0).x[0].shape == (4, 20)
 
 
 def test_a_view_of_more_concepts_than_dimensions_is_read_with_few_errors_and_the_next_follows_what_was_read() -> None:
@@ -189,8 +211,6 @@ def test_a_view_of_more_concepts_than_dimensions_is_read_with_few_errors_and_the
     wrong = ((read > 0) != (sample.codes[0] > 0)).sum() / (sample.codes[0] > 0).sum()
     assert 0 < wrong < 0.25
     np.testing.assert_allclose(sample.codes[1], world.compositions[0].apply(read), atol=1e-4)
-    with pytest.raises(WorkbenchError, match="no room for what is carried"):
-        Generated(GeneratedConfig(d_model=20, carried=0.5), 0)
 
 
 def test_a_generated_whole_turns_on_its_parts_as_often_as_asked_and_parts_are_independent_given_it() -> None:

@@ -70,7 +70,7 @@ class BallRoom:
         self.card = card_of(
             self.process,
             injective="Yes, up to bytes: different rooms look different, unless their factors are nearly equal.",
-            sparse="Partly: each factor moves a part of the picture, but the parts overlap and move with the ball.",
+            sparse="Partly: each factor moves a hundredth to two fifths of the pixels, though which ones varies.",
             rule="only rooms whose light, ball and box make a scene are kept" if config.selection else "",
         )
 
