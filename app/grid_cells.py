@@ -159,4 +159,7 @@ def graphs(found: OpenedCell, method: str) -> tuple[str, Figure, Figure]:
     graph = latent_graph(
         found.codes, found.factors, found.matched.tolist(), found.world.edges, found.world.names, chosen
     )
-    return "\n".join(sentences(graph)), *latent_figures(graph)
+    said = sentences(graph)
+    if found.world.domains:
+        said.append("Domains move several factors at once: what factors share by their domain can look like an edge.")
+    return "\n".join(said), *latent_figures(graph)

@@ -32,6 +32,8 @@ def heat_figure(found: Opened, measure: str) -> Figure:
 def gain_figure(found: Opened, measure: str = "mcc") -> Figure:
     """What constraints gain over the task alone; cells whose interval excludes zero are framed."""
     tasks, columns = found.file.tasks, [name for name in found.file.constraints if name != ALONE]
+    if not columns:  # the task alone was trained: there is nothing to gain
+        return {"data": [], "layout": {}}
     rows = {pair: found.row(*pair, f"{measure}_gained") for pair in _every(found, columns)}
     values = {pair: None if row is None else row.value for pair, row in rows.items()}
     hovers = {pair: _missing(found, pair) if row is None else f"gain {gain(row)}" for pair, row in rows.items()}
@@ -82,12 +84,12 @@ def curve_figure(found: Opened, pair: Pair, alone: Mapping[str, float]) -> Figur
         | {
             "xaxis": {
                 "type": "category",
-                "title": {"text": "weight (1 pulls as hard as the task)"},
+                "title": {"text": "weight (1 pulls as hard as the task)", "font": {"size": 11}},
                 "fixedrange": True,
             },
             "yaxis": {"range": [0, 1.04], "fixedrange": True},
             "shapes": shapes,
-            "legend": {"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"},
+            "legend": {"orientation": "h", "x": 0, "y": -0.38, "yanchor": "top"},
         },
     }
 
@@ -122,8 +124,9 @@ def shares_figure(found: Opened) -> Figure:
         if row.baseline is not None:
             left = PARTS.index("interaction") - 0.4 + at * 0.8 / len(data)
             shapes.append(_flat(left, left + 0.8 / len(data), row.baseline))
-    said = f"<b>Shares of variance</b>; interaction, {', '.join(notes)}<br>dashed: 95 % of chance stays below"
-    layout = figure_layout(said, 300) | {
+    said = f"<b>Shares of variance</b><br>interaction: {', '.join(notes)}<br>dashed: 95 % of chance stays below"
+    layout = figure_layout(said, 310) | {
+        "margin": {"l": 20, "r": 10, "t": 76, "b": 20},
         "barmode": "group",
         "shapes": shapes,
         "xaxis": {"fixedrange": True},

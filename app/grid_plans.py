@@ -49,7 +49,7 @@ def cost_said(config: Any) -> str:
 def cost_sentence(seconds: float, rests_on: str) -> str:
     """A duration of whole minutes where it is long."""
     minutes = seconds / 60
-    about = f"{minutes:.0f} minutes" if minutes >= 2 else f"{max(1, round(seconds))} seconds"
+    about = f"{minutes:.0f} minutes" if minutes >= 2 else f"{max(2, round(seconds))} seconds"
     if minutes >= 120:
         about = f"{minutes / 60:.1f} hours"
     return f"About {about} on this machine as busy as it is now; rests on {rests_on}."

@@ -117,16 +117,22 @@ def _by_task(found: Opened) -> Iterator[str]:
 
 def _interaction(found: Opened) -> Iterator[str]:
     """What the test says of whether the effect of a constraint depends on the task."""
+    untested = []
     for measure, called in MEASURES.items():
         share, p = found.row("variance", measure, "interaction"), found.value("variance", measure, "p")
         if share is None or p is None:
-            yield f"Whether constraints act on {called} alike under all tasks was not tested: that takes two of each."
+            untested.append(called)
             continue
         verdict = "depends on the task" if p <= 0.05 else "is not shown to depend on the task"
         yield (
             f"What a constraint does to {called} {verdict}: the interaction takes {percent(share.value, 1)} of the "
             f"variance, where 95 % of chance stays below {percent(share.baseline, 1)} (p = {number(p, 3)}; "
             f"{share.note})."
+        )
+    if untested:
+        yield (
+            f"Whether constraints act on {' and '.join(untested)} alike under all tasks was not tested: that takes two "
+            "tasks, two constraints that can be had with every task, and two worlds."
         )
 
 

@@ -104,12 +104,15 @@ def _layout(title: str, counts: str, arrows: list[dict[str, Any]]) -> dict[str, 
     said = f"<b>{esc_plotly(title)}</b><br>{counts}; a line without a head: direction open"
     axis = {"visible": False, "zeroline": False, "fixedrange": True, "range": [-1.45, 1.45]}
     return {
-        "title": {"text": said, "font": {"size": 12}, "x": 0, "xref": "container", "xanchor": "left", "y": 0.98},
+        "title": {
+            "text": said, "font": {"size": 12}, "x": 0, "xref": "container", "xanchor": "left", "yref": "container",
+            "y": 1, "yanchor": "top", "pad": {"t": 8, "l": 4},
+        },
         "height": HEIGHT,
-        "margin": {"l": 10, "r": 10, "t": 46, "b": 30},
+        "margin": {"l": 10, "r": 10, "t": 56, "b": 30},
         "xaxis": axis,
         "yaxis": axis,
         "annotations": arrows,
         "hovermode": "closest",
         "legend": {"orientation": "h", "x": 0, "y": 0, "yanchor": "top"},
-    }
+    }  # fmt: skip

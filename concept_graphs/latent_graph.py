@@ -121,14 +121,17 @@ def sentences(found: LatentGraph) -> list[str]:
     right = [pair for pair in found.pairs if pair in known]
     pointing = [(a, b) for a, b in right if found.marks[a, b] != found.marks[b, a]]
     true_way = sum(bool(found.known[a, b] == found.marks[a, b]) for a, b in pointing)
+    others = len(found.pairs) - len(right)
     said = [
-        f"Among the latents {called} joins {len(right)} of the {len(known)} pairs that are joined in the world, and "
-        f"{len(found.pairs) - len(right)} others; of the {len(right)}, it directs {len(pointing)}, {true_way} of them "
-        "the true way."
+        f"Among the latents {called} joins {len(right)} of the {len(known)} pairs joined in the world, {others} more."
     ]
+    if not known:
+        said = [f"In the world no factor causes another; among the latents {called} joins {others} pairs."]
+    if pointing:
+        said.append(f"It directs {len(pointing)} of the {len(right)} right ones, {true_way} of them the true way.")
     on_factors = joined(found.of_factors)
     said.append(
-        f"On the factors themselves it joins {sum(pair in known for pair in on_factors)} of them and "
+        f"On the factors themselves it joins {sum(pair in known for pair in on_factors)} true pairs and "
         f"{sum(pair not in known for pair in on_factors)} others; among shuffled latents {found.shuffled:.1f} pairs."
     )
     if found.pairs:

@@ -116,7 +116,7 @@ class _Panel(RunPanel):
         """What the numbers say, the maps, and the curve of one pair."""
         with gr.Column(visible=False, elem_id="grid-result") as self.result:
             self.said = gr.Textbox(
-                "", label="What it says", lines=3, max_lines=18, interactive=False, elem_id="grid-said"
+                "", label="What it says", lines=3, max_lines=40, interactive=False, elem_id="grid-said"
             )
             with gr.Row():
                 with gr.Column(min_width=330):
@@ -159,7 +159,7 @@ class _Panel(RunPanel):
 
     def values(self, seen: Seen | None, size: int) -> list[Any]:
         """The table of a run that is not done; what a finished one found."""
-        if seen is None:
+        if seen is None or not GRID.belongs(seen.slug):  # a name that was typed may be that of any run
             return [*self.cell.choices([]), *[gr.update(visible=False)] * 2, *self._unchanged]
         cells = grids.kept_cells(GRID.found(seen.slug))
         offered = self.cell.choices([] if seen.active else cells)

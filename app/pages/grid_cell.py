@@ -1,4 +1,4 @@
-"""One cell of a grid, opened: which latent stands for which factor, what moving it does, and a graph of latents."""
+"""One cell of a grid, opened: which latent stands for which factor, what moving it does, the graph among latents."""
 
 from __future__ import annotations
 
@@ -29,8 +29,12 @@ class CellPanel:
         with gr.Column(visible=False, elem_id="grid-cell") as self.whole:
             gr.Markdown("**Open a cell** as a representation", elem_id="grid-cell-title")
             with gr.Row(equal_height=False):
-                self.pair = gr.Dropdown([], label="Task × constraint", interactive=True, elem_id="grid-cell-pair")
-                self.which = gr.Dropdown([], label="Which of its cells", interactive=True, elem_id="grid-cell-which")
+                self.pair = gr.Dropdown(
+                    [], label="Task × constraint", interactive=True, min_width=260, elem_id="grid-cell-pair"
+                )
+                self.which = gr.Dropdown(
+                    [], label="Which of its cells", interactive=True, min_width=260, elem_id="grid-cell-which"
+                )
             self.go = gr.Button("Open", size="sm", elem_id="grid-cell-open")
             with gr.Column(visible=False, elem_id="grid-cell-detail") as self.detail:
                 self._build_detail()
@@ -87,7 +91,7 @@ class CellPanel:
         self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **QUIET)
         self.which.input(lambda: gr.update(visible=False), None, self.detail, **QUIET)
         self.go.click(self._open, [self.shown, self.which, self.row, self.step], details, **HEAVY)
-        for part in (self.latent.input, self.row.input, self.step.release):
+        for part in (self.latent.input, self.row.input, self.step.input):
             part(self._move, moving, moved, show_progress="hidden", trigger_mode="always_last", **HEAVY)
         self.discover.click(self._discover, [self.shown, self.which, self.method], graph, **HEAVY)
 

@@ -92,4 +92,4 @@ def traversed(opened: OpenedCell, latent: int, row: int, steps: Floats) -> NDArr
 def extremes(opened: OpenedCell, latent: int, most: int = 6) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Held-out rows whose latent is (lowest, highest), the most extreme first."""
     order = np.argsort(opened.codes[:, latent], kind="stable")
-    return order[:most], order[::-1][:most]
+    return order[:most], order[: -most - 1 : -1].copy()  # tensors take no reversed view as places
