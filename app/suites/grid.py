@@ -115,14 +115,13 @@ def _about(grid: Grid, task: str, constraint: str, outcomes: Sequence[Outcome]) 
 
 def interaction_rows(name: str, values: Values, config: GridConfig) -> Iterator[Row]:
     """Shares of the variance of a number, over the tasks and constraints whose pairs were all had."""
-    constraints = [c for c in config.constraints_first if all((task, c) in values for task in config.tasks)]
-    if min(len(config.tasks), len(constraints), config.seeds) < 2:
+    tasks = [task for task in config.tasks if (task, NONE) in values]
+    constraints = [c for c in config.constraints_first if all((task, c) in values for task in tasks)]
+    if min(len(tasks), len(constraints), config.seeds) < 2:
         return
-    table = np.array(
-        [[[values[task, c][seed] for seed in range(config.seeds)] for c in constraints] for task in config.tasks]
-    )
+    table = np.array([[[values[task, c][seed] for seed in range(config.seeds)] for c in constraints] for task in tasks])
     found = interaction(table)
-    said = f"{len(config.tasks)} tasks x {len(constraints)} constraints x {config.seeds} worlds"
+    said = f"{len(tasks)} tasks x {len(constraints)} constraints x {config.seeds} worlds"
     counts: Any = {"n": table.size, "seeds": config.seeds, "note": said}
     shares = {"task": found.rows, "constraint": found.columns, "world": found.seeds, "left": found.residual}
     for part, share in shares.items():

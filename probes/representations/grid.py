@@ -246,8 +246,8 @@ class Grid:
         if cell.constraint == NONE:
             return 1.0
         if key not in self._warm:
-            warm = warmed_up(self.pair(cell), setting.spec, setting.rows, self.config.network, cell.restart)
-            self._warm = {key: warm}
+            self._warm = {known: state for known, state in self._warm.items() if known[1] == cell.seed}
+            self._warm[key] = warmed_up(self.pair(cell), setting.spec, setting.rows, self.config.network, cell.restart)
         pair = self.pair(cell)
         return equalising_scale(pair, setting.spec, setting.rows, self.config.network, self._warm[key], cell.restart)
 
