@@ -132,7 +132,7 @@ def _interaction(found: Opened) -> Iterator[str]:
     if untested:
         yield (
             f"Whether constraints act on {' and '.join(untested)} alike under all tasks was not tested: that takes two "
-            "tasks, two constraints that can be had with every task, and two worlds."
+            "tasks, two constraints that can be had with each of them, and two worlds."
         )
 
 

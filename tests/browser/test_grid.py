@@ -58,7 +58,7 @@ def test_a_grid_from_its_plan_to_an_opened_cell(page: Any, address: str) -> None
         page.wait_for_function(PLOT.format(drawn))
     said = page.input_value("#grid-said textarea")
     assert "the control kl changes MCC by" in said and "By chance" in said and "2 worlds" in said
-    assert "was not tested" in said, "a task that cannot be had leaves no whole table"
+    assert "the interaction takes" in said and "2 tasks x" in said, "a task that cannot be had leaves the others"
     assert not page.locator("#grid-live").is_visible()
     assert "injective rendering" in page.locator("#grid-card").inner_text()
     # A cell opens: a decoder moves a latent, a task without one shows held-out rows.

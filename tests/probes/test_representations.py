@@ -18,6 +18,7 @@ from probes.representations.represented import Represented, as_samples
 from probes.tasks.registry import TASKS
 from probes.training.loop import OptimiserConfig, Progress, train
 from probes.training.objective import Component, Objective
+from probes.training.randomness import generator
 from probes.training.schedules import constant
 from tests.fixtures.factors import (
     LATENT_CONSTRAINTS,
@@ -253,3 +254,17 @@ def test_a_sample_is_drawn_once_and_differs_by_view() -> None:
     noise: Callable[[Represented], Tensor] = lambda view: (view.z - view.mean) / (view.log_variance / 2).exp()  # noqa: E731
     assert not torch.allclose(noise(once), noise(once.second))
     assert torch.equal(as_samples(seen).z, once.z)
+
+
+def test_a_change_is_no_smaller_for_latents_that_few_rows_drive_far_out() -> None:
+    """A quarter of the rows change; whatever is made of the latent, that quarter is the share of its differences."""
+    draw = generator(0, "rows")
+    z, other = (torch.randn(20_000, 1, generator=draw) for _ in range(2))
+    again = torch.where(torch.rand(z.shape, generator=draw) < 0.25, other, z)
+    for power in (1, 5):
+        first, second = (
+            Represented(value**power, torch.zeros_like(value), value**power, {}, (0, 0)) for value in (z, again)
+        )
+        model: Any = None
+        found = a_constraint("minimal_change").penalty(model, replace(first, second=second))
+        assert float(found["change"]) == pytest.approx(0.25, rel=0.1)
