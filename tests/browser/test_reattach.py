@@ -39,6 +39,7 @@ def reload(page: Any) -> None:
         page.wait_for_load_state()
 
 
+@pytest.mark.timeout(1500)  # a whole training of the small size, on a machine that other tests share
 def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
     page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
