@@ -6,12 +6,13 @@ the row views all follow from it, so they cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import NoneType
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, cast, get_args
 
 import numpy as np
 from pydantic import BaseModel, Field, JsonValue, create_model
+from pydantic.fields import FieldInfo
 
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
@@ -193,6 +194,15 @@ def _plain(values: Any, nullable: bool) -> list[Any]:
     return [None if isinstance(v, float) and v != v else v for v in listed] if nullable else listed
 
 
+def _defaults(field: FieldInfo, size: int) -> list[Any]:
+    """So many defaults of a field: each its own where it is made by a factory. Others are plain values, and asking
+    pydantic for each takes minutes on a graph of many edges."""
+    if field.default_factory is None:
+        return [field.default] * size
+    factory = cast("Callable[[], Any]", field.default_factory)  # none here looks at the other fields
+    return [factory() for _ in range(size)]
+
+
 class Table(Generic[R]):
     """Immutable columns of equal length. ``table["effect"]`` is a list, ``table.array("effect")`` numpy."""
 
@@ -220,9 +230,7 @@ class Table(Generic[R]):
         self._columns: dict[str, list[Any]] = {}
         for key, field in fields.items():
             column = getattr(model, key)
-            self._columns[key] = (
-                [field.get_default(call_default_factory=True) for _ in range(size)] if column is None else column
-            )
+            self._columns[key] = _defaults(field, size) if column is None else column
         self._size = size
         self._arrays: dict[str, np.ndarray] = {}
 

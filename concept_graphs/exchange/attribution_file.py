@@ -7,11 +7,13 @@ that it can be about.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from concept_graphs.exchange.format import MOST_BYTES, MOST_LINKS, MOST_NODES, plural, refused
 from probes.configs import validated
@@ -60,9 +62,10 @@ class FileNode(_Tolerant):
             return float("nan")
 
 
-class FileLink(_Tolerant):
-    """One link."""
+class FileLink(TypedDict):
+    """One link. A dict and no model: a file may hold a million of them. What else it says is theirs, and kept."""
 
+    __pydantic_config__ = ConfigDict(extra="allow", allow_inf_nan=False)  # type: ignore[misc]
     source: NodeId
     target: NodeId
     weight: float
@@ -137,7 +140,7 @@ def named(path: Path, file: AttributionFile) -> Named:
             unclear.append(link)
             continue
         if pair in seen:
-            raise refused(path, f"the link from {link.source[:60]} to {link.target[:60]} is given twice")
+            raise refused(path, f"the link from {link['source'][:60]} to {link['target'][:60]} is given twice")
         seen.add(pair)
         ends.append(pair)
         links.append(link)
@@ -173,28 +176,30 @@ def _resolved(path: Path, file: AttributionFile, holders: dict[str, list[int]]) 
     Nothing goes into an error, and nothing goes down: that decides most. Where both nodes of a name go into one
     target, the name is there twice, the feature's link first: that is the order of the nodes in such files.
     """
-    times: dict[tuple[str, str], int] = {}
-    for link in file.links:
-        if len(holders.get(link.source, ())) > 1:
-            times[link.source, link.target] = times.get((link.source, link.target), 0) + 1
+    pairs = [(link["source"], link["target"]) for link in file.links]
+    times = Counter(pair for pair in pairs if len(holders.get(pair[0], ())) > 1)
+    enters = {name: _entered(file, places) for name, places in holders.items()}
     met: set[tuple[str, str]] = set()
-    for link in file.links:
-        unknown = next((end for end in (link.source, link.target) if end not in holders), None)
-        if unknown is not None:
+    for pair in pairs:
+        sources, target = holders.get(pair[0]), enters.get(pair[1])
+        if sources is None or target is None:
+            unknown = pair[0] if sources is None else pair[1]
             raise refused(path, f"a link names the node {unknown[:60]!r}, which the file does not have")
-        targets = [place for place in holders[link.target] if not file.nodes[place].is_error]
-        target = (targets or holders[link.target])[0]
-        sources = holders[link.source]
         if len(sources) > 1:
             below = [at for at in sources if not file.nodes[at].depth >= file.nodes[target].depth]
             ordered = sorted(below, key=lambda at: file.nodes[at].is_error)
-            again = (link.source, link.target) in met
-            met.add((link.source, link.target))
-            if len(below) == 2 and times[link.source, link.target] == 1:
+            again = pair in met
+            met.add(pair)
+            if len(below) == 2 and times[pair] == 1:
                 yield None
                 continue
             sources = ordered[1:] if again and len(ordered) == 2 else ordered or sources
         yield sources[0], target
+
+
+def _entered(file: AttributionFile, places: Sequence[int]) -> int:
+    """The node of a name that a link into it means: the one that is no error, where there is one."""
+    return next((place for place in places if not file.nodes[place].is_error), places[0])
 
 
 def _free(name: str, taken: set[str]) -> str:

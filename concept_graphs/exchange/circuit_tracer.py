@@ -50,7 +50,9 @@ def read_attribution(path: Path, name: str, keep: Shares) -> Received:
         Outside(level, _label(found.file, at), _size(found.file.nodes[at]), _origin(found, at))
         for at, level in zip(kept.nodes, level_of, strict=True)
     ]
-    edges = [(place[found.ends[link][0]], place[found.ends[link][1]], found.links[link].weight) for link in kept.links]
+    edges = [
+        (place[found.ends[link][0]], place[found.ends[link][1]], found.links[link]["weight"]) for link in kept.links
+    ]
     notes = [*found.notes, *kept.notes]
     file = found.file
     graph = built(
@@ -83,7 +85,7 @@ def _kept(found: Named, keep: Shares) -> _Kept:
     nodes = found.file.nodes
     every = _Kept(list(range(len(nodes))), list(range(len(found.links))), [], {})
     source, target = (np.array([ends[k] for ends in found.ends], dtype=np.int64) for k in (0, 1))
-    weight = np.array([link.weight for link in found.links], dtype=np.float64)
+    weight = np.array([link["weight"] for link in found.links], dtype=np.float64)
     graph = Attribution.of(source, target, weight, [_role(node) for node in nodes], _outputs(nodes))
     whole = keep == Shares()
     try:
@@ -181,5 +183,5 @@ def _rest(found: Named) -> dict[str, JsonValue]:
         **(file.__pydantic_extra__ or {}),
         "metadata": file.metadata.model_dump(mode="json", exclude_unset=True),
         "qParams": file.qParams.model_dump(mode="json", exclude_unset=True, exclude={"supernodes"}),
-        "unclear_links": [link.model_dump(mode="json") for link in found.unclear],
+        "unclear_links": [dict(link) for link in found.unclear],
     }

@@ -87,7 +87,7 @@ def _ours(path: Path, file: AttributionFile, extra: Any) -> Received:
     concepts = [_concept_of(node) for node in own]
     labels = [node.clerp or "" for node in file.nodes]
     edges = [
-        (concepts[source], concepts[target], link.__pydantic_extra__.get(EXTRA) or {"weight": link.weight})
+        (concepts[source], concepts[target], link.get(EXTRA) or {"weight": link["weight"]})
         for (source, target), link in zip(found.ends, found.links, strict=True)
     ]
     graph = restored(extra, list(zip(own, labels, strict=True)), edges, what=f"The graph in {path.name}")

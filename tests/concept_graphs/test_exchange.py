@@ -11,14 +11,17 @@ import jsonschema
 import networkx
 import numpy as np
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from concept_graphs.exchange.attribution_file import SCHEMA_FILE
+from concept_graphs.exchange.attribution_file import SCHEMA_FILE, read_file
 from concept_graphs.exchange.format import Shares
 from concept_graphs.exchange.registry import GRAPH_FORMATS, format_of, graph_text, read_graph
 from concept_graphs.figure import layered_figure
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.group_proposals import propose_groups
 from concept_graphs.groups import Groups
+from concept_graphs.tables import EdgeTable
 from concept_graphs.view import ViewSpec
 from probes.errors import WorkbenchError
 from tests.fixtures.attribution import LAYERS, attribution, node
@@ -180,6 +183,20 @@ def test_a_file_can_be_pruned_by_influence_when_it_is_read(tmp_path: Path) -> No
         assert pruned.meta.figures[name] == whole.meta.figures[name]
     labels = [one["feature_type"] for one in pruned.nodes["origin"]]
     assert labels.count("embedding") == 8 and labels.count("logit") == 2
+
+
+def test_a_large_file_is_read_without_an_object_for_each_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """343,000 links took minutes: a row model of each in every check, and each default asked of pydantic."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("one link at a time")
+
+    monkeypatch.setattr(EdgeTable, "row", refuse)
+    monkeypatch.setattr(FieldInfo, "get_default", refuse)
+    graph = read_graph(written(tmp_path, attribution()), "large").graph
+    assert set(graph.edges["verdict"]) == {"untested"}
+    assert not isinstance(read_file(tmp_path / "theirs.json").links[0], BaseModel)
+    assert graph.nodes["promoted"][0] is not graph.nodes["promoted"][1], "no two concepts share a list"
 
 
 def changed(*place: Any, to: Any) -> Callable[[dict[str, Any]], Any]:
