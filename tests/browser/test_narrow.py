@@ -17,6 +17,9 @@ WIDE, HIGH = 390, 844
 # A table of many columns and the code of a command may scroll in a box of their own; nothing else may.
 MAY_SCROLL = (
     "#graph-table",
+    "#graph-stability",
+    "#compare-table",
+    "#compose-table",
     "#runs-table",
     "#known-pairs",
     "#known-whole",

@@ -51,6 +51,43 @@ CROWDING = """(plot) => {
 }"""
 
 
+NAMES = """(plot) => { const box = plot.getBoundingClientRect();
+    return [...plot.querySelectorAll(".annotation-text-g")].map((name) => name.getBoundingClientRect())
+        .map((name) => name.width > 0 && name.left >= box.left && name.right <= box.right); }"""
+
+
+@pytest.mark.parametrize("wide", [1400, 390])
+def test_the_names_of_the_levels_stand_whole_beside_the_storeys(page: Any, server: str, wide: int) -> None:
+    page.set_viewport_size({"width": wide, "height": 844})
+    open_graph(page, server)
+    page.wait_for_timeout(1500)  # a resize after the first drawing fetches fitted labels
+    assert page.locator("#graph-plot .fc-graph-plot").evaluate(NAMES) == [True] * 3
+
+
+READABLE = """() => { const linear = (v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+    const light = (c) => c.map((v) => linear(v / 255))
+        .reduce((sum, v, at) => sum + v * [.2126, .7152, .0722][at], 0);
+    const made = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const drawn = (...colours) => { for (const one of colours) { made.fillStyle = one; made.fillRect(0, 0, 1, 1); }
+        return [...made.getImageData(0, 0, 1, 1).data].slice(0, 3); };
+    const style = (one) => getComputedStyle(one);
+    const panel = style(document.body).getPropertyValue("--fc-panel").trim();
+    return Math.min(...[...document.querySelectorAll("#inspector .fc-token")].map((token) => {
+        const [a, b] = [drawn(panel, style(token).backgroundColor), drawn(style(token).color)].map(light);
+        return (Math.max(a, b) + .05) / (Math.min(a, b) + .05); })); }"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_strongest_token_can_be_read_on_its_tint(chromium: Any, server: str, scheme: str) -> None:
+    context = chromium.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    open_graph(page, server)
+    click_a_concept(page)
+    page.wait_for_selector("#inspector .fc-token.is-peak")
+    assert page.evaluate(READABLE) >= 4.5
+    context.close()
+
+
 def test_a_picked_concept_is_named_clear_of_other_labels(page: Any, server: str) -> None:
     open_graph(page, server)
     concept = click_a_concept(page)

@@ -86,12 +86,14 @@ function render() {
   const ink = F.cssColour("--fc-ink", "#222");
   const base = state.figure.data.map((trace) => {
     const isNode = Array.isArray(trace.ids);
-    const dim = selected ? (isNode ? 0.55 : 0.28) : 1;
+    const dim = selected ? (isNode ? 0.66 : 0.28) : 1;
     const text = isNode && selected ? clearOf(trace, selected) : trace.text;
     return { ...trace, type: F.webgl() ? trace.type : "scatter", text, opacity: (trace.opacity ?? 1) * dim };
   });
   const { title, ...rest } = state.figure.layout;
-  const layout = { ...rest, margin: { l: 6, r: 6, t: 6, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+  // Names of levels stand left of the storeys; along a time axis they stand inside.
+  const left = rest.margin && !(rest.meta && rest.meta.sideways) ? rest.margin.l : 6;
+  const layout = { ...rest, margin: { l: left, r: 6, t: 6, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { ...(rest.font || {}), color: ink }, height: undefined, width: undefined, autosize: true,
     uirevision: props.value.key, datarevision: state.url };
   const first = base.findIndex((trace) => Array.isArray(trace.ids));

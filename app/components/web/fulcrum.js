@@ -46,7 +46,7 @@ window.Fulcrum = (() => {
     if (!Number.isFinite(value) || !scale || value === 0) return "";
     const share = Math.min(1, Math.abs(value) / scale);
     const hue = value > 0 ? "var(--fc-pos)" : "var(--fc-neg)";
-    return `color-mix(in srgb, ${hue} ${Math.round(12 + 58 * share)}%, transparent)`;
+    return `color-mix(in srgb, ${hue} calc(12% + ${share.toFixed(3)} * var(--fc-tint)), transparent)`;
   }
 
   // tokens: [{text, shown, value?, note?, peak?, muted?}]; `text` keeps its spaces, `shown` makes them visible.
