@@ -52,11 +52,6 @@ class Cell(Frozen):
         beside = "" if self.constraint == NONE else f"-{self.constraint}-{self.weight:g}"
         return f"{self.task}{beside}-seed-{self.seed}-start-{self.restart}"
 
-    @property
-    def alone(self) -> Cell:
-        """The same task, rows and start without any constraint."""
-        return Cell(task=self.task, seed=self.seed, restart=self.restart)
-
 
 class CellOptimiser(OptimiserConfig):
     """How each cell is trained."""

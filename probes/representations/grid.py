@@ -60,9 +60,7 @@ class GridConfig(PartOptions):
     )
     seeds: int = Field(default=5, description="Worlds of these dials.", ge=1, le=100)
     curve_seeds: int = Field(default=2, description="Worlds on which every weight is tried.", ge=1, le=100)
-    restarts: int = Field(
-        default=2, description="Starts at the chosen weight; the best held-out objective counts.", ge=1
-    )
+    restarts: int = Field(default=2, description="Starts of each cell; the best held-out objective counts.", ge=1)
     tolerance: float = Field(
         default=0.05,
         description="Share of what the task alone has learnt that a chosen weight may cost it, on held-out rows.",
