@@ -53,7 +53,7 @@ def layered_figure(graph: ConceptGraph, view: ViewSpec | None = None, groups: Gr
     if timeline.is_timeline(graph):
         data += grouping.rings(graph, groups, shown.nodes, x, y)
     else:
-        shapes, names = grouping.boxes(graph, groups, shown.nodes, x, y)
+        shapes, names = grouping.boxes(graph, groups, shown.nodes, x, y, _room(view))
         layout |= {"shapes": [*layout["shapes"], *shapes], "annotations": [*layout["annotations"], *names]}
     return {"data": data, "layout": layout}
 
@@ -219,10 +219,9 @@ def _labels(
         Anchor(row=int(i), x=float(x[i]), y=float(y[i]), text=graph.nodes["label"][i], pull=float(pull[i]))
         for i in shown.nodes
     ]
-    room = view.width - 20 - _gutter(view)
     if along:
-        return placed_beside(anchors, room, timeline.HEIGHT / max(len(timeline.lanes(graph, levels)), 1))
-    return placed_labels(anchors, room)
+        return placed_beside(anchors, _room(view), timeline.HEIGHT / max(len(timeline.lanes(graph, levels)), 1))
+    return placed_labels(anchors, _room(view))
 
 
 def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) -> dict[str, Any]:
@@ -277,6 +276,11 @@ def _frame(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray, lev
 def _gutter(view: ViewSpec) -> int:
     """Pixels left of the picture for the names of the levels."""
     return GUTTER if view.width >= WIDE else NARROW_GUTTER
+
+
+def _room(view: ViewSpec) -> int:
+    """Pixels across the picture itself."""
+    return max(view.width - 20 - _gutter(view), 1)
 
 
 def _level_name(graph: ConceptGraph, k: int, y: float, wide: bool) -> dict[str, Any]:

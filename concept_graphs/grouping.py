@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from concept_graphs.placing import placed_in_line
 from concept_graphs.text import esc_plotly
 
 if TYPE_CHECKING:
@@ -30,20 +31,36 @@ def side_by_side(graph: ConceptGraph, groups: Groups, place: np.ndarray) -> np.n
 
 
 def boxes(
-    graph: ConceptGraph, groups: Groups, shown: np.ndarray, x: np.ndarray, y: np.ndarray
+    graph: ConceptGraph, groups: Groups, shown: np.ndarray, x: np.ndarray, y: np.ndarray, width: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Shapes and annotations of the groups of which at least two members are drawn side by side on a level."""
+    """Shapes and annotations of the groups of which at least two members are drawn side by side on a level.
+
+    Names stand in the `width` pixels of the picture, the largest groups' first; one that would lie on another is left
+    to what is shown of the members on hovering.
+    """
     drawn = np.zeros(len(graph.nodes), dtype=bool)
     drawn[shown] = True
+    levels = graph.level_index[shown]
+    lowest = levels.min(initial=0) if len(np.unique(levels)) > 1 else -1
     shapes, names = [], []
+    named: dict[int, list[tuple[int, str, float, float]]] = {}  # level to (members, name, x, y)
     for (key, level), rows in _parts(graph, groups).items():
         inside = rows[drawn[rows]]
         if len(inside) < 2:
             continue
-        half = 0.45 / max(int((graph.level_index[shown] == level).sum()), 1)
+        half = 0.45 / max(int((levels == level).sum()), 1)
         ends = x[inside].min() - half, x[inside].max() + half, y[inside].min() - ROOM, y[inside].max() + ROOM
         shapes.append(_box(*(round(float(end), 4) for end in ends)))
-        names.append(_name(groups.group(key).name, float(x[inside].mean()), float(ends[2])))
+        # On the side where the level has no labels of its own.
+        side = float(ends[3] if level == lowest else ends[2])
+        named.setdefault(level, []).append((len(inside), groups.group(key).name, float(x[inside].mean()), side))
+    for level, wanted in named.items():
+        wanted.sort(key=lambda one: -one[0])
+        placed = placed_in_line([(x * width, name) for _, name, x, _ in wanted], width)
+        for (_, name, _, y_side), place in zip(wanted, placed, strict=True):
+            if place:
+                centre, most = place
+                names.append(_name(esc_plotly(name, most), centre / width, y_side, above=level == lowest))
     return shapes, names
 
 
@@ -91,8 +108,8 @@ def _box(left: float, right: float, low: float, high: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _name(name: str, x: float, y: float) -> dict[str, Any]:
+def _name(text: str, x: float, y: float, above: bool) -> dict[str, Any]:
     return {
-        "xref": "x", "yref": "y", "x": round(x, 4), "y": round(y, 4), "yanchor": "top", "showarrow": False,
-        "font": {"size": 10, "color": LINE}, "text": esc_plotly(name, 24), "name": "group",
+        "xref": "x", "yref": "y", "x": round(x, 4), "y": round(y, 4), "yanchor": "bottom" if above else "top",
+        "showarrow": False, "font": {"size": 10}, "text": text, "name": "group",
     }  # fmt: skip

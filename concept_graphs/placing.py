@@ -78,6 +78,26 @@ def placed_beside(anchors: Sequence[Anchor], width: int, height: float) -> tuple
     return texts, sides
 
 
+def placed_in_line(wanted: Sequence[tuple[float, str]], width: float) -> list[tuple[float, int] | None]:
+    """Texts in one line around their centres (pixels), those wanted first in preference.
+
+    For each the centre it gets and how many of its characters may be shown, or None where it would meet another.
+    """
+    taken: list[tuple[float, float]] = []
+    placed: list[tuple[float, int] | None] = []
+    for centre, text in wanted:
+        found = None
+        for most in (LONGEST, SHORT):
+            length = CHARACTER * min(len(visible(text)), most)
+            left = min(max(centre - length / 2, 0.0), max(width - length, 0.0))
+            if all(left + length + GAP < start or left > end + GAP for start, end in taken):
+                taken.append((left, left + length))
+                found = left + length / 2, most
+                break
+        placed.append(found)
+    return placed
+
+
 def _span(centre: float, length: float, width: float) -> tuple[float, str]:
     """Left end of a label and its horizontal position word, kept inside the picture."""
     if centre - length / 2 < 0:

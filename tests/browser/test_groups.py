@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from tests.browser.test_tour import click_a_concept, open_graph
+from tests.browser.test_tour import NAMES, click_a_concept, open_graph
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +41,9 @@ def test_a_group_is_renamed_and_survives_a_reload(page: Any, server: str) -> Non
     page.wait_for_selector(f"#group-name-{key}", state="detached")
 
 
-def test_proposals_are_listed_and_drawn(page: Any, server: str) -> None:
+@pytest.mark.parametrize("wide", [390, 1400])
+def test_proposals_are_listed_and_drawn_with_names_that_stand_apart(page: Any, server: str, wide: int) -> None:
+    page.set_viewport_size({"width": wide, "height": 844})
     open_graph(page, server)
     open_panel(page)
     page.click("#groups-propose")
@@ -49,3 +52,8 @@ def test_proposals_are_listed_and_drawn(page: Any, server: str) -> None:
         "document.querySelector('#graph-plot .fc-graph-plot').layout.shapes.some((shape) => shape.name === 'group')"
     )
     assert "proposed" in page.locator("#graph-groups .fc-group").first.inner_text()
+    page.wait_for_timeout(1500)  # a resize after the first drawing fetches fitted names
+    names = page.locator("#graph-plot .fc-graph-plot").evaluate(NAMES, "group")
+    assert names and all(name["whole"] for name in names)
+    lines = sorted((round(name["top"]), name["left"], name["right"]) for name in names)
+    assert all(one[0] != other[0] or one[2] <= other[1] for one, other in pairwise(lines))

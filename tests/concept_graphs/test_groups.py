@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,21 @@ def test_a_box_holds_the_members_of_its_group_and_nobody_else() -> None:
     figure = layered_figure(graph, view, groups)
     names = [note["text"] for note in figure["layout"]["annotations"] if note.get("name") == "group"]
     assert len(names) == 2 and all("<" not in name for name in names)
+
+
+@pytest.mark.parametrize("width", [370, 1360])
+def test_names_of_groups_do_not_lie_on_each_other(width: int) -> None:
+    graph = make_graph(60, 20, 8, seed=5)
+    low = [key for key in graph.nodes["id"] if key.startswith("low/")]
+    groups = Groups.of([(f"a rather long name {at}", low[at::12]) for at in range(12)])
+    view = ViewSpec(show_unsupported=True, show_untested=True, top_k=200, width=width)
+    layout = layered_figure(graph, view, groups)["layout"]
+    boxes, notes = ([one for one in layout[of] if one.get("name") == "group"] for of in ("shapes", "annotations"))
+    assert 0 < len(notes) < len(boxes) == 12  # not all have room
+    reach = [(note["x"] * width, 3 * len(note["text"])) for note in notes]  # 6 pixels of a character, either side
+    ends = sorted((centre - half, centre + half) for centre, half in reach)
+    assert all(one[1] < other[0] for one, other in pairwise(ends))
+    assert ends[0][0] >= 0 and ends[-1][1] <= width
 
 
 def test_along_a_timeline_members_are_ringed() -> None:
