@@ -201,6 +201,11 @@ SUITE = Suite(
             "scoring": {"rows": 600, "kernel_rows": 0, "tree_rows": 0},
         },
         "small": {"seeds": 3, "restarts": 1, "curve_seeds": 1},
+        "wrong": {
+            "world": {"kind": "vectors", "dependence": "chain", "interventions": 0.5},
+            "tasks": ("reconstruction", "denoising"),
+            "constraints": (NONE, "kl", "conditional_prior", "structural_prior", "wrong_graph"),
+        },
         "pictures": {
             "world": {"kind": "ball_room", "pairs": "changed", "labelled": ("all",)},
             "tasks": ("reconstruction", "infonce", "supervised"),

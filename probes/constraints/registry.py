@@ -67,6 +67,10 @@ CONSTRAINTS = Registry(
             "probes.constraints.structural_prior:StructuralPrior",
             "Each latent follows from its parents in a known graph, except where it was intervened on.",
         ),
+        "wrong_graph": (
+            "probes.constraints.wrong_graph:WrongGraph",
+            "A control: the structural prior on a graph with exactly the edges that the known one lacks.",
+        ),
         "mechanism_sparsity": (
             "probes.constraints.mechanism_sparsity:MechanismSparsity",
             "Each latent goes with few dimensions of what is seen.",

@@ -7,11 +7,13 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from probes.constraints.registry import CONSTRAINTS
+from probes.constraints.wrong_graph import complement
 from probes.representations.compatibility import incompatible
 from probes.representations.part import LatentConstraint, LatentTask
 from probes.representations.represented import Represented, as_samples
@@ -186,13 +188,14 @@ def test_a_missing_field_is_named_with_what_to_set(
         ("supervised", None, {"latents": 2}, "raise latents"),
         ("reconstruction", "conditional_prior", {"domains": 1}, "domains above 1"),
         ("reconstruction", "structural_prior", {"latents": 5}, "set latents to 4"),
+        ("reconstruction", "wrong_graph", {"edges": np.zeros((4, 4), dtype=np.bool_)}, "dependence to chain"),
         ("reconstruction", "markov_blanket", {"latents": 3}, "raise latents"),
         ("reconstruction", "selection_minimality", {"latents": 1}, "raise latents"),
         ("reconstruction", "invariant_split", {"latents": 1}, "raise latents"),
     ],
 )
 def test_what_cannot_work_is_refused_with_a_reason(
-    task: str, constraint: str | None, change: dict[str, int], said: str
+    task: str, constraint: str | None, change: dict[str, Any], said: str
 ) -> None:
     part = None if constraint is None else a_constraint(constraint)
     assert said in incompatible(a_task(task), part, replace(SPEC, **change))
@@ -268,3 +271,15 @@ def test_a_change_is_no_smaller_for_latents_that_few_rows_drive_far_out() -> Non
         model: Any = None
         found = a_constraint("minimal_change").penalty(model, replace(first, second=second))
         assert float(found["change"]) == pytest.approx(0.25, rel=0.1)
+
+
+def test_a_wrong_graph_has_exactly_the_edges_that_the_known_one_lacks_and_no_cycle() -> None:
+    chain = torch.eye(4, dtype=torch.bool).roll(1, dims=1)
+    chain[3, 0] = False
+    # Causes need not come first: the same chain with its factors in another order.
+    order = torch.tensor([2, 0, 3, 1])
+    for edges in (chain, chain[order][:, order]):
+        wrong = complement(edges)
+        assert torch.equal(wrong | wrong.T, ~(edges | edges.T | torch.eye(4, dtype=torch.bool)))
+        assert not bool(torch.linalg.matrix_power((wrong | edges).double(), 4).any())
+    assert not complement(~torch.eye(4, dtype=torch.bool)).any()
