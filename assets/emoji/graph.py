@@ -51,7 +51,7 @@ GRAPH = {
     "evidence.companions": 8,
     "evidence.trials": 8,
     "evidence.chunks": 16,
-    "evidence.nulls": 4,
+    "evidence.nulls": 12,
     "evidence.rows": 64,
     "evidence.seed": 1,
 }
