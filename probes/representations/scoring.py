@@ -11,6 +11,7 @@ from probes.configs import Frozen
 from probes.metrics.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
 from probes.metrics.factor_recovery import factor_recovery
 from probes.metrics.information import information
+from probes.metrics.published import scores
 from probes.representations.representation import LatentModel
 from probes.representations.rows import GridRows
 from probes.representations.training import Pair
@@ -28,6 +29,9 @@ class ScoringConfig(Frozen):
     )
     tree_rows: int = Field(
         default=1000, description="Rows that trees are grown on for DCI; 0 leaves that out.", ge=0, le=100_000
+    )
+    published: bool = Field(
+        default=False, description="Whether to add the scores of CausalVerse's release, which come out higher."
     )
 
 
@@ -75,6 +79,8 @@ def against_truth(
     if config.tree_rows and min(codes.shape[1], factors.shape[1]) > 1:
         trees = dci(codes[: config.tree_rows], factors[: config.tree_rows])
         values |= {"dci_disentanglement": trees.disentanglement, "dci_completeness": trees.completeness}
+    if config.published:
+        values |= scores(codes, factors, "causalverse-2025")
     return values, by_factor
 
 

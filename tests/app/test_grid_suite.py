@@ -57,6 +57,16 @@ def test_rows_say_what_a_constraint_gains_and_whether_it_depends_on_the_task() -
     assert sum(int(line["counts"]) for line in table) == 2 * 2 * 2, "one start per pair and world counts"
 
 
+def test_the_scores_of_a_release_stand_beside_ours_where_they_are_asked_for() -> None:
+    asked = SMALL | {"tasks": ["supervised"], "constraints": [NONE], "restarts": 1, "seeds": 1}
+    config = {"suite": "grid", "name": "published", "grid": asked | {"scoring": {"rows": 120, "published": True}}}
+    rows = rows_of(execute(jobs.new_run("evaluate", jobs.config_for("evaluate", config, "tiny"))))
+    theirs, ours = (rows[f"supervised.{NONE}.{name}"].value for name in ("published_mcc_video", "mcc"))
+    assert theirs > ours  # type: ignore[operator]
+    assert {f"supervised.{NONE}.published_{name}" for name in ("mcc", "r2", "r2_video")} <= rows.keys()
+    assert not any("published" in name for name in rows_of(execute(made("plain"))))
+
+
 def test_a_grid_that_was_stopped_goes_on_with_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     run, progress = made("grid"), Run.progress
 
