@@ -82,7 +82,13 @@ def test_the_figures_of_the_whole_say_which_way_is_better_and_what_they_are(foun
 
 
 @pytest.mark.parametrize(
-    ("baseline", "said"), [(0.22, "above the 0.22"), (0.9, "below the 0.90"), (0.44, "not told apart from the 0.44")]
+    ("baseline", "said"),
+    [
+        (0.22, "above the 0.22"),
+        (0.9, "below the 0.90"),
+        (0.432, "not told apart from the 0.43"),
+        (0.448, "not told apart from the 0.45"),
+    ],
 )
 def test_a_figure_is_called_better_only_where_its_interval_says_so(found: Opened, baseline: float, said: str) -> None:
     name = "oracle.generated.low-high.ridge.f1"
