@@ -236,8 +236,8 @@ def _foreground(run: Run, *, as_json: bool, quiet: bool = False) -> int:
                 artefact = execute(run)
         except KeyboardInterrupt:
             return 128 + (received or [2])[-1]
-        except WorkbenchError:
-            if as_json:
+        except WorkbenchError as error:
+            if as_json and error.code != "run-gone":
                 print(summary(run).model_dump_json())
             raise
     result = summary(run)

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import ConceptId, Edge, Node, Verdict
+from concept_graphs.text import number
 from probes.configs import Frozen
 from probes.errors import WorkbenchError
 
@@ -324,7 +325,7 @@ def changes(found: GraphComparison) -> list[Change]:
             ends = f"{edge.source} → {edge.target}"
             first, second = (_effect(one) for one in (edge.effect_a, edge.effect_b))
             note = "" if kind == "kept" else f"the other graph: {edge.there}"
-            named = (first, f"{ends} {second}") if kind == "new" else (f"{ends} {first}", second)
+            named = (first, _joined(ends, second)) if kind == "new" else (_joined(ends, first), second)
             rows.append(Change("edge", kind, *named, note))
     kept = sorted(found.kept, key=lambda row: row.similarity)
     rows += [
@@ -355,5 +356,9 @@ def _undrawn(node: OneSided) -> str:
     return f"the other probe has it as {node.undrawn}, its graph has not" if node.undrawn else ""
 
 
+def _joined(ends: str, effect: str) -> str:
+    return f"{ends}, {effect}" if effect else ends
+
+
 def _effect(value: float | None) -> str:
-    return "" if value is None else f"({value:+.2f})"
+    return "" if value is None else f"effect {number(value)}"

@@ -138,12 +138,14 @@ def _temporary(parent: Path, was: str = "") -> Path:
     return parent / f".tmp-{os.getpid()}-{start_of(os.getpid()):.0f}-{secrets.token_hex(4)}{mark}"
 
 
-def atomic_write(path: Path, data: bytes | str, *, durable: bool = True) -> None:
+def atomic_write(path: Path, data: bytes | str, *, durable: bool = True, make_folder: bool = True) -> None:
     """Replace a file in one step: a reader, or a kill, sees the old content or the new, never a part.
 
-    `durable=False` skips the two fsyncs: right for a heartbeat, wrong for a result.
+    `durable=False` skips the two fsyncs: right for a heartbeat, wrong for a result. Raises `FileNotFoundError`
+    where there is no folder for it and none is to be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
     content = data.encode() if isinstance(data, str) else data
     temporary = _temporary(path.parent)
     with disk_errors(path, len(content)):
@@ -173,9 +175,9 @@ def to_json(value: Any, *, indent: int | None = 1) -> str:
         ) from error
 
 
-def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = True, make_folder: bool = True) -> None:
     """Write JSON atomically; see `to_json` and `atomic_write`."""
-    atomic_write(path, to_json(value), durable=durable)
+    atomic_write(path, to_json(value), durable=durable, make_folder=make_folder)
 
 
 def read_json(path: Path, *, limit: int = 512 * 2**20, finite: bool = True) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
 import time
@@ -19,6 +18,7 @@ from probes.checkpoints import Checkpoint, read_checkpoint, saved_steps, write_c
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
 from probes.files import confined, is_slug, read_json, remove_directory, slug, sweep, write_json
+from probes.locks import FolderLock, PathTakenError
 from probes.metrics_log import MetricsLog, read_rows
 from probes.provenance import commit, now, versions
 
@@ -80,7 +80,8 @@ class Run:
     follows: ClassVar[bool] = False  # whether another process is the one writer (see `followers`)
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._path = path
+        self._lock: FolderLock | None = None
         self._metrics: MetricsLog | None = None
         self._clock = time.monotonic()
         self._last_beat = 0.0
@@ -134,8 +135,16 @@ class Run:
         return cls(path)
 
     @property
+    def path(self) -> Path:
+        """The folder. Whoever works on the run asks here before it reads or writes anything, so this is where it
+        notices: raises `WorkbenchError` once the folder that was locked has been deleted or replaced."""
+        if self._lock is not None and not (self._lock.holds() and (self._path / "status.json").exists()):
+            raise self._gone()
+        return self._path
+
+    @property
     def slug(self) -> str:
-        return self.path.name
+        return self._path.name
 
     def record(self) -> Record:
         """What the run was asked to do. Raises `WorkbenchError` when config.json is damaged."""
@@ -148,34 +157,59 @@ class Run:
         """Be the one writer. A kernel lock, so it is free the moment its holder dies.
 
         Raises `WorkbenchError` naming the holder when the run is being worked on. On the way in,
-        temporary files of dead processes are swept.
+        temporary files of dead processes are swept. Inside, `path` notices when the folder is gone.
         """
-        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = self._taken()
         try:
-            self._take(handle)
             # Some network file systems grant every lock: the status file is asked as well.
             if self._written().pid != os.getpid() and self.status().state in {"running", "stopping"}:
                 raise self._busy()
             for folder in (self.path, *filter(Path.is_dir, self.path.iterdir())):
                 sweep(folder)
             self._clock, self._last_beat = time.monotonic(), 0.0
+            self._lock = lock
             yield
         finally:
+            self._lock = None
             if self._metrics is not None:
                 self._metrics.close()
                 self._metrics = None
-            os.close(handle)
+            lock.release()
 
-    def _take(self, handle: int) -> None:
-        """Take the kernel lock. A holder that has written how it ended is about to let go: wait for it."""
+    def _taken(self) -> FolderLock:
+        """The folder's lock, taken. A holder that has written how it ended is about to let go: wait for it."""
         end = time.monotonic() + _LEAVING_SECONDS
-        while True:
-            try:
-                return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        try:
+            lock = FolderLock(self.path)
+        except FileNotFoundError:
+            raise self._gone() from None
+        with contextlib.ExitStack() as otherwise:
+            otherwise.callback(lock.release)
+            while not self._has(lock):
                 if self._written().state in ACTIVE or time.monotonic() > end:
-                    raise self._busy() from None
+                    raise self._busy()
                 time.sleep(0.02)
+            otherwise.pop_all()
+        return lock
+
+    def _has(self, lock: FolderLock) -> bool:
+        try:
+            return lock.taken()
+        except PathTakenError as error:
+            raise WorkbenchError(
+                "run-busy",
+                f"Run {self.slug} is being worked on",
+                f"{error} works in a folder of that name that has been deleted or replaced since",
+                "Wait until it has noticed and stopped, or end that process.",
+            ) from None
+
+    def _gone(self) -> WorkbenchError:
+        return WorkbenchError(
+            "run-gone",
+            f"Run {self.slug} has lost its folder",
+            f"{self._path} was deleted or replaced while the run was being worked on",
+            "Nothing more is written there; start it again.",
+        )
 
     def _busy(self) -> WorkbenchError:
         holder = self._written()
@@ -214,9 +248,16 @@ class Run:
         merged = {**self._written().model_dump(), "beat": time.time(), **self._unsaid, **fields}
         status = validated(Status, merged, what=f"The status of {self.slug}")
         lasting = status.state not in {"queued", "running"}
-        write_json(self.path / "status.json", status.model_dump(mode="json"), durable=lasting)
+        self._write("status.json", status.model_dump(mode="json"), durable=lasting)
         self._unsaid = {}
         self._last_beat = time.monotonic()
+
+    def _write(self, name: str, value: Any, *, durable: bool = True) -> None:
+        """Write a file of the run, never into a folder that went a moment ago."""
+        try:
+            write_json(self.path / name, value, durable=durable, make_folder=False)
+        except FileNotFoundError:
+            raise self._gone() from None
 
     def begin(self, *, step: int = 0, steps: int | None = None, message: str = "") -> None:
         """Mark the run as running in this process, inside `lock`; again once `step` or `steps` are known, or when
@@ -258,7 +299,7 @@ class Run:
 
     def fail(self, error: WorkbenchError) -> None:
         """Record why the run failed."""
-        write_json(self.path / "error.json", error.as_json())
+        self._write("error.json", error.as_json())
         self.update(state="failed", message=f"{error.what}: {error.why}.")
 
     def error(self) -> dict[str, str] | None:

@@ -142,3 +142,9 @@ def test_the_ear_is_not_deaf(tmp_path: Path) -> None:
         done = subprocess.run(command, env=ear.beside(), capture_output=True, text=True, check=False)
         assert done.returncode == 1 and "the test forbids" in done.stderr
     assert {outside.split()[-1] for outside in ear.heard().outside} == {"192.0.2.1", "example.org"}
+
+
+def test_every_optional_extra_is_named_where_people_read() -> None:
+    declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = set(re.findall(r"^optional-dependencies\.(\w+) = ", declared, re.MULTILINE)) - {"dev"}
+    assert extras and extras == set(re.findall(r'pip install "\.\[(\w+)\]"', README))

@@ -22,7 +22,8 @@ def comparing_with(context: PageContext) -> None:
     library = context.graphs
     with gr.Accordion("Compare with another graph", open=False):
         with gr.Row():
-            other = gr.Dropdown(library.names(), value=None, label="Other graph", elem_id="compare-name", scale=2)
+            offered = partners(library, context.graph_ref.value or "")
+            other = gr.Dropdown(offered, value=None, label="Other graph", elem_id="compare-name", scale=2)
             edges = gr.Radio(["confirmed", "all"], value="confirmed", label="Edges", elem_id="compare-edges", scale=1)
         said = gr.Textbox(label="What became of it", interactive=False, lines=4, elem_id="compare-said")
         table = gr.Dataframe(
@@ -32,16 +33,29 @@ def comparing_with(context: PageContext) -> None:
     def answer(ref: str, name: str | None, which: str) -> tuple[str, list[list[str]]]:
         return compared(library, ref, name or "", all_edges=which == "all")
 
+    def reopened(ref: str, name: str | None, which: str) -> tuple[Any, str, list[list[str]]]:
+        offered = partners(library, ref)
+        kept = name if name in offered else None
+        return gr.update(choices=offered, value=kept), *answer(ref, kept, which)
+
+    def offer(ref: str) -> Any:
+        return gr.update(choices=partners(library, ref))
+
     for trigger in (other, edges):
         trigger.input(answer, [context.graph_ref, other, edges], [said, table], **PRIVATE)
-    context.graph_ref.change(answer, [context.graph_ref, other, edges], [said, table], **PRIVATE)
-    context.tab.select(lambda: gr.update(choices=library.names()), outputs=other, queue=False, **PRIVATE)
+    context.graph_ref.change(reopened, [context.graph_ref, other, edges], [other, said, table], **PRIVATE)
+    context.tab.select(offer, context.graph_ref, other, queue=False, **PRIVATE)
+
+
+def partners(library: GraphLibrary, ref: str) -> list[str]:
+    """The graphs that the open one can be held against: every one but itself."""
+    return [name for name in library.names() if name != ref]
 
 
 def compared(library: GraphLibrary, ref: str, other: str, *, all_edges: bool = False) -> tuple[str, list[list[str]]]:
     """What became of a graph in another: lines that say it, and rows of the table. One sentence and no rows for a
-    graph that cannot be compared; nothing where one of the two is not chosen."""
-    if not ref or not other:
+    graph that cannot be compared; nothing where one of the two is not chosen, or both are one."""
+    if not ref or not other or ref == other:
         return "", []
     config = CompareConfig(edges="all" if all_edges else "confirmed")
     try:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -80,6 +82,52 @@ def test_an_unexpected_error_becomes_a_sentence_and_keeps_its_traceback() -> Non
     assert caught.value.code == "unexpected"
     assert "nobody expected this" in caught.value.why
     assert "Traceback" in jobs.log_tail(run)
+
+
+def removed(run: Run) -> None:
+    shutil.rmtree(home())
+
+
+def made_anew(run: Run) -> None:
+    shutil.rmtree(home())
+    jobs.new_run("fake", FakeConfig(name="other"), run.slug)
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["in the middle", "and then an unexpected error"])
+@pytest.mark.parametrize("lose", [removed, made_anew])
+def test_a_job_whose_data_folder_goes_while_it_works_ends_with_one_sentence_and_makes_nothing(
+    lose: Callable[[Run], None], crash: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Run.begin
+
+    def losing(self: Run, *, steps: int | None = None, **rest: Any) -> None:
+        begin(self, steps=steps, **rest)
+        if rest["message"] == "Counting.":
+            lose(self)
+
+    run = jobs.new_run("fake", FakeConfig(name="x", crash=crash))
+    monkeypatch.setattr(Run, "begin", losing)
+    if crash:
+        monkeypatch.setattr(Run, "stop_requested", lambda self: False)
+    with pytest.raises(WorkbenchError) as caught:
+        execute(run)
+    assert caught.value.code == "run-gone" and str(run.path) in caught.value.why
+    assert sorted(path.name for path in run.path.glob("*")) == (
+        [] if lose is removed else ["config.json", "status.json"]
+    )
+
+
+def test_a_command_whose_data_folder_goes_says_one_sentence() -> None:
+    command = [*WORKER, "fake", "--name", "x", "--steps", "5000", "--pause", "0.01", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: (home() / "runs" / "x" / "config.json").is_file() and Run.open("x").status().step > 2)
+    gone = home().with_name(f"{home().name}-gone")
+    home().rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 2 and out == ""
+    assert err.splitlines()[-1].count("Run x has lost its folder") == 1 and "Traceback" not in err
+    assert not home().exists()
 
 
 def test_a_stopped_job_resumes_to_the_same_end() -> None:

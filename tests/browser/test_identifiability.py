@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,5 +87,25 @@ def test_start_refuses_dials_of_no_possible_world_and_makes_no_run(page: Any, ad
     page.fill("#known-world-storeys-twins input", "13")
     page.wait_for_function("document.querySelector('#known-command').innerText.includes('13 pairs need 26 of 24')")
     page.click("#known-start")
-    page.get_by_text("Correct World / Storeys / Twins and try again").last.wait_for(state="visible")
+    # The command box says it too while the form is filled in; Start must say it itself.
+    told = page.get_by_test_id("toast-body").get_by_text("Correct World / Storeys / Twins and try again")
+    told.last.wait_for(state="visible")
     assert page.input_value("#known-run input") == "" and _runs(folder) == before
+
+
+def test_a_run_is_stopped_by_its_button_and_shows_no_result(page: Any, address: str, folder: Path) -> None:
+    page.goto(f"{address}/?tab=identifiability")
+    page.wait_for_selector("#known-start")
+    before = _runs(folder)
+    page.fill("#known-seeds input", "20")
+    page.wait_for_function(
+        "document.querySelector('#known-command').innerText.replace(/\\s+/g, '').includes('seeds20')"
+    )
+    page.click("#known-start")
+    page.wait_for_function("document.querySelector('#known-stop')?.disabled === false")
+    page.click("#known-stop")
+    page.wait_for_function("document.querySelector('#known-resume')?.disabled === false")
+    assert page.locator("#known-stop").is_disabled() and not page.locator("#known-result").is_visible()
+    (made,) = set(_runs(folder)) - set(before)
+    assert json.loads((folder / "runs" / made / "status.json").read_text())["state"] == "stopped"
+    assert page.failures == []

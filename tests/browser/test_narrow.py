@@ -74,6 +74,40 @@ def test_a_concept_of_pictures_is_shown_on_its_true_grid(
     context.close()
 
 
+NAMES = """() => { const box = (e) => { const { left, right, top, bottom } = e.getBoundingClientRect();
+    return { text: e.textContent, left, right, top, bottom }; };
+  const plot = document.querySelector('.fc-graph-plot');
+  return { chosen: box([...plot.querySelectorAll('.scatterlayer .trace:last-child .textpoint text')].pop()),
+    levels: [...plot.querySelectorAll('.annotation-text')].map(box), plot: box(plot) }; }"""
+
+
+@pytest.mark.parametrize("graph", ["bundled/emoji", "bundled/text"])
+def test_the_name_of_a_chosen_concept_leaves_the_names_of_the_levels_alone(
+    chromium: Any, server: str, graph: str
+) -> None:
+    context = chromium.new_context(viewport={"width": WIDE, "height": HIGH}, color_scheme="dark")
+    page = context.new_page()
+    page.set_default_timeout(180_000)
+    page.goto(f"{server}/?tab=graph&graph={graph}")
+    page.wait_for_function("document.querySelector('.fc-graph-plot')?.data?.some((trace) => trace.ids)")
+    ends = page.evaluate("""() => document.querySelector('.fc-graph-plot').data.filter((t) => t.ids).flatMap((t) => {
+      const order = t.ids.map((id, at) => [t.x[at], id]).sort((a, b) => a[0] - b[0]).map((one) => one[1]);
+      return [order[0], order[order.length - 1]]; })""")
+    assert len(ends) == 6
+    for key in (*ends[::2], ends[1]):  # the leftmost of every level, and one at the right
+        page.goto(f"{server}/?tab=graph&graph={graph}&concept={key}")
+        page.wait_for_function("document.querySelector('.fc-graph-plot')?.data?.some((t) => t.marker?.size === 22)")
+        page.wait_for_timeout(600)
+        seen = page.evaluate(NAMES)
+        chosen, plot = seen["chosen"], seen["plot"]
+        assert chosen["text"] and len(seen["levels"]) == 3
+        assert plot["left"] <= chosen["left"] and chosen["right"] <= plot["right"] + 1, key
+        for level in seen["levels"]:
+            apart = chosen["left"] >= level["right"] or chosen["right"] <= level["left"]
+            assert apart or chosen["top"] >= level["bottom"] or chosen["bottom"] <= level["top"], (key, level["text"])
+    context.close()
+
+
 def test_no_page_scrolls_sideways(chromium: Any, server: str) -> None:
     context = chromium.new_context(viewport={"width": WIDE, "height": HIGH})
     page = context.new_page()

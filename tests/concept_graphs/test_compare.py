@@ -9,11 +9,12 @@ import pytest
 
 from app.commands import main
 from app.graphs import GraphLibrary
-from app.pages.comparing import compared
-from concept_graphs.compare import CompareConfig, assigned, changes, compare, summary
+from app.pages.comparing import compared, partners
+from concept_graphs.compare import CompareConfig, ComparedEdge, assigned, changes, compare, summary
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.schema import GraphMeta
 from concept_graphs.tables import EdgeTable, NodeTable
+from concept_graphs.text import number
 from probes.artefacts import artefact_path
 from probes.errors import WorkbenchError
 from tests.fixtures.graphs import make_graph
@@ -81,7 +82,23 @@ def test_an_edge_that_no_longer_survives_is_lost_and_says_so() -> None:
     (lost,) = compare(graph, other).lost_edges
     assert (lost.source, lost.target, lost.there) == (chosen.source, chosen.target, "unsupported")
     assert lost.effect_a == lost.effect_b == chosen.effect
-    assert not compare(graph, other, CompareConfig(edges="all")).lost_edges
+    (row,) = (row for row in changes(compare(graph, other)) if row[:2] == ("edge", "lost"))
+    assert row.first == f"{chosen.source} → {chosen.target}, effect {number(chosen.effect)}"
+    assert row.second == f"effect {number(chosen.effect)}"
+
+
+@pytest.mark.parametrize("effect", [-20.61, 3.5, 0.0, None])
+def test_every_number_of_an_edge_says_what_it_is_and_has_a_real_minus_sign(effect: float | None) -> None:
+    edge = ComparedEdge(source="low/1", target="middle/2", effect_a=effect, effect_b=effect, there="untested")
+    found = compare(make_graph(), make_graph())
+    said = "" if effect is None else f"effect {number(effect)}"
+    for kind in ("kept", "lost", "new"):
+        one = edge.model_copy(update={} if kind == "kept" else {"effect_a" if kind == "new" else "effect_b": None})
+        fields = {f"{name}_edges": [one] if name == kind else [] for name in ("kept", "lost", "new")}
+        (row,) = (row for row in changes(found.model_copy(update=fields)) if row.what == "edge")
+        named, other = (row.second, row.first) if kind == "new" else (row.first, row.second)
+        assert row.kind == kind and named == ", ".join(filter(None, ["low/1 → middle/2", said]))
+        assert other == (said if kind == "kept" else "") and "-" not in named + other
 
 
 def test_a_matching_is_the_best_whole_and_none_below_the_least() -> None:
@@ -130,5 +147,9 @@ def test_the_page_says_the_same_and_names_the_command(data_home: object) -> None
     assert [row[1] for row in rows if row[0] == "concept"].count("− lost") == 2
     assert len(rows) == len(changes(found)) and {len(row) for row in rows} == {5}
     assert compared(GraphLibrary(), "page-one", "") == ("", [])
+    assert compared(GraphLibrary(), "page-one", "page-one") == ("", []), "a graph is no partner of its own"
+    for ref in ("page-one", "page-other", "bundled/text"):
+        others = partners(GraphLibrary(), ref)
+        assert ref not in others and {*others, ref} == set(GraphLibrary().names())
     refused, none = compared(GraphLibrary(), "page-one", "nothing-there")
     assert "nothing-there" in refused and not none

@@ -3,10 +3,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,7 @@ def child(code: str, *arguments: object) -> subprocess.Popen[str]:
             "import sys\nfrom probes.runs import Run\nrun = Run.open(sys.argv[1])\n" + code,
         ]
         + [str(argument) for argument in arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -223,6 +226,102 @@ def test_one_writer_even_where_locks_always_succeed(run: Run, monkeypatch: pytes
     holder.kill()
     holder.wait()
     assert caught.value.code == "run-busy"
+
+
+HELD = "with run.lock():\n run.begin(); print('held', flush=True); input()"
+
+
+def deleted(run: Run, home: Path) -> None:
+    shutil.rmtree(home)
+
+
+def half_deleted(run: Run, home: Path) -> None:
+    """A deletion is not done at once: the lock may be the last to go."""
+    (run.path / "status.json").unlink()
+
+
+def replaced(run: Run, home: Path) -> None:
+    """The home is moved away, and a new one has a run of the same name."""
+    home.rename(home.with_name(f"{home.name}-moved"))
+    assert Run.create("train", "My run", Config(), command="").slug == run.slug
+
+
+def copied(run: Run, home: Path) -> None:
+    shutil.copytree(home, home.with_name(f"{home.name}-copy"))
+    shutil.rmtree(home)
+    home.with_name(f"{home.name}-copy").rename(home)
+
+
+def keeps_logging(run: Run) -> None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        run.log(1, loss=1.0)
+        time.sleep(0.05)
+
+
+DONE_IN_A_LOST_FOLDER = {
+    "update": lambda run: run.update(message="still here"),
+    "begin": lambda run: run.begin(steps=3),
+    "progress": lambda run: run.progress(2, force=True),
+    "log": keeps_logging,
+    "whether to stop": lambda run: run.stop_requested(),
+    "checkpoint": lambda run: run.save_checkpoint(1, tensors(1), {}),
+    "rewind": lambda run: run.rewind(None),
+    "fail": lambda run: run.fail(WorkbenchError("code", "It failed", "because", "Do this.")),
+    "a file of its own": lambda run: (run.path / "cells").mkdir(parents=True),
+}
+
+
+@pytest.mark.parametrize("lost", [deleted, half_deleted, replaced, copied])
+@pytest.mark.parametrize("what", DONE_IN_A_LOST_FOLDER)
+def test_a_run_that_lost_its_folder_stops_with_one_sentence_and_writes_nothing(
+    what: str, lost: Callable[[Run, Path], None], run: Run, home: Path
+) -> None:
+    with run.lock():
+        run.begin(steps=3)
+        lost(run, home)
+        before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+        with pytest.raises(WorkbenchError) as caught:
+            DONE_IN_A_LOST_FOLDER[what](run)
+    assert caught.value.code == "run-gone"
+    assert str(caught.value).startswith("Run my-run has lost its folder: ") and str(run.path) in str(caught.value)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
+    assert home.exists() == (lost is not deleted)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps names that are no files")
+@pytest.mark.parametrize("lost", [deleted, replaced])
+def test_a_second_writer_is_refused_while_one_works_in_a_folder_that_was_there_before(
+    lost: Callable[[Run, Path], None], run: Run, home: Path
+) -> None:
+    holder = child(HELD, run.path)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    lost(run, home)
+    again = Run.open(run.path) if run.path.exists() else Run.create("train", "My run", Config(), command="")
+    assert again.path == run.path
+    said = f"process {holder.pid} works in a folder of that name"
+    with pytest.raises(WorkbenchError, match=said) as caught, again.lock():
+        pass
+    assert caught.value.code == "run-busy" and again.status().state == "queued"
+    holder.kill()
+    holder.wait()
+    with again.lock():
+        again.begin()
+    assert again.status().pid == os.getpid()
+
+
+def test_a_run_without_a_folder_cannot_be_locked(run: Run, home: Path) -> None:
+    shutil.rmtree(home)
+    with pytest.raises(WorkbenchError, match="has lost its folder"), run.lock():
+        pass
+    assert not home.exists()
+
+
+def test_what_is_locked_here_is_free_again_afterwards(run: Run) -> None:
+    for _ in range(3):
+        with run.lock(), pytest.raises(WorkbenchError, match="is being worked on"), Run.open(run.path).lock():
+            pass
+    run.update(message="outside the lock")
 
 
 def tensors(value: float) -> dict[str, dict[str, torch.Tensor]]:

@@ -8,6 +8,9 @@ status.setAttribute("aria-live", "polite");
 const plot = F.add(root, F.el("div", "fc-graph-plot")).lastChild;
 plot.setAttribute("role", "img");
 
+const RIGHT = 6;  // pixels right of the picture
+const RING = 24;  // across the ring around the selected concept
+const pen = document.createElement("canvas").getContext("2d");
 const state = { url: null, fetch: null, figure: null, places: new Map(), names: new Map(), bound: false };
 
 function remember(data) {
@@ -53,8 +56,9 @@ function overlay() {
     const near = [...new Set(links.flatMap((link) => [link[0], link[1]]))].filter((id) => id !== selected);
     ring(near, "circle", 13, F.cssColour("--fc-accent", "#06c"), 1.2);
     ring([selected], "circle", 22, F.cssColour("--fc-accent", "#06c"), 2.6);
-    Object.assign(traces[traces.length - 1], { mode: "markers+text", text: [state.names.get(selected) || ""],
-      textposition: "top center", textfont: { size: 12, color: F.cssColour("--fc-ink", "#222"), shadow: haloOf(state.figure.data) } });
+    const { text, side } = nameOf(selected);
+    Object.assign(traces[traces.length - 1], { mode: "markers+text", text: [text],
+      textposition: `top ${side}`, textfont: { size: 12, color: F.cssColour("--fc-ink", "#222"), shadow: haloOf(state.figure.data) } });
   }
   return { traces, selected };
 }
@@ -65,15 +69,43 @@ function haloOf(data) {
   return nodes ? nodes.textfont.shadow : undefined;
 }
 
+// Pixels left of the picture: names of levels stand left of the storeys; along a time axis they stand inside.
+function gutter(layout) {
+  return layout.margin && !(layout.meta && layout.meta.sideways) ? layout.margin.l : RIGHT;
+}
+
+// The name of the selected concept where it meets neither the names of the levels nor the edge: above its marker, or
+// to the side that has room, cut where there is none. `middle`: of the name, in pixels from the marker.
+function nameOf(id) {
+  const name = state.names.get(id) || "", place = state.places.get(id), { layout } = state.figure;
+  pen.font = "bold 12px system-ui, -apple-system, 'Segoe UI', sans-serif";
+  const plain = (text) => text.replace(/<[^>]*>/g, "").replace(/&(amp|lt|gt);/g, (_, one) => ({ amp: "&", lt: "<", gt: ">" })[one]);
+  const long = (text) => pen.measureText(plain(text)).width + 2;
+  const room = Math.max((plot.clientWidth || 1000) - gutter(layout) - RIGHT, 1);
+  const [low, high] = (plot._fullLayout && plot._fullLayout.xaxis.range) || layout.xaxis.range || [0, 1];
+  const before = ((place[0] - low) / (high - low)) * room, after = room - before, whole = long(name);
+  if (Math.min(before, after) >= whole / 2) return { text: name, side: "center", middle: 0 };
+  const [side, free] = after >= before ? ["right", after] : ["left", before];
+  // Cut between characters of the name: a tag or an entity is one piece.
+  const pieces = name.match(/<[^>]*>|&\w+;|[^<&]/gu) || [];
+  let text = name;
+  for (let most = pieces.length; most > 0 && long(text) + RING > free; most -= 1) {
+    const kept = pieces.slice(0, most - 1).join("");
+    text = `${kept}…${kept.includes("<b>") ? "</b>" : ""}`;
+  }
+  return { text, side, middle: ((side === "right" ? 1 : -1) * (long(text) + RING)) / 2 };
+}
+
 // The texts of a node trace without those the selected concept's name would be written over.
 function clearOf(trace, selected) {
-  const place = state.places.get(selected), name = state.names.get(selected);
-  if (!place || !name) return trace.text;
+  const place = state.places.get(selected);
+  if (!place || !state.names.get(selected)) return trace.text;
+  const { text: name, middle } = nameOf(selected);
   const size = (text) => 7 * text.replace(/<[^>]*>|\s+$/g, "").length;
   const { xaxis, yaxis, meta } = state.figure.layout, length = (axis) => (axis.range ? Math.abs(axis.range[1] - axis.range[0]) : 1);
   const pixels = (plot.clientWidth || 1000) / length(xaxis), tall = (plot.clientHeight || 500) / length(yaxis);
   return trace.text.map((text, at) => {
-    const aside = Math.abs(trace.x[at] - place[0]) * pixels;
+    const aside = Math.abs((trace.x[at] - place[0]) * pixels - middle);
     // Where concepts stand on storeys, those of one storey share its lines; where they stand anywhere, nearness counts.
     const level = meta.free ? Math.abs(trace.y[at] - place[1]) * tall < 28 : Math.round(trace.y[at]) === Math.round(place[1]);
     return text && level && aside < (size(text) + size(name)) / 2 + 8 ? "" : text;
@@ -91,9 +123,7 @@ function render() {
     return { ...trace, type: F.webgl() ? trace.type : "scatter", text, opacity: (trace.opacity ?? 1) * dim };
   });
   const { title, ...rest } = state.figure.layout;
-  // Names of levels stand left of the storeys; along a time axis they stand inside.
-  const left = rest.margin && !(rest.meta && rest.meta.sideways) ? rest.margin.l : 6;
-  const layout = { ...rest, margin: { l: left, r: 6, t: 6, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+  const layout = { ...rest, margin: { l: gutter(rest), r: RIGHT, t: 6, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { ...(rest.font || {}), color: ink }, height: undefined, width: undefined, autosize: true,
     uirevision: props.value.key, datarevision: state.url };
   const first = base.findIndex((trace) => Array.isArray(trace.ids));
