@@ -63,6 +63,13 @@ def row_for(graph: ConceptGraph, concept: str) -> LeverRow:
 
 def without_probe(graph: ConceptGraph) -> WorkbenchError:
     """The error for levers from a graph that has no probe."""
+    if graph.meta.representation:
+        return WorkbenchError(
+            "no-probe",
+            f"Nothing in the graph {graph.meta.name} can be a lever",
+            "its concepts are latents of a representation",
+            "Move them where the cell is opened, on the Grid page.",
+        )
     return WorkbenchError(
         "no-probe",
         f"Nothing in the graph {graph.meta.name} can be a lever",

@@ -6,7 +6,7 @@ the row views all follow from it, so they cannot drift apart.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, JsonValue
 
@@ -24,11 +24,12 @@ ScoredToken = tuple[str, float]
 WeighedConcept = tuple[ConceptId, float]
 
 
-class KnownFactor(Frozen):
-    """A factor of a world whose truth is known, and how closely a latent follows it."""
+class KnownFactor(NamedTuple):
+    """A factor of a world whose truth is known, by its name there, and its |Pearson| with the latent that was assigned
+    to it, on held-out rows."""
 
-    factor: str = Field(max_length=200, description="Name of the factor, as its world has it.")
-    mcc: Share = Field(description="|Pearson| of the factor with the latent that was assigned to it, held-out rows.")
+    factor: str
+    mcc: Share
 
 
 class Node(Frozen):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +12,10 @@ from probes.artefacts import read_manifest, write_manifest
 from probes.errors import WorkbenchError
 from probes.files import read_json, write_json
 from probes.latents import Codes, LatentSpace
-from probes.representations.artefact import Representation, open_representation, save_representation
-from probes.representations.cell import Cell
-from probes.representations.grid import GridConfig, Outcome
+from probes.representations.artefact import open_representation, save_representation
 from probes.representations.measured import measured_latents
-from probes.representations.opening import OpenedCell
-from probes.representations.recipe import recipe_of
-from probes.representations.scoring import Score
 from probes.representations.setting import Setting
-from probes.representations.training import Pair
-from probes.tensors import save_tensors
-
-CONFIG = GridConfig.model_validate(
-    {
-        "tasks": ["reconstruction", "infonce"],
-        "constraints": ["none"],
-        "world": {"kind": "vectors", "pairs": "changed"},
-        "network": {"width": 8, "rows": 100, "scale_after": 2, "optimiser": {"steps": 4, "batch": 32}},
-        "scoring": {"rows": 90, "kernel_rows": 0, "tree_rows": 0},
-    }
-)
+from tests.fixtures.kept_cells import CONFIG, kept_cell, outcome_of
 
 
 @pytest.fixture(autouse=True)
@@ -41,22 +24,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def kept(home: Path, task: str = "reconstruction", name: str = "mine") -> Representation:
-    """A cell with its first weights as an artefact; what it was trained from is gone when this returns."""
-    run = home / "run"
-    run.mkdir()
-    setting, cell = Setting(CONFIG, 1), Cell(task=task, seed=1)
-    save_tensors(run / "cell.safetensors", Pair(CONFIG.task(task), None).model(setting.spec, 0).state_dict())
-    opened = OpenedCell(recipe_of(CONFIG, cell), run / "cell.safetensors")
-    score = Score(values={"mcc": 0.5, "r2": 0.6, "task": 1.0}, by_factor={"mcc": [0.5] * 4, "r2": [0.6] * 4})
-    outcome = Outcome(cell=cell, scale=1.0, start=2.0, seconds=1.0, score=score)
-    save_representation(opened, outcome, name, run="some-run")
-    shutil.rmtree(run)
-    return open_representation(name)
-
-
 def test_it_opens_without_its_run_and_says_what_it_is(home: Path) -> None:
-    found = kept(home)
+    found = kept_cell(home)
     manifest = read_manifest(home / "representations" / "mine", verify=True)
     assert (manifest.kind, manifest.run, manifest.figures) == ("representation", "some-run", {"mcc": 0.5, "r2": 0.6})
     setting = Setting(CONFIG, 1)
@@ -66,15 +35,11 @@ def test_it_opens_without_its_run_and_says_what_it_is(home: Path) -> None:
         assert latent.name == f"latent {at}" and sum(latent.histogram) == found.measured.rows == 90
         assert (latent.low, latent.high, latent.deviation) == pytest.approx((values.min(), values.max(), values.std()))
     with pytest.raises(WorkbenchError, match="exists"):
-        save_representation(found.opened, Outcome(**outcome_of(found)), "mine")
-
-
-def outcome_of(found: Representation) -> dict[str, object]:
-    return {"cell": found.opened.cell, "scale": 1.0, "start": 0.0, "seconds": 0.0, "score": found.file.score}
+        save_representation(found.opened, outcome_of(found.opened.cell, 4), "mine")
 
 
 def test_what_is_damaged_foreign_or_of_another_world_is_refused(home: Path) -> None:
-    kept(home)
+    kept_cell(home)
     folder = home / "representations" / "mine"
 
     def refused(why: str, name: str = "mine") -> None:
@@ -111,7 +76,7 @@ def test_what_is_damaged_foreign_or_of_another_world_is_refused(home: Path) -> N
 
 
 def test_latents_are_a_space_that_reads_and_writes_around_rows(home: Path) -> None:
-    found = kept(home)
+    found = kept_cell(home)
     space: LatentSpace = found.space
     x = torch.from_numpy(found.opened.seen([0, 5, 7]))
     codes = space.encode(x)
@@ -129,7 +94,7 @@ def test_latents_are_a_space_that_reads_and_writes_around_rows(home: Path) -> No
 
 
 def test_without_a_decoder_it_reads_and_says_why_it_does_not_write(home: Path) -> None:
-    space = kept(home, "infonce").space
+    space = kept_cell(home, "infonce").space
     codes = space.encode(torch.zeros(2, 12))
     assert not space.writes and codes.value.shape == (2, 4)
     for act in (lambda: space.around(codes.dense()), lambda: space.change(codes)):
