@@ -64,7 +64,7 @@ def representation_graph(
         figures={"held_out": found.measured.rows, "shuffled_edges": None if search is None else search.shuffled},
         levels=[LevelRow(name=LEVEL, hook_point="encoder", row="view", n_latents=len(found.measured.latents))],
         warnings=[*([why] if why else []), *_warnings(found, search, method, len(rows))],
-        settings={"method": method, "alpha": ALPHA, "rounds": rounds, "rows": len(rows)},
+        settings={"method": method, "alpha": ALPHA, "rounds": rounds, "rows": len(rows), "decodes": opened.decodes},
     )
     edges = [] if search is None else _edges(search, opened.codes[rows], _moving(found))
     shown = {f"{LEVEL}/{at}": _ends(found, at) for at in _moving(found)}

@@ -104,6 +104,29 @@ def test_the_graph_page_shows_a_latent_with_its_ends_its_values_and_its_factor(g
     assert card(opened, "latents/1")["distribution"] is None, "the graph opens without it"
 
 
+def test_the_command_line_steers_it(grid: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keeping.kept_now(grid.slug, DECODING, "mine")
+    keeping.kept_now(grid.slug, CONTRAST, "contrast")
+    capsys.readouterr()
+    steer = ["steer", "mine", "--concept", "latents/1", "--strength", "2", "--row", "5"]
+    assert main([*steer, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["row"] == 5 and found["levers"][0]["moved"] == {"1": pytest.approx(2.0)}
+    assert len(found["chance"]) == 20 and found["command"].endswith("--row 5 --json")
+    assert main(steer) == 0
+    assert "latent 1 by +2.00" in capsys.readouterr().out
+    for more, why in (
+        (["--prompt", "x"], "--prompt cannot be used here"),
+        (["--operation", "patch"], "operation patch is none for latents"),
+        (["--out", str(tmp_path / "out")], "rows of this world are numbers"),
+    ):
+        assert main([*steer, *more]) == 2
+        assert why in capsys.readouterr().err
+    assert main(["steer", "contrast", "--concept", "latents/1"]) == 2
+    assert "its task trains no decoder" in capsys.readouterr().err
+    assert main(["steer", "mine", "--concept", "latents/9"]) == 2
+
+
 def test_the_command_line_shows_it(grid: Run, capsys: pytest.CaptureFixture[str]) -> None:
     keeping.kept_now(grid.slug, DECODING, "mine")
     capsys.readouterr()

@@ -74,4 +74,36 @@ def test_a_kept_cell_opens_as_a_graph_whose_latents_can_be_inspected(page: Any, 
     assert "known because the world is" in card.inner_text() and "never off" not in card.inner_text()
     assert card.locator(".fc-ends img").count() == 8 and card.locator(".fc-histogram rect").count() == 16
     assert [card.get_by_text(title).count() for title in ("edges that point here", "edges that point away")] == [1, 1]
+    # As a lever: the row is decoded with and without it, again whenever the strength changes, beside chance.
+    page.click("#add-lever")
+    page.click("#to-steer")
+    page.wait_for_selector("#lever-exact-0")
+    assert page.locator("#lever-where-0").count() == 0 and not page.locator("#steer-prompt").is_visible()
+    page.fill("#row-row input", "5")
+    page.click("#row-go")
+    page.wait_for_function(VALUE.format("row-said", "latent 3 by +1.00"))
+    drawn = "document.querySelector('#row-view .fc-plot')?.layout?.images"
+    assert page.evaluate(f"{drawn}.length") == 4
+    before = page.evaluate(f"{drawn}.map((one) => one.source)")
+    page.fill("#lever-exact-0", "-2")
+    page.press("#lever-exact-0", "Enter")
+    page.wait_for_function(VALUE.format("row-said", "latent 3 by −2.00"))
+    page.wait_for_function(f"{drawn}[2].source !== {before[2]!r}")
+    after = page.evaluate(f"{drawn}.map((one) => one.source)")
+    assert after[:2] == before[:2], "what is seen and what it decodes to as it is stay"
+    assert "random directions as long" in page.input_value("#row-said textarea")
+    command = page.locator("#steer-command").inner_text()
+    assert "steer balls-one --concept latents/3 --strength -2 --row 5" in " ".join(command.split())
     assert page.failures == [] and outside(page.requested, address) == []
+
+
+def test_a_latent_that_nothing_decodes_is_no_lever(page: Any, address: str) -> None:
+    page.goto(f"{address}/?tab=grid&run=balls")
+    page.wait_for_selector("#grid-cell-open")
+    keep(page, "infonce", "contrast")
+    page.wait_for_function(VALUE.format("grid-cell-kept", "graph contrast"))
+    page.goto(f"{address}/?tab=graph&graph=contrast&concept=latents/0")
+    page.wait_for_selector("#inspector .fc-ends img")
+    page.click("#add-lever")
+    page.get_by_text("whose task trains no decoder").first.wait_for(state="visible")
+    assert not page.locator("#to-steer").is_visible()
