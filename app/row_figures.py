@@ -7,14 +7,12 @@ from app.heat_maps import Figure
 from concept_graphs.text import number
 from steering.row_comparison import DecodedRow, RowComparison
 
-TITLE = "<b>Held-out row {row}</b>, decoded as it is, steered, and along a random direction"
-
 
 def row_figure(found: RowComparison) -> Figure:
     """The row as seen and as decoded in every way."""
     ways = [found.unsteered, found.steered, *([found.control] if found.control else [])]
-    called = ["as it is", "steered", "random direction"]
-    title = TITLE.format(row=found.row) if found.control else TITLE.format(row=found.row).partition(", and")[0]
+    called = ["as it is", "steered", "random"]
+    title = f"<b>Held-out row {found.row}</b>, decoded"
     if found.picture:
         addresses = [picture_address(way, found.shape) for way in (found.seen, *ways)]
         return pictures_figure(addresses, ["as seen", *called][: len(addresses)], title)

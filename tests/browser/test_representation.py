@@ -103,6 +103,7 @@ def test_a_latent_that_nothing_decodes_is_no_lever(page: Any, address: str) -> N
     keep(page, "infonce", "contrast")
     page.wait_for_function(VALUE.format("grid-cell-kept", "graph contrast"))
     page.goto(f"{address}/?tab=graph&graph=contrast&concept=latents/0")
+    page.wait_for_function("document.querySelector('#graph-plot .js-plotly-plot')?.data")
     page.wait_for_selector("#inspector .fc-ends img")
     page.click("#add-lever")
     page.get_by_text("whose task trains no decoder").first.wait_for(state="visible")
