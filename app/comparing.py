@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steering.levers import Lever
+
+if TYPE_CHECKING:
+    from steering.row_comparison import RowComparison
 
 
 def compare_on_graph(subject: Any, graph: Any, levers: list[Lever], prompt: str, **rest: Any) -> Any:
@@ -29,6 +32,13 @@ def compare_pictures(subject: Any, probe: str, levers: list[Lever], inputs: Any,
 
     found = compare(subject, opened(probe), levers, inputs, **rest)
     return dict(found.model_dump(mode="json"))
+
+
+def compare_rows(representation: str, levers: list[Lever], row: int, **rest: Any) -> RowComparison:
+    """`steering.rows.compare_row` for a name that comes from a browser."""
+    from steering.rows import compare_row
+
+    return compare_row(representation, levers, row, names_only=True, **rest)
 
 
 def sweep_pictures(subject: Any, probe: str, lever: Lever, inputs: Any, **rest: Any) -> dict[str, Any]:

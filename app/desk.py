@@ -12,6 +12,7 @@ from probes.addresses import Selector
 from probes.errors import WorkbenchError
 from steering.levers import Lever, OperationParams
 from steering.registry import OPERATIONS
+from steering.row_comparison import ROW_OPERATIONS
 
 
 class OnScreen(NamedTuple):
@@ -32,11 +33,21 @@ ON_SCREEN = {
     "swap": OnScreen(0.0, 1.0, 1.0, "target"),
     "patch": OnScreen(0.0, 1.0, 1.0, "donor"),
 }
+# Latents of a representation have two sides, and their unit is a standard deviation.
+ON_ROWS = {
+    "add": OnScreen(-3.0, 3.0, 1.0),
+    "scale": OnScreen(-1.0, 1.0, -1.0),
+    "set": OnScreen(0.0, 1.0, 1.0, "aim"),
+    "cap": OnScreen(0.0, 1.0, 1.0, "aim"),
+    "swap": OnScreen(0.0, 1.0, 1.0, "target"),
+}
 SELECTORS: Mapping[str, str] = {"all": "", "prompt": "positions=prompt", "generated": "positions=generated"}
 
 
-def operations() -> list[dict[str, Any]]:
-    """The operations of the rack, from the registry: name, sentence, slider and what it needs besides."""
+def operations(kind: str = "text") -> list[dict[str, Any]]:
+    """The operations of the rack for what levers act on: name, sentence, slider and what it needs besides."""
+    if kind == "rows":
+        return [{"name": name, "sentence": ROW_OPERATIONS[name], **row._asdict()} for name, row in ON_ROWS.items()]
     return [{"name": name, "sentence": OPERATIONS[name].sentence, **row._asdict()} for name, row in ON_SCREEN.items()]
 
 
@@ -49,7 +60,7 @@ def row_of_latent(level: str, level_index: int, latent: int) -> LeverRow:
 def row_for(graph: ConceptGraph, concept: str) -> LeverRow:
     """A new row for a concept of the graph. Raises `WorkbenchError` when there is no such concept."""
     node = graph.node(concept)
-    if not graph.meta.probe:
+    if not can_be_levers(graph):
         raise without_probe(graph)
     return LeverRow(
         key=concept,
@@ -61,8 +72,20 @@ def row_for(graph: ConceptGraph, concept: str) -> LeverRow:
     )
 
 
+def can_be_levers(graph: ConceptGraph) -> bool:
+    """Whether there is anything to write the concepts of a graph with: a probe, or a representation that decodes."""
+    return bool(graph.meta.probe or (graph.meta.representation and graph.meta.settings.get("decodes")))
+
+
 def without_probe(graph: ConceptGraph) -> WorkbenchError:
-    """The error for levers from a graph that has no probe."""
+    """The error for levers from a graph that nothing can be written with."""
+    if graph.meta.representation:
+        return WorkbenchError(
+            "no-decoder",
+            f"Nothing in the graph {graph.meta.name} can be a lever",
+            "its latents are a representation's whose task trains no decoder back to what is seen",
+            "Keep a cell whose task decodes, such as reconstruction.",
+        )
     return WorkbenchError(
         "no-probe",
         f"Nothing in the graph {graph.meta.name} can be a lever",

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from concept_graphs.schema import GraphMeta
 
-Way = Literal["ablated-low", "mean-low", "activated-low", "ablated-high", "activated-high"]
+Way = Literal["proposed", "ablated-low", "mean-low", "activated-low", "ablated-high", "activated-high"]
 
 
 class Words(NamedTuple):
@@ -22,6 +22,8 @@ class Words(NamedTuple):
 
 def words_of(meta: GraphMeta) -> Words:
     """The words that fit how the edges of a graph were tested."""
+    if meta.joins == "within":
+        return WORDS["proposed"]
     if meta.direction == "composes":
         return WORDS[
             "activated-low" if meta.activated else "mean-low" if meta.intervention == "mean" else "ablated-low"
@@ -69,6 +71,15 @@ def _of_text(when: str, doing: str, sense: str) -> Words:
 
 
 WORDS: dict[Way, Words] = {
+    "proposed": Words(
+        card="Edges are what causal discovery proposes from linear dependence on held-out rows; no intervention tested "
+        "them. Beside each: on how many of the resampled rows it comes back.",
+        legend="Each point is a latent, each line an edge that causal discovery proposes and no intervention tested. A "
+        "line with a head has a proposed direction, one without is open.",
+        table="Proposed by causal discovery from linear dependence on held-out rows; no intervention tested any edge.",
+        counted="rows",
+        beside="held, s.d.",
+    ),
     "ablated-low": _of_text(
         "the lower concept is ablated where it fires in held-out text",
         "removing the lower concept where it fires",

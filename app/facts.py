@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from app.representation_facts import latent_facts
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Node, Picture
 from concept_graphs.text import in_words, percent
@@ -11,6 +12,8 @@ from concept_graphs.text import in_words, percent
 
 def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
     """Name, value, note and (where a name needs it) help of each figure."""
+    if graph.meta.representation:
+        return latent_facts(graph, node)
     pictures = graph.meta.direction == "generates"
     examples = len((graph.pictures if pictures else graph.examples).get(node.id, []))
     detection = "–" if node.detection is None else f"{node.detection:.2f}"

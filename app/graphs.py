@@ -116,9 +116,7 @@ def labelled(graph: ConceptGraph, path: Path) -> tuple[ConceptGraph, dict[str, s
     if not replaced:
         return graph, {}
     renamed = [labels.get(key, old) for key, old in zip(graph.nodes["id"], graph.nodes["label"], strict=True)]
-    return ConceptGraph(
-        graph.meta, graph.nodes.replace(label=renamed), graph.edges, graph.examples, graph.pictures
-    ), replaced
+    return graph.replace(nodes=graph.nodes.replace(label=renamed)), replaced
 
 
 def labels_path(graph: Path) -> Path:

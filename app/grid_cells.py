@@ -52,11 +52,12 @@ def opened(slug: str, cell: str) -> OpenedCell:
 def _opened(slug: str, name: str, made: str) -> OpenedCell:
     from probes.representations.cell import Cell
     from probes.representations.opening import OpenedCell
+    from probes.representations.recipe import recipe_of
 
     run, one = GRID.found(slug), kept(slug, name)
     config = getattr(jobs.load_config(run), GRID.section)
     cell = Cell(task=one.task, constraint=one.constraint, weight=one.weight, seed=one.seed, restart=one.restart)
-    return OpenedCell(config, cell, run.path / "weights" / f"{cell.slug}.safetensors")
+    return OpenedCell(recipe_of(config, cell), run.path / "weights" / f"{cell.slug}.safetensors")
 
 
 def factor_table(cell: KeptCell, found: OpenedCell) -> list[list[str]]:

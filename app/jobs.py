@@ -169,6 +169,14 @@ JOBS: dict[str, JobKind] = {
         then="of",
         check="app.evaluate:check",
     ),
+    "keep": JobKind(
+        "app.keeping:KeepConfig",
+        "app.keeping:work",
+        "Keep a cell of a grid as a representation, with the graph of its latents.",
+        positional="run",
+        then="cell",
+        check="app.keeping:check",
+    ),
     "report": JobKind(
         "app.report:ReportConfig",
         "app.report:work",

@@ -19,6 +19,7 @@ PRINTED = {
     "graph-compare": "concept_graphs.compare:GraphComparison",
     "steer": "steering.comparison:Comparison",
     "steer-pictures": "steering.comparison:PictureComparison",
+    "steer-rows": "steering.row_comparison:RowComparison",
     "steer-sweep": "steering.picture_sweep:PictureSweep",
     "evaluate": "app.suites.rows:Rows",
     "export": "app.exporting:Exported",

@@ -10,6 +10,7 @@ from probes.artefacts import resolve
 from probes.errors import WorkbenchError
 from probes.files import read_json
 from probes.hierarchy.measured import QUANTILES, read_latent
+from probes.representations.measured import read_latents
 
 WHERE = {"train": "training", "held_out": "held-out"}
 
@@ -17,8 +18,11 @@ WHERE = {"train": "training", "held_out": "held-out"}
 def distribution(graph: ConceptGraph, node: Node) -> dict[str, Any] | None:
     """What the graph's probe knows of a concept's latent; None without the probe, or where it was not measured.
 
-    `bars`: how many values lie in each of equal bins from 0 to `largest`; `quantiles`: `[share, value]`.
+    `bars`: how many values lie in each of equal bins from 0, or from `smallest`, to `largest`; `quantiles`: `[share,
+    value]`.
     """
+    if graph.meta.representation:
+        return _of_representation(graph, node)
     try:
         folder = resolve(graph.meta.probe, "probe", names_only=True)
         levels = read_json(folder / "probe.json")["levels"]
@@ -38,6 +42,25 @@ def distribution(graph: ConceptGraph, node: Node) -> dict[str, Any] | None:
         "hint": f"{sum(bars):,} values above zero on {where}",
         "life": _life(known),
         "agreement": _agreement(known),
+    }
+
+
+def _of_representation(graph: ConceptGraph, node: Node) -> dict[str, Any] | None:
+    """The same of a latent that is never off: its values lie between two ends."""
+    try:
+        found = read_latents(resolve(graph.meta.representation, "representation", names_only=True))
+        latent = found.latents[node.index]
+    except (WorkbenchError, OSError, IndexError):
+        return None
+    return {
+        "title": "Where its values lie",
+        "bars": latent.histogram,
+        "smallest": latent.low,
+        "largest": latent.high,
+        "quantiles": [[share, value] for share, value in zip(QUANTILES, latent.quantiles, strict=True)],
+        "hint": f"{found.rows:,} held-out rows",
+        "life": "",
+        "agreement": "",
     }
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from app.facts import peak_place
+from concept_graphs.ring import edge_said
 from concept_graphs.schema import GraphMeta
-from concept_graphs.tables import Edge, Example, Node, Picture
+from concept_graphs.tables import Edge, Example, HeldOutRow, Node, Picture
 from concept_graphs.text import number, percent
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class ShownConcept(Node):
     children: list[ShownEdge] = Field(description="Edges to the level below, the strongest first.")
     examples: list[Example] = Field(description="Stretches of text in which it is active.")
     pictures: list[Picture] = Field(description="Images in which it is active, each with a heat map.")
+    rows: list[HeldOutRow] = Field(description="Held-out rows of a world at both ends of a latent that is never off.")
 
 
 def add_show_flags(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +93,7 @@ def concept_of(graph: ConceptGraph, concept: str, top: int) -> ShownConcept:
         children=[_edge(graph, edge) for edge in graph.children(concept)[: max(0, top)]],
         examples=graph.examples.get(concept, []),
         pictures=graph.pictures.get(concept, []),
+        rows=graph.rows.get(concept, []),
     )
 
 
@@ -101,13 +104,16 @@ def _edge(graph: ConceptGraph, edge: Edge) -> ShownEdge:
 
 def _overview_text(shown: ShownGraph) -> str:
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in shown.verdicts.items())
-    lines = [shown.title, f"  subject {shown.subject}, probe {shown.probe}"]
+    made_of = f"representation {shown.representation}" if shown.representation else f"probe {shown.probe}"
+    lines = [shown.title, f"  subject {shown.subject}, {made_of}"]
     for level in reversed(shown.levels):
         count = shown.concepts_by_level.get(level.name, 0)
         band = "" if level.noise is None else ", noise {:g} to {:g}".format(*level.noise)
         lines.append(f"  {level.name:<8} {count:>5} concepts at {level.hook_point}{band}, a row is a {level.row}")
     lines.append(f"  {shown.edges} edges: {verdicts}")
     lines += [f"  warning: {warning}" for warning in shown.warnings]
+    if shown.joins == "within":
+        return "\n".join([*lines, "Proposed edges:", *map(_edge_text, shown.strongest)])
     removed, measured = ("lower", "higher") if shown.direction == "composes" else ("higher", "lower")
     lines.append(
         f"Strongest edges (effect of removing the {removed} concept, in s.d. of the {measured}; 95 % interval):"
@@ -119,6 +125,10 @@ def _concept_text(shown: ShownConcept) -> str:
     lines = [f"{shown.id}  {shown.label}"]
     if shown.frequency is not None:
         lines.append(f"  active in {percent(shown.frequency, 3)} of rows, typical size {number(shown.typical)}")
+    if shown.deviation is not None:
+        lines.append(f"  standard deviation {number(shown.deviation)} over held-out rows")
+    if shown.follows is not None:
+        lines.append(f"  matches factor {shown.follows.factor}, MCC {number(shown.follows.mcc)}: the world is known")
     if shown.detection is not None:
         low, high = shown.detection_low, shown.detection_high
         interval = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
@@ -126,17 +136,23 @@ def _concept_text(shown: ShownConcept) -> str:
     for side, scored in (("promoted", shown.promoted), ("suppressed", shown.suppressed)):
         tokens = " ".join(repr(token) for token, _ in scored[:8])
         lines += [f"  {side}: {tokens}"] if tokens else []
-    for side, edges in (("parents", shown.parents), ("children", shown.children)):
+    within = any(edge.oriented is not None for edge in (*shown.parents, *shown.children))
+    sides = ("edges from it", "edges to it") if within else ("parents", "children")
+    for side, edges in zip(sides, (shown.parents, shown.children), strict=True):
         lines += [f"  {side}:", *map(_edge_text, edges)] if edges else []
     lines += [f"  | {json.dumps(''.join(example.tokens))}" for example in shown.examples[:5]]
     for one in shown.pictures[:5]:
         where = f"seed {one.seed}, noise {one.noise:.2f}: strongest at {peak_place(one)}"
         lines.append(f"  | {json.dumps(one.prompt)} {where}")
+    lines += [f"  | row {one.row}: {one.end}, {number(one.value)}" for one in shown.rows]
     return "\n".join(lines)
 
 
 def _edge_text(edge: ShownEdge) -> str:
-    ends = f"  {edge.source} {edge.source_label!r} -> {edge.target} {edge.target_label!r}"
+    joined = "--" if edge.oriented is False else "->"
+    ends = f"  {edge.source} {edge.source_label!r} {joined} {edge.target} {edge.target_label!r}"
+    if edge.oriented is not None:
+        return "; ".join([f"{ends}: {edge_said(edge)[0]}", *edge_said(edge)[1:]])
     if edge.effect is None:
         return f"{ends}: {edge.verdict}"
     low, high, null = edge.effect_low, edge.effect_high, edge.null95

@@ -14,13 +14,14 @@ from probes.errors import WorkbenchError
 from probes.files import read_json
 from probes.subjects.registry import SUBJECTS
 
-Kind = Literal["text", "pictures"]
+Kind = Literal["text", "pictures", "rows"]
 PICTURES = frozenset({"image_diffusion"})
 
 
 @dataclass(frozen=True)
 class Source:
-    """A graph or a probe by name; `levels`: level name to its number of latents, lowest first; `noise`: level name
+    """A graph or a probe by name; `probe`: what its levers belong to, a representation where that is what it is of;
+    `levels`: level name to its number of latents, lowest first; `noise`: level name
     to the interval it reads in, where there is a trajectory."""
 
     name: str
@@ -32,7 +33,9 @@ class Source:
 
     @property
     def kind(self) -> Kind:
-        """What the subject makes, told from its name and files."""
+        """What levers act on: what the subject makes, told from its name and files, or rows of a world."""
+        if self.graph is not None and self.graph.meta.representation:
+            return "rows"
         found = next(name for name in SUBJECTS if SUBJECTS.load(name)().recognises(self.subject))
         return "pictures" if found in PICTURES else "text"
 
@@ -74,11 +77,12 @@ def open_source(library: GraphLibrary, name: Any) -> Source:
     kind, _, ref = str(name or "").partition("/")
     if kind == "graph":
         graph = library.open(ref).graph
-        if not graph.meta.probe:
+        if not (graph.meta.probe or graph.meta.representation):
             raise without_probe(graph)
         levels = {level.name: level.n_latents for level in graph.meta.levels}
         noise = {level.name: level.noise for level in graph.meta.levels if level.noise is not None}
-        return Source(str(name), graph.meta.subject, graph.meta.probe, levels, noise, graph)
+        of = graph.meta.probe or graph.meta.representation
+        return Source(str(name), graph.meta.subject, of, levels, noise, graph)
     if kind != "probe":
         raise WorkbenchError(
             "no-source", "There is nothing to steer with", "none is chosen", "Choose a graph or probe."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.settings import Settings
 from app.trying_pictures import add_picture_flags, picture_flags_given, selector_flags, steer_pictures, typed
+from app.trying_rows import RowSource, add_row_flags, row_source, steer_row
 from probes.configs import validated
 from probes.errors import WorkbenchError
 from steering.levers import Lever, LeverSet, OperationParams, lever_of
@@ -25,18 +26,24 @@ def add_steer_flags(parser: argparse.ArgumentParser) -> None:
     add("source", help="Name of the graph, such as bundled/text, or of a probe.")
     add("--concept", action="append", default=[], help="Concept id, such as middle/12; may be given several times.")
     add("--levers", type=Path, help="A lever set saved on the Steer page, instead of --concept.")
-    add("--strength", type=float, default=1.0, help="In typical activations. Default: 1.")
+    add(
+        "--strength",
+        type=float,
+        default=1.0,
+        help="In typical activations, or standard deviations of a latent. Default: 1.",
+    )
     add("--operation", default="add", help="What is done to the concept. Default: add.")
     add("--to-level", type=float, default=1.0, help="What set and cap aim at, in typical activations. Default: 1.")
     add("--target", help="Concept that a swap moves the activation to, of the same level.")
     add("--donor", default="", help="Text, or prompt of pictures, whose activations a patch copies.")
     add("--parts", type=int, default=0, help="Also move so many of its confirmed parts, the strongest first.")
     add("--where", default="", help="Selector, such as positions=generated. Default: everywhere.")
-    add("--prompt", required=True, help="Text the subject continues, or what a picture shows.")
+    add("--prompt", help="Text the subject continues, or what a picture shows; a representation takes none.")
     add("--seed", type=int, nargs="+", default=[0], help="Seed of sampling; several make several pictures. Default: 0.")
     add("--tokens", type=int, help=f"Text: how many tokens to generate. Default: {TOKENS}.")
     add("--temperature", type=float, help="Text: 0 takes the likeliest token. Default: 0.")
     add_picture_flags(parser)
+    add_row_flags(parser)
     add("--controls", action=argparse.BooleanOptionalAction, default=True, help="Also run the controls. Default: yes.")
     add("--json", action="store_true", help="Print one JSON object.")
     parser.set_defaults(run_command=steer)
@@ -46,8 +53,15 @@ def steer(args: argparse.Namespace) -> int:
     """Generate with and without the levers, and print both with their controls."""
     from steering.sources import open_source
 
+    if (rows := row_source(args.source)) is not None:
+        return steer_row(args, rows, levers_asked(args, rows))
     source = open_source(args.source)
     levers = levers_asked(args, source)
+    _refuse(["row"] if args.row is not None else [], "representations")
+    if args.prompt is None:
+        raise WorkbenchError(
+            "no-prompt", "Nothing can be steered", "there is no prompt", "Say with --prompt what is to be continued."
+        )
     from probes.subjects.image_diffusion import ImageDiffusion
     from probes.subjects.loading import load_subject
     from probes.subjects.text_autoregressive import TextAutoregressive
@@ -103,7 +117,7 @@ def _compared(args: argparse.Namespace, subject: object, source: Source, levers:
     )
 
 
-def levers_asked(args: argparse.Namespace, source: Source) -> list[Lever]:
+def levers_asked(args: argparse.Namespace, source: Source | RowSource) -> list[Lever]:
     """The levers of the flags. Raises `WorkbenchError` for none, or a concept the graph or probe does not have."""
     if (args.levers is None) == (not args.concept):
         raise WorkbenchError(
@@ -125,7 +139,7 @@ def levers_asked(args: argparse.Namespace, source: Source) -> list[Lever]:
     return [validated(Lever, {**lever.model_dump(), **given}, what="The lever") for lever in levers]
 
 
-def _target(args: argparse.Namespace, source: Source) -> int | None:
+def _target(args: argparse.Namespace, source: Source | RowSource) -> int | None:
     if args.target is None:
         return None
     level, _, latent = source.concept(args.target).partition("/")

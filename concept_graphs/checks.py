@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from concept_graphs.schema import GraphMeta
-from concept_graphs.tables import Edge, EdgeTable, Example, NodeTable, Picture
+from concept_graphs.tables import Edge, EdgeTable, Example, HeldOutRow, NodeTable, Picture
 from probes.errors import WorkbenchError
 
 
@@ -15,6 +15,7 @@ def check(
     edges: EdgeTable,
     examples: Mapping[str, Sequence[Example]],
     pictures: Mapping[str, Sequence[Picture]],
+    rows: Mapping[str, Sequence[HeldOutRow]],
     what: str,
 ) -> None:
     """Refuse tables that contradict each other, in one sentence that names the first offender."""
@@ -24,6 +25,7 @@ def check(
         *_first(_bad_edges(meta, levels, nodes, edges)),
         *_first(_bad_examples(nodes, examples)),
         *_first(_bad_pictures(nodes, pictures)),
+        *_first(_bad_rows(nodes, rows)),
     ):
         raise WorkbenchError("bad-graph", f"{what} is not usable", why, "Correct the file, or extract the graph again.")
 
@@ -59,7 +61,6 @@ def _bad_nodes(meta: GraphMeta, levels: Mapping[str, int], nodes: NodeTable) -> 
 def _bad_edges(meta: GraphMeta, levels: Mapping[str, int], nodes: NodeTable, edges: EdgeTable) -> Iterator[str]:
     known = {key: levels.get(level, -1) for key, level in zip(nodes["id"], nodes["level"], strict=True)}
     pairs: set[tuple[str, str]] = set()
-    adjacent = meta.joins == "adjacent"
     # By columns: a graph from outside can have a million edges, and a row model of each takes minutes.
     for at, pair in enumerate(zip(edges["source"], edges["target"], strict=True)):
         source, target = pair
@@ -68,8 +69,10 @@ def _bad_edges(meta: GraphMeta, levels: Mapping[str, int], nodes: NodeTable, edg
             return
         if source == target:
             yield f"{_said(pair)} joins a concept to itself"
-        if adjacent and known[target] != known[source] + 1:
+        if meta.joins == "adjacent" and known[target] != known[source] + 1:
             yield f"{_said(pair)} does not join a level to the one directly above it"
+        if meta.joins == "within" and known[target] != known[source]:
+            yield f"{_said(pair)} leaves its level, and the graph joins concepts of one level only"
         if pair in pairs:
             yield f"{_said(pair)} appears twice"
         pairs.add(pair)
@@ -110,3 +113,12 @@ def _bad_pictures(nodes: NodeTable, pictures: Mapping[str, Sequence[Picture]]) -
         for picture in rows:
             if len(picture.values) != picture.grid[0] * picture.grid[1] or picture.peak >= len(picture.values):
                 yield f"a picture of {key} has a grid, values and a peak that do not belong together"
+
+
+def _bad_rows(nodes: NodeTable, rows: Mapping[str, Sequence[HeldOutRow]]) -> Iterator[str]:
+    known = set(nodes["id"])
+    for key, shown in rows.items():
+        if key not in known:
+            yield f"rows are given for the unknown concept {key}"
+        if any(bool(row.png) != (row.size is not None) for row in shown):
+            yield f"a row of {key} has a picture without a size, or a size without a picture"

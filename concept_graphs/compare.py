@@ -174,12 +174,17 @@ def _probes(a: ConceptGraph, b: ConceptGraph) -> tuple[Probe, Probe] | None:
     """Both probes; None where one is not here, or both graphs are of one."""
     from probes.hierarchy.probe import open_probe
 
-    if a.meta.probe == b.meta.probe:
+    if _of_one(a, b):
         return None
     try:
         return open_probe(a.meta.probe), open_probe(b.meta.probe)
     except WorkbenchError:
         return None
+
+
+def _of_one(a: ConceptGraph, b: ConceptGraph) -> bool:
+    """Whether both graphs are of the same latents."""
+    return (a.meta.probe, a.meta.representation) == (b.meta.probe, b.meta.representation)
 
 
 def _matched(
@@ -191,7 +196,7 @@ def _matched(
     probes: tuple[Probe, Probe] | None,
     config: CompareConfig,
 ) -> _Matched:
-    if a.meta.probe == b.meta.probe and names[0] == names[1] and config.by == "auto":
+    if _of_one(a, b) and names[0] == names[1] and config.by == "auto":
         same = np.equal.outer([n.index for n in mine], [n.index for n in theirs]).astype(float)
         return _Matched("index", same.reshape(len(mine), len(theirs)), {}, {})
     if probes is not None and config.by != "shown":

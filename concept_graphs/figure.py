@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from concept_graphs import grouping, timeline
+from concept_graphs import grouping, ring, timeline
 from concept_graphs.groups import Groups
+from concept_graphs.hovers import edge_hover, node_hover
 from concept_graphs.layout import in_turn, storeys
 from concept_graphs.placing import Anchor, placed_beside, placed_labels
 from concept_graphs.strokes import CURVE, band, rounded, s_lines
 from concept_graphs.tables import CONFIRMED
-from concept_graphs.text import esc_plotly, number, with_interval
+from concept_graphs.text import esc_plotly
 from concept_graphs.view import Shown, ViewSpec, select
 
 if TYPE_CHECKING:
     from concept_graphs.graph import ConceptGraph
-    from concept_graphs.tables import Edge, Node
 
 __all__ = ["ViewSpec", "layered_figure"]
 
@@ -31,7 +31,6 @@ BIN_WIDTHS, BIN_ALPHAS = (0.8, 1.3, 2.1, 3.2), (0.30, 0.42, 0.58, 0.80)
 CURVE_LIMIT, WEBGL_LIMIT = 500, 2000
 WIDE = 640  # pixels from which level names get a gutter of their own
 GUTTER, NARROW_GUTTER = 150, 52
-DONE = {"activate": "giving", "mean": "averaging"}  # by intervention; else removing
 FEW_LEVELS = 8  # above it a storey is too low for three lines
 
 
@@ -49,8 +48,8 @@ def layered_figure(graph: ConceptGraph, view: ViewSpec | None = None, groups: Gr
     if len(shown.edges) <= CURVE_LIMIT:
         data += _midpoints(graph, shown, x, y)
     data += _node_traces(graph, shown, view, x, y, kind, grouping.group_names(graph, groups))
-    layout = _layout(graph, view, shown, y)
-    if timeline.is_timeline(graph):
+    layout = _layout(graph, view, shown, x, y)
+    if timeline.is_timeline(graph) or ring.is_ring(graph):
         data += grouping.rings(graph, groups, shown.nodes, x, y)
     else:
         shapes, names = grouping.boxes(graph, groups, shown.nodes, x, y, _room(view))
@@ -71,6 +70,8 @@ def _positions(graph: ConceptGraph, shown: Shown, view: ViewSpec, groups: Groups
     if timeline.is_timeline(graph):
         return timeline.positions(graph, shown.nodes, _visible_levels(graph, view))
     stored = grouping.side_by_side(graph, groups, in_turn(graph))
+    if ring.is_ring(graph):
+        return ring.positions(graph, shown.nodes, stored)
     x = np.full(len(graph.nodes), np.nan)
     storey = {level: i for i, level in enumerate(_visible_levels(graph, view))}
     level = graph.level_index[shown.nodes]
@@ -94,7 +95,7 @@ def _edge_traces(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray
         confirmed = verdict in CONFIRMED
         sense = _sense(graph.edges["effect"][row], graph.meta.activated) if confirmed else ""
         groups.setdefault((int(b) if confirmed else -1, verdict, sense), []).append(int(row))
-    curved = kind == "scatter" and len(shown.edges) <= CURVE_LIMIT
+    curved = kind == "scatter" and len(shown.edges) <= CURVE_LIMIT and not ring.is_ring(graph)
     t = CURVE if curved else CURVE[[0, -1]]
     shape = {"shape": "spline"} if curved else {}
     named: set[str] = set()
@@ -109,7 +110,7 @@ def _edge_traces(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray
                 "legendgroup": name,
                 "showlegend": name not in named,
                 **_lines(graph, rows, x, y, t),
-                "line": _line_style(b, verdict, sense) | shape,
+                "line": ring.LINE if ring.is_ring(graph) else _line_style(b, verdict, sense) | shape,
                 "hoverinfo": "skip",
             }
         )
@@ -146,7 +147,7 @@ def _midpoints(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray) 
             "x": rounded((x[source] + x[target]) / 2),
             "y": rounded((y[source] + y[target]) / 2),
             "customdata": [f"{edge.source}>{edge.target}" for edge in rows],
-            "hovertext": [_edge_hover(graph, edge) for edge in rows],
+            "hovertext": [edge_hover(graph, edge) for edge in rows],
             "hovertemplate": "%{hovertext}<extra></extra>",
             "marker": {"size": 9, "opacity": 0, "color": f"rgb({UNDECIDED})"},
         }
@@ -205,6 +206,8 @@ def _labels(
     graph: ConceptGraph, shown: Shown, view: ViewSpec, x: np.ndarray, y: np.ndarray
 ) -> tuple[dict[int, str], dict[int, str]]:
     """Texts and text positions of the concepts that get a label: the most connected, without overlap."""
+    if ring.is_ring(graph):
+        return ring.labels(graph, shown.nodes, x, y)
     pull = np.zeros(len(graph.nodes))
     for end in graph.ends:
         np.add.at(pull, end[shown.edges], graph.strength[shown.edges] + 1e-6)
@@ -224,9 +227,12 @@ def _labels(
     return placed_labels(anchors, _room(view))
 
 
-def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) -> dict[str, Any]:
+def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     levels = _visible_levels(graph, view)
-    frame = timeline.frame(graph, levels) if timeline.is_timeline(graph) else _frame(graph, view, shown, y, levels)
+    if ring.is_ring(graph):
+        frame = ring.frame(graph, shown.edges, x, y)
+    else:
+        frame = timeline.frame(graph, levels) if timeline.is_timeline(graph) else _frame(graph, view, shown, y, levels)
     below = 70 if timeline.is_timeline(graph) else 10
     return {
         "title": {
@@ -236,7 +242,7 @@ def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) ->
         "font": {"color": INK, "size": 12, "family": "system-ui, -apple-system, Segoe UI, sans-serif"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 10 + _gutter(view), "r": 10, "t": 30, "b": below},
+        "margin": {"l": 10 + (0 if ring.is_ring(graph) else _gutter(view)), "r": 10, "t": 30, "b": below},
         "autosize": True,
         **frame,
         "hovermode": "closest",
@@ -252,6 +258,7 @@ def _layout(graph: ConceptGraph, view: ViewSpec, shown: Shown, y: np.ndarray) ->
         "meta": {
             "caption": shown.caption, "hidden": shown.hidden, "said": shown.said,
             "shown_nodes": len(shown.nodes), "shown_edges": len(shown.edges), "sideways": timeline.is_timeline(graph),
+            "straight": ring.is_ring(graph),
         },
     }  # fmt: skip
 
@@ -293,42 +300,6 @@ def _level_name(graph: ConceptGraph, k: int, y: float, wide: bool) -> dict[str, 
         "xref": "paper", "yref": "y", "x": 0, "y": y, "xanchor": "right", "xshift": -8, "yanchor": "middle",
         "align": "right", "showarrow": False, "font": {"size": 11}, "text": name + more,
     }  # fmt: skip
-
-
-def node_hover(graph: ConceptGraph, node: Node, group: str = "") -> str:
-    lines = [f"<b>{esc_plotly(node.label)}</b>", esc_plotly(node.id)]
-    if group:
-        lines.append(f"in the group {esc_plotly(group)}")
-    if node.frequency is not None:
-        lines.append(f"active in {number(100 * node.frequency)} % of rows, typical size {number(node.typical)}")
-    if node.detection is not None:
-        score = with_interval(node.detection, node.detection_low, node.detection_high)
-        lines.append(f"detection {score}, n = {node.detection_n:,}")
-    if node.promoted:
-        tokens = " ".join(esc_plotly(token, 16) for token, _ in node.promoted[:5])
-        lines.append(f"promotes {tokens}")
-    lines.append(f"{len(graph.parents(node.id))} edges up, {len(graph.children(node.id))} down")
-    return "<br>".join(lines)
-
-
-def _edge_hover(graph: ConceptGraph, edge: Edge) -> str:
-    first = (edge.source, edge.target) if graph.meta.direction == "composes" else (edge.target, edge.source)
-    ends = [esc_plotly(graph.node(key).label, 28) for key in first]
-    lines = [f"<b>{ends[0]} → {ends[1]}</b>", edge.verdict]
-    if edge.effect is not None:
-        effect = with_interval(edge.effect, edge.effect_low, edge.effect_high)
-        along = edge.state is not None or edge.inside is not None
-        done = DONE.get(graph.meta.intervention, "removing")
-        removed = f"{done} the higher concept changes the lower" if along else f"effect of {done} it"
-        lines.append(f"{removed} {effect} s.d., n = {edge.n}")
-        lines.append(f"null: 95 % below {number(edge.null95)}")
-    if edge.held is not None:
-        lines.append(f"path held {with_interval(edge.held, edge.held_low, edge.held_high)}")
-    if edge.state is not None:
-        lines.append(f"by the sampler state alone {with_interval(edge.state, edge.state_low, edge.state_high)}")
-    if edge.inside is not None:
-        lines.append(f"inside single passes {with_interval(edge.inside, edge.inside_low, edge.inside_high)}")
-    return "<br>".join(lines)
 
 
 def _sense(effect: float | None, activated: bool) -> str:

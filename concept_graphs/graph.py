@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from concept_graphs.checks import check
-from concept_graphs.schema import ExamplesFile, GraphFile, GraphMeta, LevelRow
-from concept_graphs.tables import CONFIRMED, Edge, EdgeTable, Example, Node, NodeTable, Picture
+from concept_graphs.schema import ExamplesFile, GraphFile, GraphMeta, LevelRow, Shown
+from concept_graphs.tables import CONFIRMED, Edge, EdgeTable, Example, HeldOutRow, Node, NodeTable, Picture
 from probes.configs import validated
 from probes.errors import WorkbenchError
 from probes.files import atomic_write, read_json, to_json
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
     from probes.artefacts import Parent
 
-__all__ = ["ConceptGraph", "Edge", "EdgeTable", "Example", "GraphMeta", "LevelRow", "Node", "NodeTable", "Picture"]
+__all__ = [
+    "ConceptGraph",
+    "Edge",
+    "EdgeTable",
+    "Example",
+    "GraphMeta",
+    "HeldOutRow",
+    "LevelRow",
+    "Node",
+    "NodeTable",
+    "Picture",
+]
 
 GRAPH_FILE = "graph.json"
 EXAMPLES_FILE = "examples.json"
@@ -43,14 +54,16 @@ class ConceptGraph:
         edges: EdgeTable,
         examples: Mapping[str, Sequence[Example]] | None = None,
         pictures: Mapping[str, Sequence[Picture]] | None = None,
+        rows: Mapping[str, Sequence[HeldOutRow]] | None = None,
         *,
         what: str = "The concept graph",
     ) -> None:
         """Raises WorkbenchError when ids repeat, are unknown, or an edge joins levels it may not."""
-        check(meta, nodes, edges, examples or {}, pictures or {}, what)
+        check(meta, nodes, edges, examples or {}, pictures or {}, rows or {}, what)
         self.meta, self.nodes, self.edges = meta, nodes, edges
         self.examples: dict[str, list[Example]] = {k: list(v) for k, v in (examples or {}).items()}
         self.pictures: dict[str, list[Picture]] = {k: list(v) for k, v in (pictures or {}).items()}
+        self.rows: dict[str, list[HeldOutRow]] = {k: list(v) for k, v in (rows or {}).items()}
         self._levels = {level.name: i for i, level in enumerate(meta.levels)}
         self._index = {key: i for i, key in enumerate(nodes["id"])}
         self._edge_index = {pair: i for i, pair in enumerate(zip(edges["source"], edges["target"], strict=True))}
@@ -66,6 +79,7 @@ class ConceptGraph:
             and self.edges == other.edges
             and self.examples == other.examples
             and self.pictures == other.pictures
+            and self.rows == other.rows
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -153,8 +167,16 @@ class ConceptGraph:
         from concept_graphs.layout import place
 
         x, y = place(self)
-        nodes = self.nodes.replace(x=x.round(5), y=y.round(5))
-        return ConceptGraph(self.meta, nodes, self.edges, self.examples, self.pictures)
+        return self.replace(nodes=self.nodes.replace(x=x.round(5), y=y.round(5)))
+
+    def replace(self, *, meta: GraphMeta | None = None, nodes: NodeTable | None = None) -> ConceptGraph:
+        """The same graph with other meta data, or another table of the same concepts."""
+        return ConceptGraph(meta or self.meta, nodes or self.nodes, self.edges, self.examples, self.pictures, self.rows)
+
+    @property
+    def shown(self) -> dict[str, Shown]:
+        """Whatever is shown of each concept, of all kinds: the content of examples.json."""
+        return {**self.pictures, **self.rows, **self.examples}
 
     def as_json(self) -> dict[str, Any]:
         """The content of graph.json."""
@@ -180,8 +202,7 @@ class ConceptGraph:
         from probes.artefacts import write_manifest
 
         folder = Path(directory)
-        shown: dict[str, Sequence[Example | Picture]] = {**self.pictures, **self.examples}
-        examples = {key: [e.model_dump(mode="json") for e in rows] for key, rows in shown.items()}
+        examples = {key: [e.model_dump(mode="json") for e in rows] for key, rows in self.shown.items()}
         atomic_write(folder / EXAMPLES_FILE, to_json(examples, indent=None))
         atomic_write(folder / GRAPH_FILE, to_json(self.as_json(), indent=None))
         write_manifest(
@@ -214,19 +235,11 @@ class ConceptGraph:
             raise WorkbenchError("bad-graph", f"{what} is not usable", "it has no nodes", "Extract the graph again.")
         frame = validated(GraphFile, data, what=what)
         examples_path = folder / EXAMPLES_FILE
-        examples: dict[str, list[Example]] = {}
-        pictures: dict[str, list[Picture]] = {}
-        if examples_path.exists():
-            content = read_json(examples_path, limit=MAX_BYTES)
-            for key, rows in validated(ExamplesFile, content, what=f"{what} (examples)").root.items():
-                texts = [row for row in rows if isinstance(row, Example)]
-                if texts or not rows:
-                    examples[key] = texts
-                else:
-                    pictures[key] = [row for row in rows if isinstance(row, Picture)]
+        content = read_json(examples_path, limit=MAX_BYTES) if examples_path.exists() else {}
+        shown = told_apart(validated(ExamplesFile, content, what=f"{what} (examples)").root)
         nodes = NodeTable(_given(frame.nodes), what=f"{what} (nodes)")
         edges = EdgeTable(_given(frame.edges), what=f"{what} (edges)")
-        return cls(frame.meta, nodes, edges, examples, pictures, what=what)
+        return cls(frame.meta, nodes, edges, *shown, what=what)
 
     @classmethod
     def open(cls, ref: str) -> ConceptGraph:
@@ -261,6 +274,23 @@ class ConceptGraph:
 
     def _incident(self, concept: str, table: dict[int, list[int]]) -> list[Edge]:
         return [self.edges.row(i) for i in table.get(self.position(concept), [])]
+
+
+def told_apart(
+    shown: Mapping[str, Shown],
+) -> tuple[dict[str, list[Example]], dict[str, list[Picture]], dict[str, list[HeldOutRow]]]:
+    """What is shown of concepts, by kind; a concept of which nothing is shown has no texts."""
+    texts: dict[str, list[Example]] = {}
+    pictures: dict[str, list[Picture]] = {}
+    held_out: dict[str, list[HeldOutRow]] = {}
+    for key, rows in shown.items():
+        if found := [row for row in rows if isinstance(row, Picture)]:
+            pictures[key] = found
+        elif ends := [row for row in rows if isinstance(row, HeldOutRow)]:
+            held_out[key] = ends
+        else:
+            texts[key] = [row for row in rows if isinstance(row, Example)]
+    return texts, pictures, held_out
 
 
 def _given(columns: BaseModel) -> dict[str, Any]:

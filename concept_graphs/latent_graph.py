@@ -76,22 +76,39 @@ def latent_graph(
     random = np.random.default_rng(seed)
     some = random.permutation(len(codes))[:MOST_ROWS]
     own, truth = codes[some][:, [matched[at] for at in kept]], factors[some][:, kept]
-    frequency, shuffled = np.zeros((len(kept), len(kept))), 0
-    for _ in range(rounds):
-        again = discovered(own[random.integers(len(own), size=len(own))], method, seed)
-        frequency += again | again.T
-        alone = np.stack([random.permutation(column) for column in own.T], axis=1)
-        shuffled += len(joined(discovered(alone, method, seed)))
+    found = searched(own, method, random, rounds=rounds, seed=seed)
     return LatentGraph(
         method=method,
         names=[names[at] for at in kept],
         known=known[np.ix_(kept, kept)],
-        marks=discovered(own, method, seed),
+        marks=found.marks,
         of_factors=discovered(truth, method, seed),
-        frequency=frequency / max(1, rounds),
-        shuffled=shuffled / max(1, rounds),
+        frequency=found.frequency,
+        shuffled=found.shuffled,
         unmatched=[name for at, name in enumerate(names) if at not in kept],
     )
+
+
+class Search(NamedTuple):
+    """What a method finds among columns: `marks`, `frequency` and `shuffled` as in a `LatentGraph`."""
+
+    marks: Flags
+    frequency: Floats
+    shuffled: float
+
+
+def searched(
+    columns: Floats, method: Method, random: np.random.Generator, *, rounds: int = ROUNDS, seed: int = 0
+) -> Search:
+    """What a method finds among `row column`, on resampled rows, and where each column is shuffled by itself."""
+    size = columns.shape[1]
+    frequency, shuffled = np.zeros((size, size)), 0
+    for _ in range(rounds):
+        again = discovered(columns[random.integers(len(columns), size=len(columns))], method, seed)
+        frequency += again | again.T
+        alone = np.stack([random.permutation(column) for column in columns.T], axis=1)
+        shuffled += len(joined(discovered(alone, method, seed)))
+    return Search(discovered(columns, method, seed), frequency / max(1, rounds), shuffled / max(1, rounds))
 
 
 def discovered(columns: Floats, method: Method, seed: int = 0) -> Flags:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, RootModel
 
-from concept_graphs.tables import ConceptId, EdgeTable, Example, LevelName, NodeTable, Picture
+from concept_graphs.tables import ConceptId, EdgeTable, Example, HeldOutRow, LevelName, NodeTable, Picture
 from probes.configs import Frozen
 
 MOST_LEVELS = 512  # an attribution graph has one per layer, and one more for the errors of each
@@ -37,14 +37,17 @@ class GraphMeta(Frozen):
     title: str = Field(max_length=200, description="Title for people.")
     subject: str = Field(max_length=400, description="Reference of the frozen model under study.")
     probe: str = Field(max_length=400, description="Reference of the probe the concepts come from.")
+    representation: str = Field(
+        "", max_length=400, description="Reference of the representation, where the concepts are of one and no probe."
+    )
     store: str = Field("", max_length=400, description="Reference of the activation store.")
     direction: Literal["composes", "generates"] = Field(
         "composes", description="The direction in which edges were tested: low to high, or high to low."
     )
-    joins: Literal["adjacent", "any"] = Field(
+    joins: Literal["adjacent", "within", "any"] = Field(
         "adjacent",
-        description="Which concepts an edge may join: those of adjacent levels, or, in attribution graphs from "
-        "elsewhere, any two.",
+        description="Which concepts an edge may join: those of adjacent levels; those of one level, as the latents of "
+        "a representation; or, in attribution graphs from elsewhere, any two.",
     )
     created: str = Field("", max_length=60, description="Time of creation, ISO 8601.")
     figures: dict[str, JsonValue] = Field(default_factory=dict, description="Named numbers about the graph.")
@@ -77,8 +80,11 @@ class GraphFile(Frozen):
     edges: EdgeTable.Columns  # type: ignore[valid-type]
 
 
-class ExamplesFile(RootModel[dict[ConceptId, list[Example] | list[Picture]]]):
-    """The file examples.json: concept id to its examples, texts or pictures, the strongest first."""
+Shown = list[Example] | list[Picture] | list[HeldOutRow]
+
+
+class ExamplesFile(RootModel[dict[ConceptId, Shown]]):
+    """The file examples.json: concept id to its examples, texts, pictures or rows of a world, the strongest first."""
 
 
 def json_schema() -> dict[str, Any]:

@@ -6,16 +6,12 @@ the row views all follow from it, so they cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import NoneType
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, cast, get_args
+from typing import Annotated, Literal, NamedTuple
 
-import numpy as np
-from pydantic import BaseModel, Field, JsonValue, create_model
-from pydantic.fields import FieldInfo
+from pydantic import Field, JsonValue
 
-from probes.configs import Frozen, validated
-from probes.errors import WorkbenchError
+from concept_graphs.columns import Table, column_model
+from probes.configs import Frozen
 
 Verdict = Literal["composed", "carried", "generated", "unsupported", "untested"]
 CONFIRMED: frozenset[str] = frozenset({"composed", "carried", "generated"})
@@ -26,6 +22,14 @@ LevelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
 ConceptId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*/[0-9]+$", max_length=60)]
 ScoredToken = tuple[str, float]
 WeighedConcept = tuple[ConceptId, float]
+
+
+class KnownFactor(NamedTuple):
+    """A factor of a world whose truth is known, by its name there, and its |Pearson| with the latent that was assigned
+    to it, on held-out rows."""
+
+    factor: str
+    mcc: Share
 
 
 class Node(Frozen):
@@ -60,6 +64,14 @@ class Node(Frozen):
         default_factory=list,
         description="Latents of the level that rise where this one is on, with their share of its rise.",
     )
+    deviation: float | None = Field(
+        None,
+        ge=0,
+        description="Standard deviation over held-out rows, of a latent that is never off; null for one that is.",
+    )
+    follows: KnownFactor | None = Field(
+        None, description="The factor it follows best, where a world tells; no label is made of it."
+    )
     origin: dict[str, JsonValue] | None = Field(
         None, description="What the file that the concept was imported from says of it, under its own names."
     )
@@ -70,8 +82,8 @@ class Node(Frozen):
 class Edge(Frozen):
     """Two concepts, the proposal that joined them and the interventions that tested it."""
 
-    source: ConceptId = Field(description="The lower concept, of the level below unless the graph joins any.")
-    target: ConceptId = Field(description="The upper concept, of the level above unless the graph joins any.")
+    source: ConceptId = Field(description="The lower concept, of the level below unless the graph joins others.")
+    target: ConceptId = Field(description="The upper concept, of the level above unless the graph joins others.")
     weight: float | None = Field(None, description="Weight of the selection map.")
     correlation: float | None = Field(None, ge=-1, le=1, description="Correlation of the two codes.")
     target_r2: float | None = Field(None, le=1, description="Held-out R2 of the target's selection map.")
@@ -123,6 +135,13 @@ class Edge(Frozen):
     )
     inside_low: float | None = Field(None, description="Lower end of the 95 % interval of inside.")
     inside_high: float | None = Field(None, description="Upper end of the 95 % interval of inside.")
+    oriented: bool | None = Field(
+        None,
+        description=(
+            "Inside a level: whether the proposal says that the source comes before the target; false where it leaves "
+            "the direction open. Null where levels give edges their direction."
+        ),
+    )
     seed_support: Share | None = Field(
         None, description="Share of dictionary seeds whose matched pair is also proposed; null if unknown."
     )
@@ -173,122 +192,35 @@ class Picture(Frozen):
     )
 
 
-R = TypeVar("R", bound=BaseModel)
-T = TypeVar("T", bound="Table[Any]")
+class HeldOutRow(Frozen):
+    """One held-out row of a world in which a latent is at one of its ends."""
 
-
-def _column_model(row: type[BaseModel], name: str) -> type[BaseModel]:
-    """The columnar twin of a row model: every field becomes a list of its values."""
-    fields: dict[str, Any] = {}
-    for key, field in row.model_fields.items():
-        value: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-        required = ... if field.is_required() else None
-        kind = list[value] if field.is_required() else list[value] | None
-        fields[key] = (kind, Field(required, description=field.description))
-    return create_model(name, __base__=Frozen, __doc__=row.__doc__, **fields)
-
-
-def _plain(values: Any, nullable: bool) -> list[Any]:
-    """Numpy or sequence to a list; NaN stands for "unknown" where the column may be null."""
-    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    return [None if isinstance(v, float) and v != v else v for v in listed] if nullable else listed
-
-
-def _defaults(field: FieldInfo, size: int) -> list[Any]:
-    """So many defaults of a field: each its own where it is made by a factory. Others are plain values, and asking
-    pydantic for each takes minutes on a graph of many edges."""
-    if field.default_factory is None:
-        return [field.default] * size
-    factory = cast("Callable[[], Any]", field.default_factory)  # none here looks at the other fields
-    return [factory() for _ in range(size)]
-
-
-class Table(Generic[R]):
-    """Immutable columns of equal length. ``table["effect"]`` is a list, ``table.array("effect")`` numpy."""
-
-    Row: ClassVar[type[BaseModel]]
-    Columns: ClassVar[type[BaseModel]]
-
-    def __init__(self, columns: Mapping[str, Any], *, what: str = "The table") -> None:
-        """Validate columns (lists or 1-D arrays); a missing optional column is filled with its default.
-
-        Raises WorkbenchError for an unknown column, a bad value or columns of different length.
-        """
-        fields = self.Row.model_fields
-        given = {k: _plain(v, self._nullable(k)) for k, v in columns.items() if v is not None}
-        lengths = {k: len(v) for k, v in given.items()}
-        if len(set(lengths.values())) > 1:
-            short, long = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
-            raise WorkbenchError(
-                "bad-graph",
-                f"{what} is not usable",
-                f"column {short} has {lengths[short]} rows and column {long} has {lengths[long]}",
-                "Give every column the same number of rows.",
-            )
-        size = next(iter(lengths.values()), 0)
-        model = validated(self.Columns, given, what=what)
-        self._columns: dict[str, list[Any]] = {}
-        for key, field in fields.items():
-            column = getattr(model, key)
-            self._columns[key] = _defaults(field, size) if column is None else column
-        self._size = size
-        self._arrays: dict[str, np.ndarray] = {}
-
-    @classmethod
-    def _nullable(cls, key: str) -> bool:
-        field = cls.Row.model_fields.get(key)
-        return field is not None and NoneType in get_args(field.annotation)
-
-    @classmethod
-    def from_rows(cls: type[T], rows: Iterable[BaseModel]) -> T:
-        """Build a table from row models."""
-        listed = list(rows)
-        return cls({key: [getattr(row, key) for row in listed] for key in cls.Row.model_fields})
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, column: str) -> list[Any]:
-        return self._columns[column]
-
-    def __iter__(self) -> Iterator[R]:
-        return (self.row(i) for i in range(self._size))
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, Table) and other._columns == self._columns
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def row(self, i: int) -> R:
-        """Row `i` as a model (values were validated when the table was made)."""
-        return self.Row.model_construct(**{k: v[i] for k, v in self._columns.items()})  # type: ignore[return-value]
-
-    def array(self, column: str) -> np.ndarray:
-        """A numeric column as float64 [rows]; null becomes NaN. Do not write into it."""
-        if column not in self._arrays:
-            array = np.array([np.nan if v is None else v for v in self._columns[column]], dtype=np.float64)
-            array.flags.writeable = False
-            self._arrays[column] = array
-        return self._arrays[column]
-
-    def replace(self: T, **columns: Sequence[Any] | np.ndarray) -> T:
-        """The same table with some columns exchanged."""
-        return type(self)({**self._columns, **columns})
-
-    def as_columns(self) -> dict[str, list[Any]]:
-        """Columns as plain lists, in declared order, ready for JSON."""
-        return dict(self._columns)
+    row: Count = Field(description="Place among the held-out rows of the world.")
+    end: Literal["lowest", "highest"] = Field(description="At which end of the latent it lies.")
+    value: float = Field(description="The latent's value in it.")
+    x: list[float] = Field(
+        default_factory=list, max_length=512, description="What is seen, where it is no picture and short enough."
+    )
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
+        None, description="Height and width in pixels, where it is a picture."
+    )
+    png: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9+/]+=*)?$",
+        max_length=2_000_000,
+        description="The picture itself: PNG in base64; empty where the world has none.",
+    )
 
 
 class NodeTable(Table[Node]):
     """All concepts of a graph."""
 
     Row = Node
-    Columns = _column_model(Node, "NodeColumns")
+    Columns = column_model(Node, "NodeColumns")
 
 
 class EdgeTable(Table[Edge]):
     """All edges of a graph."""
 
     Row = Edge
-    Columns = _column_model(Edge, "EdgeColumns")
+    Columns = column_model(Edge, "EdgeColumns")

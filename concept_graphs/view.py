@@ -183,6 +183,9 @@ def _chosen_nodes(
     source, target = graph.ends
     joined = np.stack([source[edges], target[edges]], axis=1).ravel()
     ordered = joined if seeds is None else np.concatenate([seeds, joined])
+    if seeds is None and graph.meta.joins == "within":
+        # Few latents, and one without an edge is as much a part of the representation as the others.
+        ordered = np.concatenate([ordered, np.flatnonzero(allowed)])
     if not len(ordered) and seeds is None:
         score = np.nan_to_num(graph.nodes.array("detection"), nan=0.0)
         ordered = np.argsort(-score, kind="stable")

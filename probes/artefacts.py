@@ -27,11 +27,23 @@ from probes.files import (
 from probes.provenance import ROOT, commit, now, versions
 
 Kind = Literal[
-    "store", "probe", "subject", "graph", "atlas", "support", "levers", "report", "evaluation", "sweep", "judge"
+    "store",
+    "probe",
+    "representation",
+    "subject",
+    "graph",
+    "atlas",
+    "support",
+    "levers",
+    "report",
+    "evaluation",
+    "sweep",
+    "judge",
 ]
 FOLDERS: dict[str, str] = {
     "store": "stores",
     "probe": "probes",
+    "representation": "representations",
     "subject": "pipelines",
     "graph": "graphs",
     "atlas": "atlases",
@@ -75,7 +87,9 @@ class Manifest(Frozen):
     """The table of contents of an artefact; written last, so a folder without one is not an artefact."""
 
     schema_version: Literal[1] = Field(default=1, description="Version of this format.")
-    kind: str = Field(description="What the artefact is: store, probe, subject, graph, judge and so on.")
+    kind: str = Field(
+        description="What the artefact is: store, probe, representation, subject, graph, judge and so on."
+    )
     name: str = Field(description="The free title it was given.")
     created: str = Field(default_factory=now, description="When it was finished, UTC.")
     command: str = Field(default="", description="The command line that makes it again.")

@@ -71,8 +71,9 @@ class Codes:
 
 @dataclass(frozen=True)
 class LatentTable:
-    """What is known of each latent: `typical` is the 95 % quantile of its active values (the unit of a
-    lever's strength), `frequency` the share of rows where it is active; both `n_latents`."""
+    """What is known of each latent: `typical` is the unit of a lever's strength, the 95 % quantile of its active
+    values, or the standard deviation of one that is never off; `frequency` the share of rows where it is active; both
+    `n_latents`."""
 
     names: tuple[str, ...]
     typical: Tensor

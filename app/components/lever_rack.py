@@ -77,7 +77,7 @@ def with_lever(rack: Rack, row: LeverRow) -> Rack:
 class LeverRack(Drawn):
     """Value: a `Rack` as JSON. Props: `operations` (name, sentence, low, high, start, needs), `shares` (row key
     to the share of the residual norm at strength 1), `concepts` (level to [latent, label]: what a swap can move
-    to), `kind` (text or pictures: what the levers act on), `guidance` (scale, where pictures are guided).
+    to), `kind` (text, pictures or rows: what the levers act on), `guidance` (scale, where pictures are guided).
     Event: `change`."""
 
     source: ClassVar[str] = "lever_rack"

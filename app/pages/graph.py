@@ -18,7 +18,7 @@ from app.components.notice_bar import NoticeBar, notices
 from app.components.tradeoff_panel import tradeoff_panel
 from app.components.view_bar import DEFAULT_VIEW, ViewBar
 from app.desk import row_for
-from app.events import QUIET
+from app.events import QUIET, TELLING
 from app.facts import stability_rows
 from app.graphs import OpenGraph
 from app.pages import graph_groups
@@ -216,7 +216,8 @@ def build(context: PageContext) -> None:
         told = gr.update(value=f"Steer with {count} →", visible=bool(levers))
         return gr.update(marked=[lever.concept for lever in levers]), told
 
-    inspector.lever_add(add_lever, inputs=inputs, outputs=[context.rack, inspector], **QUIET)
+    # In the queue: gradio shows what a handler refuses only of events that went through it.
+    inspector.lever_add(add_lever, inputs=inputs, outputs=[context.rack, inspector], **TELLING)
     context.rack.change(mark, inputs=context.rack, outputs=[plot, to_steer], **QUIET)
     to_steer.click(lambda: gr.Tabs(selected="steer"), outputs=context.tabs, **QUIET)
     blocks = Context.root_block

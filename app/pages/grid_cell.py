@@ -13,6 +13,7 @@ from app.events import QUIET
 from app.grid_cells import FACTOR_COLUMNS
 from app.grids import KeptCell
 from app.heat_maps import Figure
+from app.pages.grid_keep import KeepRow
 from app.pages.suite_form import text_table
 from app.suite_runs import GRID
 
@@ -66,6 +67,7 @@ class CellPanel:
                     self.known = PlotlyView(None, elem_id="grid-cell-known")
                 with gr.Column(min_width=330):
                     self.recovered = PlotlyView(None, elem_id="grid-cell-recovered")
+        self.keep = KeepRow()
 
     @property
     def outputs(self) -> list[Any]:
@@ -86,8 +88,9 @@ class CellPanel:
         """Opening, moving a latent, and looking for the graph."""
         moving = [self.shown, self.which, self.latent, self.row, self.step]
         moved = [self.said, self.here, self.along]
+        self.keep.wire(self.shown, self.which, self.method, HEAVY)
         graph = [self.graph, self.graph_said, self.known, self.recovered]
-        details = [self.detail, self.factors, self.matches, self.latent, *moved, self.graph]
+        details = [self.detail, self.factors, self.matches, self.latent, *moved, self.graph, *self.keep.outputs]
         self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **QUIET)
         self.which.input(lambda: gr.update(visible=False), None, self.detail, **QUIET)
         self.go.click(self._open, [self.shown, self.which, self.row, self.step], details, **HEAVY)
@@ -116,6 +119,7 @@ class CellPanel:
                 chosen,
                 *_moved(grid_cells.traversal(found, first, int(row or 0), step), cell),
                 gr.update(visible=False),
+                *KeepRow.fresh(cell),
             ]
 
         found: list[Any] = raised(shown)

@@ -10,6 +10,7 @@ from app.facts import concept_facts
 from app.graphs import OpenGraph
 from app.latent_distribution import distribution
 from app.pages.inspect_pictures import pictures_of, profile_of
+from app.representation_facts import edge_lists, rows_of
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Edge
 from concept_graphs.text import visible_token
@@ -48,6 +49,8 @@ def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) 
         "pictures": pictures_of(graph, concept),
         "profile": profile_of(graph, node),
         "of_pictures": graph.meta.direction == "generates",
+        "rows": rows_of(graph, concept) if graph.meta.representation else None,
+        "edge_lists": edge_lists(graph, concept) if graph.meta.representation else None,
         "promoted": [{"shown": visible_token(t), "score": score} for t, score in node.promoted],
         "suppressed": [{"shown": visible_token(t), "score": score} for t, score in node.suppressed],
     }

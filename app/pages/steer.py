@@ -1,8 +1,9 @@
-"""The Steer page: what levers come from, the rack they share, and a part for texts and one for pictures."""
+"""The Steer page: what levers come from, the rack they share, and a part each for texts, pictures and rows."""
 
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import Any
 
 import gradio as gr
@@ -14,8 +15,9 @@ from app.desk import levers_of, operations, rack_from
 from app.events import QUIET
 from app.pages.context import PageContext
 from app.pages.steer_pictures import PicturesPart
+from app.pages.steer_rows import RowsPart
 from app.pages.steer_text import TextPart
-from app.sources import Source, open_source, source_names
+from app.sources import Kind, Source, open_source, source_names
 from probes.configs import validated
 from probes.errors import WorkbenchError
 from steering.levers import LeverSet
@@ -34,6 +36,7 @@ class SteerPage:
 
     def __init__(self, context: PageContext) -> None:
         self.context = context
+        self.parts_of: dict[str, TextPart | PicturesPart | RowsPart] = {}
         with gr.Row(equal_height=False, elem_classes="fc-main"):
             with gr.Column(scale=5, min_width=300, elem_classes="fc-panel"):
                 self._source()
@@ -41,12 +44,14 @@ class SteerPage:
                 self._file_buttons()
                 self.text = TextPart(context, self.source)
                 self.pictures = PicturesPart(context, self.source)
-                self.text.build_form()
-                self.pictures.build_form()
+                self.rows = RowsPart(context, self.source)
+                self.parts_of |= {"text": self.text, "pictures": self.pictures, "rows": self.rows}
+                for part in self.parts_of.values():
+                    part.build_form()
                 self.command = command_box(elem_id="steer-command")
             with gr.Column(scale=8, min_width=320, elem_classes="fc-panel"):
-                self.text.build_view()
-                self.pictures.build_view()
+                for part in self.parts_of.values():
+                    part.build_view()
 
     def _source(self) -> None:
         names = source_names(self.context.graphs)
@@ -76,7 +81,7 @@ class SteerPage:
     def shown(self, name: Any) -> tuple[Any, ...]:
         """Everything that depends on the source: the rack's props, the row of latents, which part is seen."""
         found: Source | None = None
-        kind = "text"
+        kind: Kind = "text"
         try:
             found = open_source(self.context.graphs, name) if name else None
             kind = found.kind if found is not None else "text"
@@ -85,9 +90,9 @@ class SteerPage:
         levels = list(found.levels) if found is not None and found.graph is None else []
         # While the page is being built the first update replaces all props: so it names them all.
         rack = gr.update(
-            operations=operations(), shares={}, concepts=found.choices() if found else {}, kind=kind, guidance=None
+            operations=operations(kind), shares={}, concepts=found.choices() if found else {}, kind=kind, guidance=None
         )
-        parts = (gr.update(visible=kind == "text"),) * 2 + (gr.update(visible=kind == "pictures"),) * 2
+        parts = [gr.update(visible=kind == name) for name, part in self.parts_of.items() for _ in part.groups]
         level = gr.update(choices=levels, value=levels[0] if levels else None)
         return rack, gr.update(visible=bool(levels)), level, *parts
 
@@ -122,9 +127,9 @@ class SteerPage:
         """The command line of the forms as they stand, or what is wrong with them."""
         try:
             source = open_source(self.context.graphs, name)
-            part = self.text if source.kind == "text" else self.pictures
-            count = len(self.text.form)
-            return part.command(source, rack_of(rack), forms[:count] if part is self.text else forms[count:])
+            part, given = self.parts_of[source.kind], iter(forms)
+            form = {name: list(islice(given, len(one.form))) for name, one in self.parts_of.items()}
+            return part.command(source, rack_of(rack), form[source.kind])
         except WorkbenchError as error:
             return f"# {error.why}"
 
@@ -154,20 +159,21 @@ def build(context: PageContext) -> None:
     page = SteerPage(context)
     rack, blocks = context.rack, Context.root_block
     assert blocks is not None
-    page.text.wire()
-    page.pictures.wire()
+    for part in page.parts_of.values():
+        part.wire()
     page.add.click(page.added, inputs=[page.source, rack, page.level, page.latent], outputs=rack, **QUIET)
     page.parts.click(page.with_parts, inputs=[page.source, rack], outputs=rack, **QUIET)
     page.save.click(page.as_file, inputs=[page.source, rack], outputs=page.as_text, **QUIET).then(
         None, inputs=page.as_text, js=DOWNLOAD, **QUIET
     )
     page.load.upload(page.from_file, inputs=[page.load, page.source], outputs=rack, **QUIET)
-    forms = [*page.text.form, *page.pictures.form]
+    forms = [field for part in page.parts_of.values() for field in part.form]
     told: dict[str, Any] = {"inputs": [page.source, rack, *forms], "outputs": page.command, **QUIET}
-    changes = [rack.change, page.source.change, *(part.change for part in forms)]
+    changes = [rack.change, page.source.change, *(field.change for field in forms)]
     gr.on(changes, page.command_for, trigger_mode="always_last", **told)
     blocks.load(page.command_for, **told)
-    shown = [rack, page.latents, page.level, *page.text.groups, *page.pictures.groups]
+    shown = [rack, page.latents, page.level]
+    shown += [group for part in page.parts_of.values() for group in part.groups]
     page.source.change(page.shown, inputs=page.source, outputs=shown, **QUIET)
     context.graph_ref.change(
         lambda ref: gr.update(value=f"graph/{ref}", choices=source_names(context.graphs)) if ref else gr.skip(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import Field
 
@@ -85,7 +85,16 @@ def pictures_asked(form: Sequence[Any]) -> PictureAsk:
     return validated(PictureAsk, given, what="The comparison")
 
 
-def command_line(ref: str, rack: Rack, ask: Ask | PictureAsk, *, probe: str = "") -> str:
+class Asked(Protocol):
+    """What a part of the page asks for."""
+
+    @property
+    def controls(self) -> bool: ...
+
+    def flags(self) -> list[str]: ...
+
+
+def command_line(ref: str, rack: Rack, ask: Asked, *, probe: str = "") -> str:
     """The command that does the same; levers that no flags can say are read from a file.
 
     With the name of their `probe` it writes that file first, for a reader who cannot save it.

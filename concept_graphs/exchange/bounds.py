@@ -42,4 +42,5 @@ def bounded(graph: ConceptGraph, most_nodes: int, most_edges: int) -> tuple[Conc
         links,
         {key: rows for key, rows in graph.examples.items() if key in known},
         {key: rows for key, rows in graph.pictures.items() if key in known},
+        {key: rows for key, rows in graph.rows.items() if key in known},
     ), [said]

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from concept_graphs.graph import ConceptGraph, GraphMeta
-from concept_graphs.tables import ConceptId, Edge, EdgeTable, Example, Node, NodeTable, Picture
+from concept_graphs.graph import ConceptGraph, GraphMeta, told_apart
+from concept_graphs.schema import Shown
+from concept_graphs.tables import ConceptId, Edge, EdgeTable, Node, NodeTable
 from probes.configs import Frozen, validated
 
 EXTRA = "fulcrum"  # the name all of it is under, in whatever format
@@ -20,15 +21,14 @@ class GraphExtra(Frozen):
     schema_version: Literal[1] = Field(1, description="Version of this object.")
     kind: Literal["concept-graph"] = Field("concept-graph", description="Always concept-graph.")
     meta: GraphMeta = Field(description="What the graph is about and how it was made.")
-    examples: dict[ConceptId, list[Example] | list[Picture]] = Field(
-        default_factory=dict, description="Concept to its examples, texts or pictures."
+    examples: dict[ConceptId, Shown] = Field(
+        default_factory=dict, description="Concept to its examples, texts, pictures or rows of a world."
     )
 
 
 def graph_extra(graph: ConceptGraph) -> dict[str, Any]:
     """The object for the whole graph, plain."""
-    shown: dict[str, Any] = {**graph.pictures, **graph.examples}
-    return GraphExtra(meta=graph.meta, examples=shown).model_dump(mode="json")
+    return GraphExtra(meta=graph.meta, examples=graph.shown).model_dump(mode="json")
 
 
 def node_extra(node: Node) -> dict[str, Any]:
@@ -55,14 +55,8 @@ def restored(
         for source, target, own in edges
     ]
     known = {row.id for row in rows}
-    texts: dict[str, list[Example]] = {}
-    pictures: dict[str, list[Picture]] = {}
-    for key, shown in whole.examples.items():
-        if key in known and shown and isinstance(shown[0], Picture):
-            pictures[key] = [one for one in shown if isinstance(one, Picture)]
-        elif key in known:
-            texts[key] = [one for one in shown if isinstance(one, Example)]
-    return ConceptGraph(whole.meta, NodeTable.from_rows(rows), EdgeTable.from_rows(links), texts, pictures, what=what)
+    shown = told_apart({key: rows for key, rows in whole.examples.items() if key in known})
+    return ConceptGraph(whole.meta, NodeTable.from_rows(rows), EdgeTable.from_rows(links), *shown, what=what)
 
 
 def is_extra(value: Any) -> bool:

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from concept_graphs.exchange.format import Shares
 from concept_graphs.exchange.registry import read_graph
-from concept_graphs.graph import ConceptGraph
 from concept_graphs.groups import GROUPS_FILE
 from probes.artefacts import Parent, artefact_path
 from probes.configs import Frozen
@@ -39,8 +38,7 @@ def work(config: GraphImportConfig, run: Run) -> Path | None:
     run.update(message=f"reading {path.name}")
     graph, groups, notes = read_graph(path, config.name, Shares(config.node_share, config.edge_share))
     # The name it is kept under, whatever the file calls it.
-    meta = graph.meta.model_copy(update={"name": target.name})
-    named = ConceptGraph(meta, graph.nodes, graph.edges, graph.examples, graph.pictures)
+    named = graph.replace(meta=graph.meta.model_copy(update={"name": target.name}))
     with commit_directory(target) as folder:
         named.save(
             folder,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -23,20 +23,13 @@ from probes.metrics.factor_recovery import factor_recovery
 from probes.representations.cell import GRID_CONSTRAINTS, GRID_TASKS, NONE, Cell, NetworkConfig, PartOptions
 from probes.representations.compatibility import incompatible
 from probes.representations.representation import LatentModel
-from probes.representations.rows import GridRows
 from probes.representations.scoring import Floats, Score, ScoringConfig, latents_of, losses, score
-from probes.representations.spec import Spec, spec_of
+from probes.representations.setting import AnyWorld, Setting
+from probes.representations.spec import Spec
 from probes.representations.training import Pair, equalising_scale, trained, warmed_up
 from probes.runs import Run
 from probes.tensors import load_tensors, save_tensors
-from probes.worlds.factors import FactorWorld
-from probes.worlds.registry import FACTOR_WORLDS
 from probes.worlds.vectors import VectorsConfig
-
-if TYPE_CHECKING:
-    AnyWorld = VectorsConfig
-else:
-    AnyWorld = FACTOR_WORLDS.variants()
 
 TASKS = ("reconstruction", "denoising", "infonce", "vicreg", "latent_prediction", "supervised", "supervised_partial")
 CONSTRAINTS = (NONE, "kl", "conditional_prior", "mechanism_sparsity", "minimal_change", "covariance")
@@ -102,23 +95,6 @@ class Refusal(Frozen):
     task: str = Field(description="The task.")
     constraint: str = Field(description="The constraint.")
     reason: str = Field(description="Why, with what to set.")
-
-
-class Setting:
-    """One world with its rows."""
-
-    def __init__(self, config: GridConfig, seed: int) -> None:
-        self.seed = seed
-        self.world = world_of(config, seed)
-        self.spec = spec_of(self.world, config.network.latents, config.network.width)
-        self.rows = GridRows(self.world.draw(config.network.rows, 1))
-        self.held_out = GridRows(self.world.draw(config.scoring.rows, 2, part="test"))
-
-
-def world_of(config: GridConfig, seed: int) -> FactorWorld:
-    """The world of one seed."""
-    world: FactorWorld = FACTOR_WORLDS.load(config.world.kind)(config.world, seed)
-    return world
 
 
 def refusals(config: GridConfig, spec: Spec) -> list[Refusal]:

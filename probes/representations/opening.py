@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from probes.errors import WorkbenchError
 from probes.metrics.factor_recovery import factor_recovery, standardised
 from probes.metrics.recovery import correlations
-from probes.representations.cell import Cell
-from probes.representations.grid import GridConfig, Setting
+from probes.representations.recipe import Recipe
 from probes.representations.rows import GridRows
 from probes.representations.scoring import Floats, latents_of
+from probes.representations.setting import Setting
 from probes.representations.training import Pair
 from probes.tensors import load_tensors
-
-FEWEST = 64  # training rows: none are looked at, but a world draws some
 
 
 class OpenedCell:
     """`codes`: held-out latents `row latent`; `matched`: the latent of each factor, −1 for none; `spread`: of each
     latent over these rows."""
 
-    def __init__(self, config: GridConfig, cell: Cell, weights: Path) -> None:
-        """Raises `WorkbenchError` where the weights are not there."""
+    def __init__(self, recipe: Recipe, weights: Path) -> None:
+        """Raises `WorkbenchError` where the weights are not there, or are those of another network."""
+        cell = recipe.cell
         if not weights.is_file():
             raise WorkbenchError(
                 "no-weights",
                 f"The cell {cell.slug} cannot be opened",
-                "its weights are not in the run's folder",
+                f"its weights are not in the folder {weights.parent.name}",
                 "Choose another cell, or train it again.",
             )
-        few = config.network.model_copy(update={"rows": FEWEST})
-        setting = Setting(config.model_copy(update={"network": few}), cell.seed)
-        pair = Pair(config.task(cell.task), config.constraint(cell.constraint))
-        model = pair.model(setting.spec, cell.restart)
-        model.load_state_dict(load_tensors(weights))
-        self.cell, self.world, self.model = cell, setting.world, model.eval()
+        setting = Setting(recipe, cell.seed)
+        model = Pair(recipe.task(cell.task), recipe.constraint(cell.constraint)).model(setting.spec, cell.restart)
+        state = load_tensors(weights)
+        refuse_other_shapes(model, state, f"The cell {cell.slug}")
+        model.load_state_dict(state)
+        self.recipe, self.cell, self.world, self.model = recipe, cell, setting.world, model.eval()
         self.rows: GridRows = setting.held_out
         self.codes = latents_of(self.model, self.rows)
         self.spread = self.codes.std(axis=0)
@@ -93,3 +94,22 @@ def extremes(opened: OpenedCell, latent: int, most: int = 6) -> tuple[NDArray[np
     """Held-out rows whose latent is (lowest, highest), the most extreme first."""
     order = np.argsort(opened.codes[:, latent], kind="stable")
     return order[:most], order[: -most - 1 : -1].copy()  # tensors take no reversed view as places
+
+
+def refuse_other_shapes(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Raise `WorkbenchError` where tensors are not those of a model: one is missing, too many, or of another shape."""
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in state.items()}
+    wrong = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+    if wrong:
+        raise WorkbenchError(
+            "other-weights",
+            f"{what} cannot be opened",
+            f"tensor {wrong[0][:60]!r} is {_shape(given.get(wrong[0]))} in its weights, where its world, network "
+            f"and cell fields make it {_shape(wanted.get(wrong[0]))}",
+            "Open it with the config it was trained with, or train it again.",
+        )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else " x ".join(map(str, shape)) or "a number"

@@ -8,9 +8,10 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from probes.representations.cell import NONE, Cell
-from probes.representations.grid import GridConfig, Refusal, cells_of, refusals, world_of
+from probes.representations.grid import GridConfig, Refusal, cells_of, refusals
 from probes.representations.rows import GridRows
 from probes.representations.scoring import score
+from probes.representations.setting import world_of
 from probes.representations.spec import Spec, spec_of
 from probes.representations.training import Pair, trained
 from probes.worlds.factors import FactorWorld
@@ -64,7 +65,7 @@ def measured_cost(config: GridConfig, plan: Plan, patience: float = PATIENCE) ->
 
 
 def _first_world(config: GridConfig) -> tuple[FactorWorld, Spec]:
-    world = world_of(config, 0)
+    world = world_of(config.world, 0)
     return world, spec_of(world, config.network.latents, config.network.width)
 
 

@@ -10,9 +10,11 @@ import torch
 
 from probes.errors import WorkbenchError
 from probes.representations.cell import Cell
-from probes.representations.grid import GridConfig, Setting
+from probes.representations.grid import GridConfig
 from probes.representations.opening import OpenedCell, extremes, traversed
 from probes.representations.plan import measured_cost, plan_of
+from probes.representations.recipe import recipe_of
+from probes.representations.setting import Setting
 from probes.representations.training import Pair
 from probes.tensors import save_tensors
 
@@ -35,7 +37,7 @@ def cell_of(task: str, folder: Path) -> OpenedCell:
     setting = Setting(CONFIG, 1)
     model = Pair(CONFIG.task(task), None).model(setting.spec, 0)
     save_tensors(folder / "cell.safetensors", {name: value.contiguous() for name, value in model.state_dict().items()})
-    return OpenedCell(CONFIG, Cell(task=task, seed=1), folder / "cell.safetensors")
+    return OpenedCell(recipe_of(CONFIG, Cell(task=task, seed=1)), folder / "cell.safetensors")
 
 
 def test_a_latent_moves_by_its_own_deviations_around_a_row(tmp_path: Path) -> None:
@@ -68,8 +70,10 @@ def test_latents_are_named_after_their_factors_and_their_ends_are_held_out_rows(
     assert opened.correlation()[3, 1] == pytest.approx(abs(truth))
     with pytest.raises(ValueError, match="no decoder"):
         traversed(opened, 0, 0, np.zeros(1))
-    with pytest.raises(WorkbenchError, match="its weights are not in the run's folder"):
-        OpenedCell(CONFIG, Cell(task="infonce"), tmp_path / "gone.safetensors")
+    with pytest.raises(WorkbenchError, match="its weights are not in the folder"):
+        OpenedCell(recipe_of(CONFIG, Cell(task="infonce")), tmp_path / "gone.safetensors")
+    with pytest.raises(WorkbenchError, match=r"tensor 'decoder.* is missing in its weights"):
+        OpenedCell(recipe_of(CONFIG, Cell(task="reconstruction")), tmp_path / "cell.safetensors")
 
 
 def test_a_plan_counts_cells_and_its_cost_grows_with_them() -> None:

@@ -46,23 +46,24 @@ function figures(items) {
 function distribution(found) {
   if (!found) return null;
   const box = F.el("section", "fc-distribution");
-  F.add(box, F.add(F.el("h4", "", "How strongly it fires"), F.el("span", "fc-note", found.hint)));
+  F.add(box, F.add(F.el("h4", "", found.title || "How strongly it fires"), F.el("span", "fc-note", found.hint)));
   const wide = 320, high = 64, most = Math.max(1, ...found.bars), step = wide / found.bars.length;
+  const from = found.smallest ?? 0, reach = found.largest - from; // a latent that is never off has two ends
   const said = found.quantiles.map(([share, value]) => `${Math.round(100 * share)} % ${F.number(value)}`).join(" · ");
   const art = F.svg("svg", { viewBox: `0 0 ${wide} ${high + 6}`, class: "fc-histogram", role: "img", "aria-label": `Histogram of its values: ${said}` });
   found.bars.forEach((count, at) => {
     const tall = (count / most) * high;
     const bar = F.svg("rect", { x: at * step + 0.5, y: high - tall, width: step - 1, height: tall });
-    const edge = found.largest / found.bars.length;
-    F.add(bar, F.svg("title")).lastChild.textContent = `${F.number(at * edge)} to ${F.number((at + 1) * edge)}: ${count}`;
+    const edge = reach / found.bars.length;
+    F.add(bar, F.svg("title")).lastChild.textContent = `${F.number(from + at * edge)} to ${F.number(from + (at + 1) * edge)}: ${count}`;
     art.appendChild(bar);
   });
   art.appendChild(F.svg("line", { x1: 0, x2: wide, y1: high, y2: high, class: "fc-zero" }));
   for (const [share, value] of found.quantiles) {
-    const x = found.largest ? (value / found.largest) * wide : 0;
+    const x = reach ? ((value - from) / reach) * wide : 0;
     art.appendChild(F.svg("line", { x1: x, x2: x, y1: high, y2: high + (share === 0.5 ? 6 : 4), class: "fc-tick" }));
   }
-  F.add(box, art, F.el("div", "fc-note", `Quantiles: ${said} · largest ${F.number(found.largest)}`));
+  F.add(box, art, F.el("div", "fc-note", `Quantiles: ${said} · ${found.smallest === undefined ? "" : `smallest ${F.number(from)}, `}largest ${F.number(found.largest)}`));
   for (const line of [found.life, found.agreement]) if (line) F.add(box, F.el("div", "fc-note", line));
   return box;
 }
@@ -77,7 +78,7 @@ function edges(title, hint, items, more) {
     row.dataset.concept = edge.id;
     const numbers = Number.isFinite(edge.effect) && edge.effect !== null
       ? `${F.signed(edge.effect)} [${F.number(edge.low, 2)}, ${F.number(edge.high, 2)}]`
-      : "not tested";
+      : edge.said || "not tested";
     F.add(row, F.el("span", "fc-edge-label", edge.label), F.interval(edge, reach),
       F.el("span", "fc-edge-numbers", numbers), F.el("span", `fc-verdict is-${edge.verdict}`, edge.verdict));
     row.title = edge.detail;
@@ -118,6 +119,36 @@ function cells(one, most) {
   one.values.forEach((code, at) => pixels.data.set([255, 110, 0, Math.round(230 * Math.max(0, code / most))], 4 * at));
   brush.putImageData(pixels, 0, 0);
   return canvas;
+}
+
+// Held-out rows of a world in which a latent is lowest and highest: pictures, or the numbers that are seen as bars.
+function ends(value) {
+  const box = F.el("section", "fc-examples");
+  F.add(box, F.add(F.el("h4", "", "Held-out rows at its ends"), F.el("span", "fc-note", value.rows.length ? "its value under each" : "")));
+  if (!value.rows.length) return F.add(box, F.el("div", "fc-note", "none kept in this graph"));
+  const most = Math.max(...value.rows.flatMap((one) => one.x.map(Math.abs)), 1e-9);
+  for (const end of ["lowest", "highest"]) {
+    const line = F.el("div", "fc-ends");
+    for (const one of value.rows.filter((row) => row.end === end)) {
+      const shown = one.address ? still(one, one.alt) : one.x.length ? bars(one, most) : F.el("div", "fc-note", `row ${one.row}`);
+      const figure = F.add(F.el("figure", "fc-end"), shown, F.el("figcaption", "fc-source", F.number(one.value)));
+      figure.title = one.said;
+      line.appendChild(figure);
+    }
+    F.add(box, F.el("div", "fc-note", end), line);
+  }
+  return box;
+}
+
+function bars(one, most) {
+  const wide = 76, high = 44, step = wide / one.x.length;
+  const art = F.svg("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": `${one.alt}. Dimensions of x: ${one.x.map((v) => F.number(v, 2)).join(", ")}` });
+  one.x.forEach((value, at) => {
+    const tall = (Math.abs(value) / most) * (high / 2 - 1);
+    art.appendChild(F.svg("rect", { x: at * step + step * 0.1, y: value > 0 ? high / 2 - tall : high / 2, width: step * 0.8, height: tall, class: value > 0 ? "fc-up" : "fc-down" }));
+  });
+  art.appendChild(F.svg("line", { x1: 0, x2: wide, y1: high / 2, y2: high / 2, class: "fc-zero" }));
+  return art;
 }
 
 // The mean activation along the trajectory, from pure noise at the left to the finished picture at the right.
@@ -185,9 +216,16 @@ function draw() {
   }
   F.add(root, heading(value), figures(value.figures),
     ...(value.of_pictures ? [pictures(value), profile(value.profile)] : []),
-    edges("Made of", "edges from the level below", value.children, value.children_more),
-    edges("Part of", "edges to the level above", value.parents, value.parents_more));
+    ...(value.rows ? [ends(value), distribution(value.distribution)] : []),
+    ...(value.edge_lists || [
+      { title: "Made of", hint: "edges from the level below", items: value.children, more: value.children_more },
+      { title: "Part of", hint: "edges to the level above", items: value.parents, more: value.parents_more },
+    ]).map((list) => edges(list.title, list.hint, list.items, list.more)));
   if (value.null_note) F.add(root, F.el("p", "fc-note", value.null_note));
+  if (value.rows) {
+    root.scrollTop = 0;
+    return;
+  }
   if (value.of_pictures) {
     F.add(root, distribution(value.distribution));
     root.scrollTop = 0;

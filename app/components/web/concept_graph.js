@@ -30,14 +30,14 @@ function overlay() {
   const selected = state.places.has(props.selected) ? props.selected : null;
   const traces = [];
   const links = (state.figure.links || []).filter((link) => link[0] === selected || link[1] === selected).slice(0, 200);
-  const sideways = state.figure.layout.meta.sideways;  // time runs to the right, not storeys upwards
+  const { sideways, straight } = state.figure.layout.meta;  // time runs to the right, not storeys upwards
   for (const confirmed of [false, true]) {
     const x = [], y = [];
     for (const [source, target, verdict] of links) {
       const from = state.places.get(source), to = state.places.get(target);
       if (!from || !to || ["composed", "carried", "generated"].includes(verdict) !== confirmed) continue;
       for (let step = 0; step <= 12; step += 1) {
-        const t = step / 12, ease = t * t * (3 - 2 * t), [across, up] = sideways ? [t, ease] : [ease, t];
+        const t = step / 12, ease = straight ? t : t * t * (3 - 2 * t), [across, up] = sideways ? [t, ease] : [ease, t];
         x.push(from[0] + (to[0] - from[0]) * across);
         y.push(from[1] + (to[1] - from[1]) * up);
       }

@@ -1,5 +1,5 @@
 // Levers with their strength. Value: {levers: [lever]}; props: operations [{name, sentence, low, high, start, needs}],
-// shares {key: share at strength 1}, concepts {level: [[latent, label]]}, kind (text or pictures), guidance (a scale).
+// shares {key: share at strength 1}, concepts {level: [[latent, label]]}, kind (text, pictures or rows), guidance (a scale).
 // The value is the truth: it is sent with every event that uses the rack, and no slider holds state of its own.
 const F = window.Fulcrum;
 const root = element.querySelector(".fc-root");
@@ -10,6 +10,11 @@ const BRANCH = [["cond", "with the prompt"], ["uncond", "without the prompt"], [
 
 function pictures() {
   return props.kind === "pictures";
+}
+
+// Latents of a representation: no places, no norm of an activation; their unit is a standard deviation.
+function rows() {
+  return props.kind === "rows";
 }
 
 // Guidance adds up uncond + g (cond - uncond): what a strength on one branch comes to in the end.
@@ -56,6 +61,7 @@ function operation(name) {
 }
 
 function shareText(lever, strength) {
+  if (rows()) return { text: "in standard deviations of the latent", over: false };
   const unit = (props.shares || {})[lever.key];
   const norm = pictures() ? "activation" : "residual norm";
   if (!Number.isFinite(unit)) return { text: `share of the ${norm}: shown after a run`, over: false };
@@ -105,7 +111,7 @@ function row(lever, at) {
   const low = Math.min(how.low, lever.strength), high = Math.max(how.high, lever.strength);
   const slider = F.el("input");
   Object.assign(slider, { type: "range", id: `lever-strength-${at}`, min: low, max: high, step: 0.05, value: lever.strength });
-  slider.setAttribute("aria-label", `Strength of ${lever.label}, in typical activations`);
+  slider.setAttribute("aria-label", `Strength of ${lever.label}, in ${rows() ? "standard deviations" : "typical activations"}`);
   const exact = F.el("input", "fc-exact");
   Object.assign(exact, { type: "number", id: `lever-exact-${at}`, min: -8, max: 8, step: 0.05, value: lever.strength });
   exact.setAttribute("aria-label", `Exact strength of ${lever.label}`);
@@ -132,7 +138,7 @@ function row(lever, at) {
     slider, exact,
     pictures()
       ? choose(`lever-branch-${at}`, `Guidance branch ${lever.label} acts on`, BRANCH, lever.branch || "cond", (branch) => { change(lever.key, { branch }); draw(); })
-      : choose(`lever-where-${at}`, `Where ${lever.label} acts`, WHERE, lever.where, (where) => change(lever.key, { where })));
+      : rows() ? null : choose(`lever-where-${at}`, `Where ${lever.label} acts`, WHERE, lever.where, (where) => change(lever.key, { where })));
   if (how.needs === "aim") {
     const aim = F.el("input", "fc-exact");
     Object.assign(aim, { type: "number", id: `lever-aim-${at}`, min: 0, max: 8, step: 0.1, value: lever.aim ?? 1 });

@@ -1,0 +1,110 @@
+"""A cell is kept on the Grid page, its graph opens in the Graph page, and a latent has its ends, values and edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app import jobs
+from app.worker import execute
+from tests.browser.conftest import outside
+from tests.fixtures.served import Served, free_port
+
+pytestmark = pytest.mark.browser
+
+GRID: dict[str, Any] = {
+    "tasks": ["reconstruction", "infonce"],
+    "constraints": ["none"],
+    "world": {"kind": "ball_room", "pairs": "changed"},
+    "seeds": 1,
+    "curve_seeds": 1,
+    "restarts": 1,
+    "network": {"width": 8, "rows": 200, "scale_after": 2, "optimiser": {"steps": 4, "batch": 32}},
+    "scoring": {"rows": 80, "kernel_rows": 0, "tree_rows": 0},
+}
+VALUE = "document.querySelector('#{} textarea')?.value.includes('{}')"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("representation-page")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FULCRUM_HOME", str(folder))
+        execute(jobs.new_run("evaluate", jobs.config_for("evaluate", {"suite": "grid", "name": "balls", "grid": GRID})))
+    server = Served(folder, free_port(), {"OMP_NUM_THREADS": "1"})
+    try:
+        yield server.ready()
+    finally:
+        server.kill()
+
+
+def keep(page: Any, task: str, name: str) -> None:
+    """Open the cell of a task on the Grid page, and keep it under a name."""
+    page.click("#grid-cell-pair input")
+    page.get_by_role("option", name=f"{task} × none", exact=True).click()
+    page.locator("#grid-cell-detail").wait_for(state="hidden")
+    page.click("#grid-cell-open")
+    page.locator("#grid-cell-detail").wait_for(state="visible")
+    page.fill("#grid-cell-name textarea, #grid-cell-name input", name)
+    page.click("#grid-cell-keep")
+
+
+def test_a_kept_cell_opens_as_a_graph_whose_latents_can_be_inspected(page: Any, address: str) -> None:
+    page.goto(f"{address}/?tab=grid&run=balls")
+    page.wait_for_selector("#grid-cell-open")
+    keep(page, "reconstruction", "Balls One")
+    page.wait_for_function(VALUE.format("grid-cell-kept", "graph balls-one"))
+    assert "keep --run balls --cell reconstruction-seed-0-start-0" in page.input_value("#grid-cell-kept textarea")
+    page.click("#grid-cell-keep")
+    page.get_by_text("none is ever overwritten").first.wait_for(state="visible")
+    page.click("#grid-cell-to-graph")
+    page.wait_for_url("**/?tab=graph&graph=balls-one*")
+    page.wait_for_function(
+        "document.querySelector('#graph-plot .js-plotly-plot')?.data?.some((t) => t.ids?.length === 8)"
+    )
+    said = page.locator("#graph-notices").inner_text()
+    assert "no intervention tested them" in said or "No edges were looked for" in said
+    page.click("button:has-text('Table of all concepts')")
+    page.locator("#graph-table").get_by_text("latents/3", exact=True).click()
+    page.wait_for_selector("#inspector .fc-ends img")
+    card = page.locator("#inspector")
+    assert card.locator("#concept-label").input_value() == "latent 3", "its name, not the factor it follows"
+    assert "known because the world is" in card.inner_text() and "never off" not in card.inner_text()
+    assert card.locator(".fc-ends img").count() == 8 and card.locator(".fc-histogram rect").count() == 16
+    assert [card.get_by_text(title).count() for title in ("edges that point here", "edges that point away")] == [1, 1]
+    # As a lever: the row is decoded with and without it, again whenever the strength changes, beside chance.
+    page.click("#add-lever")
+    page.click("#to-steer")
+    page.wait_for_selector("#lever-exact-0")
+    assert page.locator("#lever-where-0").count() == 0 and not page.locator("#steer-prompt").is_visible()
+    page.fill("#row-row input", "5")
+    page.click("#row-go")
+    page.wait_for_function(VALUE.format("row-said", "latent 3 by +1.00"))
+    drawn = "document.querySelector('#row-view .fc-plot')?.layout?.images"
+    assert page.evaluate(f"{drawn}.length") == 4
+    before = page.evaluate(f"{drawn}.map((one) => one.source)")
+    page.fill("#lever-exact-0", "-2")
+    page.press("#lever-exact-0", "Enter")
+    page.wait_for_function(VALUE.format("row-said", "latent 3 by −2.00"))
+    page.wait_for_function(f"{drawn}[2].source !== {before[2]!r}")
+    after = page.evaluate(f"{drawn}.map((one) => one.source)")
+    assert after[:2] == before[:2], "what is seen and what it decodes to as it is stay"
+    assert "random directions as long" in page.input_value("#row-said textarea")
+    command = page.locator("#steer-command").inner_text()
+    assert "steer balls-one --concept latents/3 --strength -2 --row 5" in " ".join(command.split())
+    assert page.failures == [] and outside(page.requested, address) == []
+
+
+def test_a_latent_that_nothing_decodes_is_no_lever(page: Any, address: str) -> None:
+    page.goto(f"{address}/?tab=grid&run=balls")
+    page.wait_for_selector("#grid-cell-open")
+    keep(page, "infonce", "contrast")
+    page.wait_for_function(VALUE.format("grid-cell-kept", "graph contrast"))
+    page.goto(f"{address}/?tab=graph&graph=contrast&concept=latents/0")
+    page.wait_for_function("document.querySelector('#graph-plot .js-plotly-plot')?.data")
+    page.wait_for_selector("#inspector .fc-ends img")
+    page.click("#add-lever")
+    page.get_by_text("whose task trains no decoder").first.wait_for(state="visible")
+    assert not page.locator("#to-steer").is_visible()
