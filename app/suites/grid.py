@@ -166,12 +166,13 @@ def as_table(grid: Grid, best: Mapping[tuple[str, str], Sequence[Outcome]]) -> s
     names = sorted({name for outcome in kept for name in outcome.score.values})
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["task", "constraint", "weight", "seed", "restart", "counts", "scale", "seconds", *names])
+    about = ["task", "constraint", "weight", "seed", "restart", "counts", "scale", "seconds"]
+    writer.writerow([*about, *(f"{name}_loss" if name in about else name for name in names)])
     for outcome in kept:
         cell = outcome.cell
-        about = [cell.task, cell.constraint, cell.weight, cell.seed, cell.restart, int(cell.slug in chosen)]
+        named = [cell.task, cell.constraint, cell.weight, cell.seed, cell.restart, int(cell.slug in chosen)]
         numbers = [f"{outcome.score.values[name]:.6g}" if name in outcome.score.values else "" for name in names]
-        writer.writerow([*about, f"{outcome.scale:.6g}", f"{outcome.seconds:.1f}", *numbers])
+        writer.writerow([*named, f"{outcome.scale:.6g}", f"{outcome.seconds:.1f}", *numbers])
     return out.getvalue()
 
 

@@ -54,6 +54,9 @@ def test_rows_say_what_a_constraint_gains_and_whether_it_depends_on_the_task() -
     assert "lag" in found["refused"][0]["reason"] and found["factors"] == ["z1", "z2", "z3", "z4"] and found["card"]
     table = list(csv.DictReader(io.StringIO((run.path / TABLE).read_text())))
     assert len(table) == len(list((run.path / "cells").glob("*.json")))
+    header = (run.path / TABLE).read_text().splitlines()[0].split(",")
+    assert len(set(header)) == len(header), "a number was called like a column that says which cell it is of"
+    assert {line["task"] for line in table} == {"reconstruction", "supervised"} and float(table[0]["task_loss"]) > 0
     assert sum(int(line["counts"]) for line in table) == 2 * 2 * 2, "one start per pair and world counts"
 
 
