@@ -206,6 +206,12 @@ SUITE = Suite(
             "scoring": {"rows": 600, "kernel_rows": 0, "tree_rows": 0},
         },
         "small": {"seeds": 3, "restarts": 1, "curve_seeds": 1},
+        "long": {
+            "tasks": ("reconstruction", "infonce", "supervised"),
+            "constraints": (NONE, "kl", "conditional_prior", "minimal_change"),
+            "weights": (0.3, 1.0),
+            "network": {"optimiser": {"steps": 6000}},
+        },
         "wrong": {
             "world": {"kind": "vectors", "dependence": "chain", "interventions": 0.5},
             "tasks": ("reconstruction", "denoising"),

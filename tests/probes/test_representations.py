@@ -273,6 +273,26 @@ def test_a_change_is_no_smaller_for_latents_that_few_rows_drive_far_out() -> Non
         assert float(found["change"]) == pytest.approx(0.25, rel=0.1)
 
 
+def test_latents_that_all_say_the_same_are_no_minimal_change() -> None:
+    """Of four factors one changes in each pair. All latents on one factor change as seldom as one on each does; and
+    what they share makes them the dearer by far."""
+    draw = generator(0, "rows")
+    z, other = (torch.randn(4000, 4, generator=draw) for _ in range(2))
+    which = torch.randint(4, (4000, 1), generator=draw)
+    again = torch.where(torch.arange(4) == which, other, z)
+    model: Any = None
+
+    def penalty(mix: Tensor) -> dict[str, float]:
+        first, second = (Represented(v @ mix, torch.zeros_like(v), v @ mix, {}, (0, 0)) for v in (z, again))
+        return {
+            k: float(v) for k, v in a_constraint("minimal_change").penalty(model, replace(first, second=second)).items()
+        }
+
+    each, same = penalty(torch.eye(4)), penalty(torch.eye(4)[[0]].T @ torch.ones(1, 4) + 0.05 * torch.eye(4))
+    assert same["change"] == pytest.approx(each["change"], rel=0.3)
+    assert each["shared"] < 0.01 and same["shared"] > 1.0
+
+
 def test_a_wrong_graph_has_exactly_the_edges_that_the_known_one_lacks_and_no_cycle() -> None:
     chain = torch.eye(4, dtype=torch.bool).roll(1, dims=1)
     chain[3, 0] = False
