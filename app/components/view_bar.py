@@ -15,11 +15,12 @@ DEFAULT_VIEW: dict[str, Any] = {
     "carried": True,
     "unsupported": False,
 }
+KINDS = ("composed", "carried", "unsupported")
 
 
 class ViewBar(Drawn):
     """Value: a dictionary like `DEFAULT_VIEW` (an empty level list means all). Props: `levels`, level
-    names; `composes`, whether confirmed edges are of two kinds, composed and carried.
+    names; `kinds`, names of the kinds of edges that can be shown or hidden.
 
     Event: `change`, when the person or a handler changes the value.
     """
@@ -28,5 +29,5 @@ class ViewBar(Drawn):
 
     def __init__(self, value: Any = None, **props: Any) -> None:
         super().__init__(
-            value or dict(DEFAULT_VIEW), **{"levels": [], "composes": True, "defaults": dict(DEFAULT_VIEW), **props}
+            value or dict(DEFAULT_VIEW), **{"levels": [], "kinds": [*KINDS], "defaults": dict(DEFAULT_VIEW), **props}
         )

@@ -16,7 +16,7 @@ from app.components.concept_graph import ConceptGraphView
 from app.components.lever_rack import rack_of, with_lever
 from app.components.notice_bar import NoticeBar, notices
 from app.components.tradeoff_panel import tradeoff_panel
-from app.components.view_bar import DEFAULT_VIEW, ViewBar
+from app.components.view_bar import DEFAULT_VIEW, KINDS, ViewBar
 from app.desk import row_for
 from app.events import QUIET, TELLING
 from app.facts import stability_rows
@@ -79,11 +79,12 @@ def view_of(opened: OpenGraph) -> Any:
     """The toolbar as it starts with a graph: its levels, and the kinds of edges it can have."""
     meta = opened.graph.meta
     # Where no intervention tested anything, what was not tested is all there is to see.
-    untested = set(opened.graph.edges["verdict"]) == {"untested"}
+    untested = meta.joins == "within" or set(opened.graph.edges["verdict"]) == {"untested"}
+    confirmed_in_two_kinds = meta.direction == "composes"
     return gr.update(
         value={**DEFAULT_VIEW, "unsupported": untested},
         levels=[level.name for level in meta.levels],
-        composes=meta.direction == "composes",
+        kinds=["untested"] if untested else [*KINDS] if confirmed_in_two_kinds else ["unsupported"],
     )
 
 

@@ -66,6 +66,7 @@ def test_a_kept_cell_opens_as_a_graph_whose_latents_can_be_inspected(page: Any, 
     )
     said = page.locator("#graph-notices").inner_text()
     assert "no intervention tested them" in said or "No edges were looked for" in said
+    assert [page.locator(f"#graph-{kind}").count() for kind in ("composed", "unsupported", "untested")] == [0, 0, 1]
     page.click("button:has-text('Table of all concepts')")
     page.locator("#graph-table").get_by_text("latents/3", exact=True).click()
     page.wait_for_selector("#inspector .fc-ends img")

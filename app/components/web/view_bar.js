@@ -1,4 +1,4 @@
-// The graph's toolbar in one line. Value: the view (see app/components/view_bar.py); props: levels [name], composes.
+// The graph's toolbar in one line. Value: the view (see app/components/view_bar.py); props: levels [name], kinds [name].
 const F = window.Fulcrum;
 const root = element.querySelector(".fc-root");
 root.classList.add("fc-toolbar");
@@ -63,10 +63,12 @@ function paint() {
     ["composed", "Effect left when the direct residual path is held: the blocks in between compute it"],
     ["carried", "Real, but the residual path alone explains it"],
     ["unsupported", "Proposed edges that the interventions do not support, and untested ones"],
-  ].filter(([kind]) => props.composes !== false || kind === "unsupported").map(([kind, title]) => toggle(`graph-${kind}`, kind, Boolean(value[kind]), title, () => set({ [kind]: !value[kind] }))));
+    ["untested", "Proposed edges; no intervention tested any of this graph", "unsupported"],
+  ].filter(([kind]) => props.kinds.includes(kind)).map(([kind, title, key = kind]) =>
+    toggle(`graph-${kind}`, kind, Boolean(value[key]), title, () => set({ [key]: !value[key] }))));
 }
 
 F.add(root, search, F.add(F.el("span", "fc-field"), F.el("span", "", "levels"), levels), field("|effect| ≥", effect, effectText),
   field("top", top), F.add(F.el("span", "fc-field"), F.el("span", "", "edges"), kinds), reset);
-watch(["value", "levels", "composes"], paint);
+watch(["value", "levels", "kinds"], paint);
 paint();
