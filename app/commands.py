@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from app import composing, exporting, graph_compare, jobs, looking, trying
 from app.config_flags import add_flags, as_flag, collect, is_list
 from app.progress import printed, progress_line, summary
@@ -163,7 +165,12 @@ def _serve(args: argparse.Namespace) -> int:
     return 0
 
 
-def _job(args: argparse.Namespace) -> int:
+def config_of(given: Sequence[str]) -> BaseModel:
+    """The config that the command line of a job asks for. Raises `WorkbenchError` for one it cannot have."""
+    return _asked(build_parser(given[0], given).parse_args(given, argparse.Namespace(typed=given)))
+
+
+def _asked(args: argparse.Namespace) -> BaseModel:
     row = jobs.job(args.kind)
     given = _given(args, row)
     flagged = {name: vars(args)[f"config:{name}"] for name in (row.chosen_by, "offline") if f"config:{name}" in args}
@@ -171,7 +178,11 @@ def _job(args: argparse.Namespace) -> int:
     in_file = given.pop("preset", None) if "preset" not in config_class.model_fields else None
     named = {row.then: args.then} if row.then and args.then else {}
     values = merged(given | named, collect(args, config_class))
-    config = jobs.config_for(args.kind, values, getattr(args, "preset", None) or in_file, called=as_flag)
+    return jobs.config_for(args.kind, values, getattr(args, "preset", None) or in_file, called=as_flag)
+
+
+def _job(args: argparse.Namespace) -> int:
+    config = _asked(args)
     if args.detach:
         run = jobs.new_run(args.kind, config, getattr(args, "name", ""))
         jobs.start(run)

@@ -12,16 +12,36 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def job(made: Path, kind: str, *flags: str) -> None:
-    """Run a command of the workbench unless what it makes is there; an earlier try is resumed."""
+    """Run a command of the workbench unless what it makes is there; an earlier try is resumed.
+
+    Raises `SystemExit` where either was asked for with other settings.
+    """
+    from app.commands import config_of
+    from app.jobs import command_line, load_config
+    from probes.runs import all_runs
+
+    config = config_of([kind, *flags])
+    command = command_line(kind, config, made.name)
     if (made / "manifest.json").is_file():
+        earlier = json.loads((made / "manifest.json").read_text())["command"]
+        if earlier != command:
+            raise _other(made, earlier, command)
         print(f"{kind}: {made.name} is there")
         return
-    for record in sorted((made.parents[1] / "runs").glob("*/config.json")):
-        asked = json.loads(record.read_text())
-        if asked["kind"] == kind and asked["config"].get("name") == made.name:
-            subprocess.run([sys.executable, "-m", "app", "work", str(record.parent)], cwd=ROOT, check=True)
+    for run in all_runs():
+        if (record := run.record()).kind == kind and record.config.get("name") == made.name:
+            if load_config(run) != config:
+                raise _other(run.path, record.command, command)
+            subprocess.run([sys.executable, "-m", "app", "work", str(run.path)], cwd=ROOT, check=True)
             return
     subprocess.run([sys.executable, "-m", "app", kind, *flags], cwd=ROOT, check=True)
+
+
+def _other(folder: Path, earlier: str, command: str) -> SystemExit:
+    return SystemExit(
+        f"{folder} was made with other settings.\n  then: {earlier}\n   now: {command}\n"
+        "Name another folder with --scratch, or move that one away."
+    )
 
 
 def ship_beside(home: Path, name: str) -> None:
