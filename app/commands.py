@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from app import composing, exporting, graph_compare, jobs, looking, trying
 from app.config_flags import add_flags, as_flag, collect, is_list
+from app.job_kinds import JobKind
 from app.progress import printed, progress_line, summary
 from app.settings import Settings
 from app.several import is_first, processes, together
@@ -137,7 +138,7 @@ def _add_job_flags(command: argparse.ArgumentParser, kind: str, given: Sequence[
     command.set_defaults(run_command=_job, kind=kind)
 
 
-def _add_choice(command: argparse.ArgumentParser, row: jobs.JobKind, given: Sequence[str]) -> dict[str, Any]:
+def _add_choice(command: argparse.ArgumentParser, row: JobKind, given: Sequence[str]) -> dict[str, Any]:
     """The flag that decides the row of the job's registry, and what was given for it, before the rest is read."""
     flag = f"--{row.chosen_by}"
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -194,7 +195,7 @@ def _job(args: argparse.Namespace) -> int:
         return _foreground(run, as_json=args.json)
 
 
-def _given(args: argparse.Namespace, row: jobs.JobKind) -> dict[str, Any]:
+def _given(args: argparse.Namespace, row: JobKind) -> dict[str, Any]:
     """Values of the positional argument: a config file, a run's config.json, or the bare value (or values)."""
     if not args.given:
         return {}

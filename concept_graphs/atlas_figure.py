@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from concept_graphs.figure import HALO, INK, LEVEL_COLOURS, UNDECIDED, WIDE
+from concept_graphs.edge_lines import UNDECIDED
+from concept_graphs.figure import HALO, INK, LEVEL_COLOURS, WIDE
 from concept_graphs.hovers import node_hover
 from concept_graphs.placing import Anchor, placed_beside
 from concept_graphs.text import esc_plotly

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from concept_graphs import grouping, ring, timeline
+from concept_graphs.edge_lines import CURVE_LIMIT, UNDECIDED, edge_traces, midpoints
 from concept_graphs.groups import Groups
-from concept_graphs.hovers import edge_hover, node_hover
+from concept_graphs.hovers import node_hover
 from concept_graphs.layout import in_turn, storeys
 from concept_graphs.placing import Anchor, placed_beside, placed_labels
-from concept_graphs.strokes import CURVE, band, rounded, s_lines
-from concept_graphs.tables import CONFIRMED
+from concept_graphs.strokes import band, rounded
 from concept_graphs.text import esc_plotly
 from concept_graphs.view import Shown, ViewSpec, select
 
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["ViewSpec", "layered_figure"]
 
 LEVEL_COLOURS = ("#3f90c9", "#1b9e77", "#e08a1e", "#b565a7", "#8a8f2a", "#6f74c4")
-SUPPORTS, INHIBITS, UNDECIDED = "63,126,196", "204,80,62", "128,132,140"
 # A halo in the colour of the page, where the page names one; without it, none.
 HALO = ", ".join(["0 0 3px var(--body-background-fill, transparent)"] * 3)
 INK = "#767d87"  # readable on white and on near-black; the page may set its own
-BIN_WIDTHS, BIN_ALPHAS = (0.8, 1.3, 2.1, 3.2), (0.30, 0.42, 0.58, 0.80)
-CURVE_LIMIT, WEBGL_LIMIT = 500, 2000
+WEBGL_LIMIT = 2000
 WIDE = 640  # pixels from which level names get a gutter of their own
 GUTTER, NARROW_GUTTER = 150, 52
 FEW_LEVELS = 8  # above it a storey is too low for three lines
@@ -44,9 +42,9 @@ def layered_figure(graph: ConceptGraph, view: ViewSpec | None = None, groups: Gr
     shown = select(graph, view)
     x, y = _positions(graph, shown, view, groups)
     kind = "scattergl" if _webgl(view, shown) else "scatter"
-    data = _edge_traces(graph, shown, x, y, kind)
+    data = edge_traces(graph, shown, x, y, kind)
     if len(shown.edges) <= CURVE_LIMIT:
-        data += _midpoints(graph, shown, x, y)
+        data += midpoints(graph, shown, x, y)
     data += _node_traces(graph, shown, view, x, y, kind, grouping.group_names(graph, groups))
     layout = _layout(graph, view, shown, x, y)
     if timeline.is_timeline(graph) or ring.is_ring(graph):
@@ -82,76 +80,6 @@ def _positions(graph: ConceptGraph, shown: Shown, view: ViewSpec, groups: Groups
     drawn = np.array([storey[k] for k in level], dtype=np.int64)
     y[shown.nodes] = storeys(drawn, x[shown.nodes], room=max(12, view.width // 17))
     return x, y
-
-
-def _edge_traces(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray, kind: str) -> list[dict[str, Any]]:
-    """Lines grouped by verdict, sign and |effect| bin, the faintest first so that strong edges lie on top."""
-    if not len(shown.edges):
-        return []
-    bins = _bins(graph.strength[shown.edges])
-    groups: dict[tuple[int, str, str], list[int]] = {}
-    for b, row in zip(bins, shown.edges, strict=True):
-        verdict = graph.edges["verdict"][row]
-        confirmed = verdict in CONFIRMED
-        sense = _sense(graph.edges["effect"][row], graph.meta.activated) if confirmed else ""
-        groups.setdefault((int(b) if confirmed else -1, verdict, sense), []).append(int(row))
-    curved = kind == "scatter" and len(shown.edges) <= CURVE_LIMIT and not ring.is_ring(graph)
-    t = CURVE if curved else CURVE[[0, -1]]
-    shape = {"shape": "spline"} if curved else {}
-    named: set[str] = set()
-    traces: list[dict[str, Any]] = []
-    for (b, verdict, sense), rows in sorted(groups.items(), reverse=True):
-        name = f"{verdict}, {sense}" if sense else verdict
-        traces.append(
-            {
-                "type": kind,
-                "mode": "lines",
-                "name": name,
-                "legendgroup": name,
-                "showlegend": name not in named,
-                **_lines(graph, rows, x, y, t),
-                "line": ring.LINE if ring.is_ring(graph) else _line_style(b, verdict, sense) | shape,
-                "hoverinfo": "skip",
-            }
-        )
-        named.add(name)
-    return traces[::-1]
-
-
-def _lines(graph: ConceptGraph, rows: list[int], x: np.ndarray, y: np.ndarray, t: np.ndarray) -> dict[str, Any]:
-    """Points of the lines from source to target: up, or along the time axis."""
-    source, target = (np.stack([x[end[rows]], y[end[rows]]], axis=1) for end in graph.ends)
-    return s_lines(source, target, t, sideways=timeline.is_timeline(graph))
-
-
-def _line_style(b: int, verdict: str, sense: str) -> dict[str, Any]:
-    """Hue by sign, dash by verdict, width and opacity by |effect| bin (-1: not confirmed)."""
-    colour = {"supports": SUPPORTS, "inhibits": INHIBITS}.get(sense, UNDECIDED)
-    width, alpha = (BIN_WIDTHS[b], BIN_ALPHAS[b]) if b >= 0 else (0.8, 0.35)
-    dash = {"composed": "solid", "generated": "solid", "carried": "dash"}.get(verdict, "dot")
-    return {"color": f"rgba({colour},{alpha})", "width": width, "dash": dash}
-
-
-def _midpoints(graph: ConceptGraph, shown: Shown, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
-    """Invisible markers half-way along each edge: hovering them shows the evidence."""
-    if not len(shown.edges):
-        return []
-    source, target = (end[shown.edges] for end in graph.ends)
-    rows = [graph.edges.row(int(i)) for i in shown.edges]
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "evidence",
-            "showlegend": False,
-            "x": rounded((x[source] + x[target]) / 2),
-            "y": rounded((y[source] + y[target]) / 2),
-            "customdata": [f"{edge.source}>{edge.target}" for edge in rows],
-            "hovertext": [edge_hover(graph, edge) for edge in rows],
-            "hovertemplate": "%{hovertext}<extra></extra>",
-            "marker": {"size": 9, "opacity": 0, "color": f"rgb({UNDECIDED})"},
-        }
-    ]
 
 
 def _node_traces(
@@ -300,17 +228,6 @@ def _level_name(graph: ConceptGraph, k: int, y: float, wide: bool) -> dict[str, 
         "xref": "paper", "yref": "y", "x": 0, "y": y, "xanchor": "right", "xshift": -8, "yanchor": "middle",
         "align": "right", "showarrow": False, "font": {"size": 11}, "text": name + more,
     }  # fmt: skip
-
-
-def _sense(effect: float | None, activated: bool) -> str:
-    """What supports lowers the other concept when it is taken away, and raises it when it is given."""
-    return "supports" if effect is not None and effect * (1 if activated else -1) > 0 else "inhibits"
-
-
-def _bins(strength: np.ndarray) -> np.ndarray:
-    """Quartile of |effect| among the drawn edges, 0 (weakest) to 3."""
-    cuts = np.quantile(strength, [0.25, 0.5, 0.75])
-    return np.searchsorted(cuts, strength, side="right").clip(0, len(BIN_WIDTHS) - 1)
 
 
 def _sizes(frequency: np.ndarray, level: int) -> np.ndarray:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from concept_graphs.figure import INHIBITS, LEVEL_COLOURS, SUPPORTS, UNDECIDED
+from concept_graphs.edge_lines import INHIBITS, SUPPORTS, UNDECIDED
+from concept_graphs.figure import LEVEL_COLOURS
 from concept_graphs.known_graph import NO_LATENT, Held, Joined, KnownGraph, KnownLevel, held_against
 from concept_graphs.layout import layered, storeys
 from concept_graphs.strokes import CURVE, band, rounded, s_lines
