@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app import jobs
-from app.events import QUIET
+from app.events import QUIET, TELLING
 from app.watching import Seen, look
 from probes.errors import WorkbenchError
 
@@ -72,7 +72,7 @@ class RunPanel:
             raised(lambda: jobs.start(jobs.find(slug), threads=context.settings.threads))
 
         for button, act in ((self.stop, stop), (self.resume, resume)):
-            button.click(act, inputs=self.shown, **QUIET).then(
+            button.click(act, inputs=self.shown, **TELLING).then(
                 self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET
             )
 

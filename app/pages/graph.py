@@ -201,7 +201,7 @@ def build(context: PageContext) -> None:
         except WorkbenchError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    inspector.label_save(rename, inputs=[*inputs, view], outputs=[inspector, plot, table], **QUIET)
+    inspector.label_save(rename, inputs=[*inputs, view], outputs=[inspector, plot, table], **TELLING)
 
     def add_lever(ref: str, rack: Any, event: gr.EventData) -> tuple[Any, Any]:
         try:
@@ -217,7 +217,6 @@ def build(context: PageContext) -> None:
         told = gr.update(value=f"Steer with {count} →", visible=bool(levers))
         return gr.update(marked=[lever.concept for lever in levers]), told
 
-    # In the queue: gradio shows what a handler refuses only of events that went through it.
     inspector.lever_add(add_lever, inputs=inputs, outputs=[context.rack, inspector], **TELLING)
     context.rack.change(mark, inputs=context.rack, outputs=[plot, to_steer], **QUIET)
     to_steer.click(lambda: gr.Tabs(selected="steer"), outputs=context.tabs, **QUIET)

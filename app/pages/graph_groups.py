@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.components.group_list import GroupList, group_rows
-from app.events import QUIET
+from app.events import TELLING
 from app.graphs import GraphLibrary, OpenGraph
 from concept_graphs.group_proposals import decoder_rows, propose_groups
 from concept_graphs.groups import Groups
@@ -75,4 +75,4 @@ def wire(
         return handle
 
     for event, change in _changes(text).items():
-        getattr(panel, event)(handler(change), inputs=[ref, view], outputs=[panel, plot], **QUIET)
+        getattr(panel, event)(handler(change), inputs=[ref, view], outputs=[panel, plot], **TELLING)

@@ -150,7 +150,7 @@ class _Panel(RunPanel):
         def draw(slug: str, pair: str) -> Any:
             return raised(lambda: _curve(grids.opened(slug), pair))
 
-        self.pair.input(draw, inputs=[self.shown, self.pair], outputs=self.curve, **QUIET)
+        self.pair.input(draw, inputs=[self.shown, self.pair], outputs=self.curve, **TELLING)
 
     @property
     def _unchanged(self) -> list[Any]:

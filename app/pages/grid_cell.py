@@ -9,7 +9,7 @@ import gradio as gr
 from app import grid_cells, grids
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import raised
-from app.events import QUIET
+from app.events import QUIET, TELLING
 from app.grid_cells import FACTOR_COLUMNS
 from app.grids import KeptCell
 from app.heat_maps import Figure
@@ -91,7 +91,7 @@ class CellPanel:
         self.keep.wire(self.shown, self.which, self.method, HEAVY)
         graph = [self.graph, self.graph_said, self.known, self.recovered]
         details = [self.detail, self.factors, self.matches, self.latent, *moved, self.graph, *self.keep.outputs]
-        self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **QUIET)
+        self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **TELLING)
         self.which.input(lambda: gr.update(visible=False), None, self.detail, **QUIET)
         self.go.click(self._open, [self.shown, self.which, self.row, self.step], details, **HEAVY)
         for part in (self.latent.input, self.row.input, self.step.input):

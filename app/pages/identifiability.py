@@ -13,7 +13,7 @@ from app import known_graphs
 from app.components.command_box import command_box
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import RunPanel, raised
-from app.events import QUIET
+from app.events import QUIET, TELLING
 from app.known_graphs import PAIR_COLUMNS, WHOLE_COLUMNS, Opened
 from app.pages.suite_form import SuiteForm, open_as_addressed, text_table
 from app.suite_runs import KNOWN_GRAPH
@@ -100,7 +100,7 @@ class _Panel(RunPanel):
             found: Opened = raised(lambda: known_graphs.opened(slug))
             return _drawn(found, method)
 
-        self.method.input(draw, inputs=[self.shown, self.method], outputs=self.drawn, **QUIET)
+        self.method.input(draw, inputs=[self.shown, self.method], outputs=self.drawn, **TELLING)
 
     def values(self, seen: Seen | None, size: int) -> list[Any]:
         """What a finished run found; nothing before."""

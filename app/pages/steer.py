@@ -12,7 +12,7 @@ from gradio.context import Context
 from app.components.command_box import command_box
 from app.components.lever_rack import rack_of, with_lever
 from app.desk import levers_of, operations, rack_from
-from app.events import QUIET
+from app.events import QUIET, TELLING
 from app.pages.context import PageContext
 from app.pages.steer_pictures import PicturesPart
 from app.pages.steer_rows import RowsPart
@@ -161,12 +161,12 @@ def build(context: PageContext) -> None:
     assert blocks is not None
     for part in page.parts_of.values():
         part.wire()
-    page.add.click(page.added, inputs=[page.source, rack, page.level, page.latent], outputs=rack, **QUIET)
-    page.parts.click(page.with_parts, inputs=[page.source, rack], outputs=rack, **QUIET)
-    page.save.click(page.as_file, inputs=[page.source, rack], outputs=page.as_text, **QUIET).then(
+    page.add.click(page.added, inputs=[page.source, rack, page.level, page.latent], outputs=rack, **TELLING)
+    page.parts.click(page.with_parts, inputs=[page.source, rack], outputs=rack, **TELLING)
+    page.save.click(page.as_file, inputs=[page.source, rack], outputs=page.as_text, **TELLING).success(
         None, inputs=page.as_text, js=DOWNLOAD, **QUIET
     )
-    page.load.upload(page.from_file, inputs=[page.load, page.source], outputs=rack, **QUIET)
+    page.load.upload(page.from_file, inputs=[page.load, page.source], outputs=rack, **TELLING)
     forms = [field for part in page.parts_of.values() for field in part.form]
     told: dict[str, Any] = {"inputs": [page.source, rack, *forms], "outputs": page.command, **QUIET}
     changes = [rack.change, page.source.change, *(field.change for field in forms)]
@@ -174,14 +174,14 @@ def build(context: PageContext) -> None:
     blocks.load(page.command_for, **told)
     shown = [rack, page.latents, page.level]
     shown += [group for part in page.parts_of.values() for group in part.groups]
-    page.source.change(page.shown, inputs=page.source, outputs=shown, **QUIET)
+    page.source.change(page.shown, inputs=page.source, outputs=shown, **TELLING)
     context.graph_ref.change(
         lambda ref: gr.update(value=f"graph/{ref}", choices=source_names(context.graphs)) if ref else gr.skip(),
         inputs=context.graph_ref,
         outputs=page.source,
         **QUIET,
     )
-    blocks.load(page.shown, inputs=page.source, outputs=shown, **QUIET)
+    blocks.load(page.shown, inputs=page.source, outputs=shown, **TELLING)
     context.tab.select(lambda: gr.update(choices=source_names(context.graphs)), outputs=page.source, **QUIET)
 
 

@@ -122,6 +122,7 @@ class Grid:
         self.config, self.run = config, run
         self._setting: Setting | None = None
         self._warm: dict[tuple[str, int, int], Any] = {}
+        self._scales: dict[tuple[str, str, int], float] = {}
         first = self._of(0)
         self.factors, self.card = first.world.names, first.world.card
         self.refused = refusals(config, first.spec)
@@ -214,16 +215,26 @@ class Grid:
         return Pair(self.config.task(cell.task), self.config.constraint(cell.constraint))
 
     def scale(self, cell: Cell) -> float:
-        """What makes both gradients equally long, on the rows and from the start of this cell."""
-        key = (cell.task, cell.seed, cell.restart)
-        setting = self._of(cell.seed)
+        """What makes both gradients equally long on the rows of this cell: the geometric mean over all starts.
+
+        One for all starts, or those would be chosen by the sum of two losses weighed differently for each.
+        """
         if cell.constraint == NONE:
             return 1.0
+        key = (cell.task, cell.constraint, cell.seed)
+        if key not in self._scales:
+            found = [self._scale_from(cell.model_copy(update={"restart": at})) for at in range(self.config.restarts)]
+            self._scales[key] = float(np.exp(np.mean(np.log(found))))
+        return self._scales[key]
+
+    def _scale_from(self, cell: Cell) -> float:
+        """The same, from the start of this cell alone."""
+        key, setting, network = (cell.task, cell.seed, cell.restart), self._of(cell.seed), self.config.network
+        pair = self.pair(cell)
         if key not in self._warm:
             self._warm = {known: state for known, state in self._warm.items() if known[1] == cell.seed}
-            self._warm[key] = warmed_up(self.pair(cell), setting.spec, setting.rows, self.config.network, cell.restart)
-        pair = self.pair(cell)
-        return equalising_scale(pair, setting.spec, setting.rows, self.config.network, self._warm[key], cell.restart)
+            self._warm[key] = warmed_up(pair, setting.spec, setting.rows, network, cell.restart)
+        return equalising_scale(pair, setting.spec, setting.rows, network, self._warm[key], cell.restart)
 
     def opened(self, cell: Cell) -> tuple[LatentModel, Setting]:
         """The trained model of a cell that is done, and its world."""

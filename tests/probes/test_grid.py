@@ -121,6 +121,22 @@ def test_a_weight_of_one_pulls_as_hard_as_the_task(tmp_path: Path, monkeypatch: 
     assert equalising_scale(Pair(pair.task, None), setting.spec, setting.rows, network, warm, 0) == 1.0
 
 
+def test_all_starts_of_a_pair_are_weighed_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the start that the constraint was weighed least for would have the lowest sum, whatever it learnt."""
+    grid = a_grid(tmp_path, monkeypatch)
+    setting, network = grid._of(0), grid.config.network
+    cells = [Cell(task="reconstruction", constraint="kl", weight=1.0, restart=restart) for restart in range(2)]
+    pair = grid.pair(cells[0])
+    own = [
+        equalising_scale(
+            pair, setting.spec, setting.rows, network, warmed_up(pair, setting.spec, setting.rows, network, at), at
+        )
+        for at in range(2)
+    ]
+    assert own[0] != pytest.approx(own[1], rel=1e-3)
+    assert [grid.outcome(cell).scale for cell in cells] == pytest.approx([(own[0] * own[1]) ** 0.5] * 2)
+
+
 def test_the_best_start_is_that_of_the_lowest_objective_and_starts_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
