@@ -13,7 +13,7 @@ from app import known_graphs
 from app.components.command_box import command_box
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import RunPanel, raised
-from app.events import QUIET, TELLING
+from app.events import TELLING
 from app.known_graphs import PAIR_COLUMNS, WHOLE_COLUMNS, Opened
 from app.pages.suite_form import SuiteForm, open_as_addressed, text_table
 from app.suite_runs import KNOWN_GRAPH
