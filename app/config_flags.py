@@ -157,14 +157,15 @@ def _model_with(field: FieldInfo, name: str) -> type[BaseModel] | None:
 def from_text(annotation: Any, text: str) -> Any:
     """A typed value from text: as it stands, as JSON, or as a comma-separated list, whichever fits first.
 
-    Text that fits nowhere is returned as it is, so that validation can say what is wrong with it.
+    Text that fits nowhere is returned as it is, a list by its items, so that validation can say what is wrong with it.
     """
+    items = [part.strip() for part in text.split(",") if part.strip()]
     candidates: list[Any] = [text]
     if text.strip().lower() in {"none", "null", ""}:
         candidates.append(None)
     with contextlib.suppress(ValueError, RecursionError):
         candidates.append(json.loads(text))
-    candidates.append([part.strip() for part in text.split(",") if part.strip()])
+    candidates.append(items)
     if not text.strip():
         candidates.append({})
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
@@ -174,7 +175,7 @@ def from_text(annotation: Any, text: str) -> Any:
         except ValidationError:
             continue
         return candidate
-    return text
+    return items if is_list(annotation) and not text.lstrip().startswith("[") else text
 
 
 def as_flag(field: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from pydantic import Field, create_model
 from app.suites.registry import SUITES, section
 from app.suites.rows import Rows
 from app.suites.suite import Suite
-from probes.artefacts import artefact_path, read_manifest, resolve, write_manifest
+from probes.artefacts import MANIFEST, artefact_path, read_manifest, resolve, write_manifest
 from probes.configs import Frozen
 from probes.errors import Stopped, WorkbenchError
 from probes.files import commit_directory, write_json
@@ -56,7 +57,7 @@ presets: dict[str, dict[str, Any]] = {
 
 
 def work(config: EvaluateConfig, run: Run) -> Path | None:
-    """Run a suite and leave its rows as an artefact, replacing an earlier one.
+    """Run a suite and leave its rows as an artefact, replacing those of the same settings; other settings' are kept.
 
     Returns the rows' file, or None when it was asked to stop.
     """
@@ -68,8 +69,8 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
     except Stopped:
         return None
     found = Rows(suite=config.suite, commit=commit(), seconds=time.monotonic() - start, rows=rows)
-    name = config.name or config.suite
-    target = artefact_path("evaluation", name)
+    target = _place(config)
+    name = target.name
     with commit_directory(target, replace=True) as folder:
         write_json(folder / "rows.json", found.model_dump(mode="json"))
         for details in (run.path / name for name in suite.leaves):
@@ -81,6 +82,13 @@ def work(config: EvaluateConfig, run: Run) -> Path | None:
 
 def check(config: EvaluateConfig) -> None:
     """Raise `WorkbenchError` where what a suite is to measure is not there, or is nothing that it can measure."""
+    if config.name and (there := artefact_path("evaluation", config.name)) != _place(config):
+        raise WorkbenchError(
+            "name-taken",
+            f"evaluations/{there.name} exists",
+            "it was measured with other settings, and is not replaced by these",
+            "Choose another name.",
+        )
     suite, settings = _suites[config.suite], _settings(config)
     if not suite.of:
         return
@@ -93,6 +101,18 @@ def check(config: EvaluateConfig) -> None:
         why = f"it is a {kind}, and {config.suite} measures a {suite.of}"
         raise WorkbenchError("wrong-kind", f"{ref[:80]} cannot be measured", why, f"Name a {suite.of}.")
     suite.suits(settings)
+
+
+def _place(config: EvaluateConfig) -> Path:
+    """Where the rows go: below the name asked for, with a number where rows of other settings have that name."""
+    from app.jobs import command_line
+
+    name, command = config.name or config.suite, command_line("evaluate", config)
+    for number in count(1):
+        place = artefact_path("evaluation", name if number == 1 else f"{name[:58]}-{number}")
+        if not (place / MANIFEST).is_file() or read_manifest(place).command == command:
+            break
+    return place
 
 
 def _settings(config: EvaluateConfig) -> Any:

@@ -46,9 +46,13 @@ class Exported(Frozen):
 
 def add_export_flags(parser: argparse.ArgumentParser, given: Sequence[str] = ()) -> None:
     """`export <probe> --level NAME --format saelens --out FOLDER`, or that of a graph where its format is `given`."""
-    if _format_of(given) in GRAPH_FORMATS:
+    asked = _format_of(given)
+    if asked in GRAPH_FORMATS:
         add_graph_export_flags(parser)
         return
+    if asked and asked not in EXPORTS:
+        known = f"{', '.join(GRAPH_FORMATS)} for a graph, {', '.join(EXPORTS)} for a level of a probe"
+        raise WorkbenchError("no-format", f"Nothing is saved as {asked[:40]!r}", f"known: {known}", "Use one of these.")
     graphs = " ".join(f"{name}: {entry.sentence}" for name, entry in GRAPH_FORMATS.items())
     parser.epilog = f"A graph is saved with --format {' or '.join(GRAPH_FORMATS)}. {graphs}"
     parser.add_argument("probe_given", nargs="?", metavar="probe", help="Name of the probe.")

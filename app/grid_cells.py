@@ -83,11 +83,15 @@ def latent_choices(found: OpenedCell) -> list[tuple[str, int]]:
 def traversal(found: OpenedCell, latent: int, row: int, step: float) -> tuple[str, Figure, Figure]:
     """(what is shown, where the slider is, several steps side by side) of a latent around a held-out row.
 
-    Without a decoder: the held-out rows at both ends of the latent.
+    Without a decoder: the held-out rows at both ends of the latent. Raises `WorkbenchError` for a row that is not
+    there.
     """
-    latent, row = min(max(int(latent), 0), len(found.names) - 1), min(max(int(row), 0), len(found.codes) - 1)
+    latent = min(max(int(latent), 0), len(found.names) - 1)
     if not found.decodes:
         return _ends(found, latent)
+    if not 0 <= row < len(found.codes):
+        why = f"there are rows 0 to {len(found.codes) - 1}"
+        raise WorkbenchError("no-row", f"There is no held-out row {row}", why, "Choose one of these.")
     return _decoded(found, latent, row, float(step))
 
 

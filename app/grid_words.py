@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from app.grids import ALONE, MEASURES, Opened, Pair, in_words
 from app.suites.rows import Row
-from concept_graphs.text import number, percent, with_interval
+from concept_graphs.text import number, percent
 
 CONTROL = "kl"  # pulls latents to one Gaussian, which every rotation leaves as it is: it can tell no factor from a mix
 
@@ -31,8 +31,18 @@ def gain(row: Row | None) -> str:
     """A gain with its sign and, where there are several worlds, its interval."""
     if row is None or row.value is None:
         return "unknown"
-    sign = "+" if row.value > 0 else ""
-    return sign + (with_interval(row.value, row.low, row.high) if row.seeds > 1 else number(row.value))
+    if row.seeds < 2 or row.low is None or row.high is None:
+        return _signed(row.value)
+    return f"{_signed(row.value)} [{_fixed(row.low)}, {_fixed(row.high)}]"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value >= 0 else "") + _fixed(value)
+
+
+def _fixed(value: float) -> str:
+    """To the digits of what it is a difference of, however small it is."""
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _named(pair: Pair) -> str:
@@ -44,22 +54,20 @@ def _largest(found: Opened) -> Iterator[str]:
     if not found.pairs:
         yield "No constraint was trained beside a task: there is nothing to compare."
         return
-    best = max(found.pairs, key=lambda pair: found.value(*pair, "mcc_gained") or 0.0)
+    shown = [pair for pair in found.pairs if above(found.row(*pair, "mcc_gained"))]
+    best = max(shown or found.pairs, key=lambda pair: found.value(*pair, "mcc_gained") or 0.0)
     row = found.row(*best, "mcc_gained")
     if row is None or (row.value or 0.0) <= 0:
         yield "No constraint gains MCC over the task alone under any task, on average over worlds."
         return
     with_it, alone = found.value(*best, "mcc"), found.value(best[0], ALONE, "mcc")
-    yield (
-        f"MCC gains most by {_named(best)}: {gain(row)}, from {number(alone)} of the task alone to {number(with_it)}"
-        f"{_certainty(row)}."
-    )
-
-
-def _certainty(row: Row) -> str:
-    if row.seeds < 2:
-        return "; one world has no interval"
-    return "" if above(row) else "; its interval holds zero"
+    said = f"{_named(best)}: {gain(row)}, from {number(alone)} of the task alone to {number(with_it)}"
+    if shown:
+        yield f"MCC gains most by {said}."
+    elif row.seeds < 2:
+        yield f"MCC gains most by {said}; one world has no interval."
+    else:
+        yield f"No constraint is shown to gain MCC. The largest gain, whose interval holds zero, is of {said}."
 
 
 def _counted(found: Opened) -> Iterator[str]:

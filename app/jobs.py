@@ -104,6 +104,7 @@ JOBS: dict[str, JobKind] = {
         "app.report:work",
         "Write one self-contained HTML report.",
         positional="graph",
+        check="app.report:check",
     ),
 }
 

@@ -21,6 +21,7 @@ from concept_graphs.schema import GraphFile
 from concept_graphs.tables import ConceptId, Picture
 from concept_graphs.tradeoff_curve import Tradeoff, tradeoff_of
 from probes.artefacts import (
+    MANIFEST,
     Parent,
     artefact_path,
     home,
@@ -74,7 +75,7 @@ class ReportTwin(Frozen):
 
 
 def work(config: ReportConfig, run: Run) -> Path:
-    """Write the report and its JSON twin, replacing an earlier one of the same name."""
+    """Write the report and its JSON twin, replacing an earlier one of the same name and graph."""
     run.begin(steps=3, message="reading the graph")
     folder = resolve(config.graph, "graph")
     graph, originals = labelled(ConceptGraph.load(folder), folder)
@@ -82,7 +83,7 @@ def work(config: ReportConfig, run: Run) -> Path:
     command = run.record().command
     twin = twin_of(graph, originals, comparisons, config, command=command, folder=folder)
     run.progress(1, message="making the sections", force=True)
-    target = artefact_path("report", config.name)
+    target = _place(config)
     with commit_directory(target, replace=True) as made:
         write_json(made / TWIN_FILE, twin.model_dump(mode="json"))
         sections = report_sections(graph, twin, twin_hash=sha256_of(made / TWIN_FILE))
@@ -91,6 +92,25 @@ def work(config: ReportConfig, run: Run) -> Path:
         parents = {"graph": parent_of(config.graph, "graph")}
         write_manifest(made, kind="report", name=config.name, command=command, parents=parents)
     run.progress(3, force=True)
+    return target
+
+
+def check(config: ReportConfig) -> None:
+    """Raise `WorkbenchError` where another graph's report has this name."""
+    _place(config)
+
+
+def _place(config: ReportConfig) -> Path:
+    target = artefact_path("report", config.name)
+    if (target / MANIFEST).is_file():
+        graph = read_manifest(target).parents.get("graph")
+        if graph is not None and graph.ref != config.graph:
+            raise WorkbenchError(
+                "name-taken",
+                f"reports/{target.name} exists",
+                f"it is a report of {graph.ref}, and is not replaced by one of {config.graph[:80]}",
+                "Choose another name.",
+            )
     return target
 
 

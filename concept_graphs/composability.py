@@ -148,6 +148,11 @@ def in_words(found: Composability) -> str:
     shared = sum(len(module.parents) > 1 for module in found.modules)
     if shared:
         said += f" Of the {shared} with several parents on, {found.coverage_shared:.0%}."
-    elif found.together == 0:
-        said += " None has several parents on: the combination asks nothing new of any module."
+    else:
+        said += " None lies below two of the concepts: this says nothing of the combination."
+    above = {parent for module in found.modules for parent in module.parents}
+    if alone := [
+        f"{label} ({key})" for key, label in zip(found.concepts, found.labels, strict=True) if key not in above
+    ]:
+        said += f" No {found.evidence} edge leads down from {' or '.join(alone)}."
     return f"{said} {seen}"

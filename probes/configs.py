@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from probes.errors import WorkbenchError
-from probes.refusals import field_of, is_left_out, reason, sentence_of
+from probes.refusals import KIND, field_of, is_left_out, reason, sentence_of
 
 T = TypeVar("T", bound=BaseModel)
-KIND = "kind"  # the field that tells the variants of an option apart
 
 
 class Frozen(BaseModel):
@@ -64,7 +63,7 @@ def _refusal(
     model: type[BaseModel], refused: ValidationError, what: str, called: Callable[[str], str]
 ) -> WorkbenchError:
     error, count = refused.errors()[0], refused.error_count()
-    field = field_of(error) or "the whole value"
+    field = field_of(error, model) or "the whole value"
     more = f" (and {count - 1} more)" if count > 1 else ""
     if is_left_out(error):
         sentence = sentence_of(model, error["loc"])
@@ -73,7 +72,8 @@ def _refusal(
             "bad-config", f"{what} is not usable", f"field {field} is empty{more}", f"Give {called(field)}{meaning}."
         )
     why = f"field {field}: {reason(error)}{more}"
-    return WorkbenchError("bad-config", f"{what} is not usable", why, f"Correct {called(field)} and try again.")
+    whole = ".".join(part for part in field.split(".") if not part.isdecimal())  # of a list, as it is given
+    return WorkbenchError("bad-config", f"{what} is not usable", why, f"Correct {called(whole)} and try again.")
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

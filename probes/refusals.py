@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+KIND = "kind"  # the field that tells the variants of an option apart
 EMPTY: tuple[Any, ...] = ("", (), [], {}, None)
 SAID = {
     "extra_forbidden": "there is no such field",
@@ -50,12 +51,36 @@ class Unfit(ValueError):
 DEEPEST = 12  # parts of the path of a field that are shown
 
 
-def field_of(error: ErrorDetails) -> str:
+def field_of(error: ErrorDetails, model: type[Any] = object) -> str:
     """The refused field as `section.field`; empty where the value as a whole was refused, cut short where a file
-    nests without end."""
+    nests without end. Where the `model` is known, without the kinds of variants, which nobody gave as a field."""
     refused = error.get("ctx", {}).get("error")
-    parts = [*map(str, error["loc"]), *([refused.field] if isinstance(refused, Unfit) else [])]
+    place = _without_kinds(model, error["loc"])
+    parts = [*map(str, place), *([refused.field] if isinstance(refused, Unfit) else [])]
     return ".".join(parts[:DEEPEST]) + ("…" if len(parts) > DEEPEST else "")
+
+
+def _without_kinds(model: type[Any], place: Sequence[int | str]) -> list[int | str]:
+    """A place below a config without the words that pydantic adds where a field is one of several models."""
+    kept: list[int | str] = []
+    models: list[type[BaseModel]] = [model] if _is_model(model) else []
+    for part in place:
+        field = next((at.model_fields[str(part)] for at in models if part in at.model_fields), None)
+        if field is not None:
+            kept.append(part)
+            models = _models_of(field.annotation)
+        elif variant := [at for at in models if KIND in at.model_fields and at.model_fields[KIND].default == part]:
+            models = variant
+        else:
+            kept.append(part)
+    return kept
+
+
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
+    """Every model that a field may hold."""
+    if _is_model(annotation):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_of(part)]
 
 
 def is_left_out(error: ErrorDetails) -> bool:

@@ -175,10 +175,8 @@ def _component(name: str, field: FieldInfo, value: Any, elem_id: str) -> gr.comp
     if several := item_choices(field):
         return gr.Dropdown(choices=list(several), value=list(value or ()), multiselect=True, **common)
     if field.annotation in (int, float):
-        limits = {key: bound for key in ("ge", "le") if (bound := _bound(field, key)) is not None}
-        digits = 0 if field.annotation is int else None
-        low, high = limits.get("ge"), limits.get("le")
-        return gr.Number(value=value, minimum=low, maximum=high, precision=digits, **common)
+        # Without bounds here: gradio's refusal names no field, and the config's own does.
+        return gr.Number(value=value, precision=0 if field.annotation is int else None, **common)
     if name in REFERENCES:
         names = available(name)  # type: ignore[arg-type]
         if not names:
@@ -193,10 +191,6 @@ def _component(name: str, field: FieldInfo, value: Any, elem_id: str) -> gr.comp
         )
     text = "" if value is None and not _optional(field.annotation) else as_text(value)
     return gr.Textbox(value=text, lines=hints.lines, max_lines=max(2, 3 * hints.lines), **common)
-
-
-def _bound(field: FieldInfo, key: str) -> float | None:
-    return next((getattr(part, key) for part in field.metadata if hasattr(part, key)), None)
 
 
 def _optional(annotation: Any) -> bool:

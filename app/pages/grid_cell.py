@@ -43,12 +43,16 @@ class CellPanel:
     def _build_detail(self) -> None:
         with gr.Row(equal_height=False):
             with gr.Column(min_width=330):
-                self.factors = text_table(FACTOR_COLUMNS, "Factors and their latents", "grid-cell-factors")
+                self.factors = text_table(
+                    FACTOR_COLUMNS,
+                    "Factors and their latents; MCC by the half of held-out rows that did not choose the match",
+                    "grid-cell-factors",
+                )
             with gr.Column(min_width=330):
                 self.matches = PlotlyView(None, elem_id="grid-cell-matches")
         with gr.Row(equal_height=False):
             self.latent = gr.Dropdown([], label="Latent", interactive=True, elem_id="grid-cell-latent")
-            self.row = gr.Number(0, label="Held-out row", minimum=0, precision=0, elem_id="grid-cell-row")
+            self.row = gr.Number(0, label="Held-out row", precision=0, elem_id="grid-cell-row")
         self.step = gr.Slider(
             -3, 3, value=2, step=0.1, label="Standard deviations it is moved by", elem_id="grid-cell-step"
         )

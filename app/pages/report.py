@@ -15,6 +15,7 @@ from app.report import PAGE_FILE, TWIN_FILE, ReportConfig, available_pins
 from app.worker import execute
 from probes.configs import validated
 from probes.errors import WorkbenchError
+from probes.files import slug
 
 FIRST = "One HTML file that opens from disk without a request, and a JSON twin beside it."
 
@@ -87,7 +88,9 @@ def config_of(ref: Any, title: Any, chosen: Any, count: Any) -> ReportConfig:
     pins, known = tuple(chosen or ()), available_pins()
     if any(pin not in known for pin in pins):
         raise WorkbenchError("no-pin", "A pinned run is gone", "its file does not exist", "Choose the pins again.")
-    data = {"graph": ref or "", "title": title or "", "pins": pins, "concepts": int(count or 0)}
+    # A report per graph: one of another graph is never replaced.
+    name = slug(str(ref or "report").replace("/", "-"), fallback="report")
+    data = {"name": name, "graph": ref or "", "title": title or "", "pins": pins, "concepts": int(count or 0)}
     return validated(ReportConfig, data, what="The report")
 
 

@@ -46,7 +46,7 @@ class GridConfig(PartOptions):
     world: AnyWorld = Field(
         default=VectorsConfig(pairs="changed", labelled=("all",)), description="The world whose factors are known."
     )
-    weights: tuple[float, ...] = Field(
+    weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         default=(0.1, 0.3, 1.0),
         description="Weights to try, in units in which task and constraint pull equally hard.",
         min_length=1,

@@ -74,6 +74,12 @@ def test_where_nothing_is_gained_or_one_world_was_trained_nothing_is_claimed() -
     said = "\n".join(grid_words.sentences(found_with(none, variance__mcc__interaction=0.01, variance__mcc__p=0.7)))
     assert said.startswith("No constraint gains MCC") and "is not shown to depend on the task" in said
     assert "For no pair is R² shown to fall" in said and " gains under " not in said
+    small = GAINS | {("reconstruction", "minimal_change"): (0.0006, -0.04, 0.03)}
+    said = "\n".join(
+        grid_words.sentences(found_with({pair: (min(v, 0.0006), low, 0.03) for pair, (v, low, _) in small.items()}))
+    )
+    assert said.startswith("No constraint is shown to gain MCC. The largest gain, whose interval holds zero, is of ")
+    assert "+0.00 [−0." in said and "e−" not in said
     single = found_with(GAINS, seeds=1)
     said = "\n".join(grid_words.sentences(single))
     assert "one world has no interval" in said and "[" not in said and "interval of the gain" not in said
@@ -182,6 +188,8 @@ def test_a_run_is_planned_watched_and_its_cells_opened(run: Run) -> None:
         and set(along["data"][0]["z"][3]) == {0.0}
     )
     assert here["data"][0]["y"] != here["data"][1]["y"]
+    with pytest.raises(WorkbenchError, match=r"no held-out row 1000000000: there are rows 0 to"):
+        grid_cells.traversal(found, 0, 10**9, 0.0)
     said, low, _ = grid_cells.traversal(grid_cells.opened(run.slug, contrast.slug), 0, 10**9, 0.0)
     assert "has no decoder" in said and "lowest" in low["layout"]["title"]["text"]
     with pytest.raises(WorkbenchError, match="no cell"):

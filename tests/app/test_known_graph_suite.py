@@ -119,3 +119,17 @@ def test_only_runs_of_the_suite_are_of_this_page() -> None:
     other = jobs.new_run("evaluate", jobs.config_for("evaluate", {"suite": "worlds"}))
     assert KNOWN_GRAPH.belongs(made("mine").slug)
     assert not any(map(KNOWN_GRAPH.belongs, (other.slug, "no-such-run", "../runs", "")))
+
+
+def test_rows_of_other_settings_are_never_replaced() -> None:
+    few: dict[str, Any] = {
+        "proposals": [COACTIVATION],
+        "world": {"kind": "generated", "low": 8, "middle": 4, "high": 2},
+    }
+    first = execute(made("", **few))
+    assert execute(made("", **few)) == first, "the same again is"
+    other = execute(made("", **few, seeds=2))
+    assert first is not None and other is not None and other.parent.name == f"{first.parent.name}-2"
+    assert execute(made("", **few, seeds=2)) == other
+    with pytest.raises(WorkbenchError, match=r"exists: it was measured with other settings.*Choose another name"):
+        made(first.parent.name, **few, seeds=3)

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 from pydantic_core.core_schema import ErrorType
 
-from app.commands import main
+from app.commands import build_parser, main
 from app.components.config_form import ConfigForm
 from app.config_flags import as_text, from_text, is_fixed, is_list, nested_model
 from app.exporting import ExportConfig
@@ -89,6 +89,33 @@ def test_a_needed_flag_left_out_or_given_empty(
 def test_an_export_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "bundled/text"]) == 2
     check(capsys.readouterr().err, ExportConfig, "level", called="--level")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--grid.weights", "0.3,-1"], "field grid.weights.1: it must be at least 0"),
+        (["--grid.world.factors", "40"], "field grid.world.d: 40 factors need as many dimensions"),
+        (
+            ["--grid.world", "vectors", "--grid.world.layers", "99"],
+            "field grid.world.layers: it must be at most 8",
+        ),
+        (["--grid.tasks", "reconstruction,nothing"], "field grid.tasks.1"),
+    ],
+)
+def test_a_refusal_names_a_flag_that_there_is(given: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "grid", *given]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    flag = err.partition("Correct ")[2].partition(" and ")[0]
+    parser = build_parser("evaluate", ["evaluate", "grid"])
+    assert parser.parse_args(["evaluate", "grid", flag, "1"])
+
+
+def test_a_format_that_nobody_knows_is_named_beside_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "bundled/text", "--format", "gexf", "--out", "x"]) == 2
+    err = capsys.readouterr().err
+    assert "'gexf'" in err and "neuronpedia" in err and "graphml" in err and "saelens" in err
 
 
 @pytest.mark.parametrize(("kind", "config"), CONFIGS, ids=lambda part: str(part)[:20])

@@ -207,6 +207,14 @@ def test_a_pinned_run_of_pictures_is_embedded_with_its_settings_and_command(grap
     assert not {tag for tag, _ in page.tags} & {"iframe", "object", "form", "input", "embed"}
 
 
+def test_no_report_replaces_that_of_another_graph(graph: ConceptGraph, tmp_path: Path) -> None:
+    _, first, folder = written(name="mine")
+    assert written(name="mine", concepts=3)[2] == folder, "written again"
+    with pytest.raises(WorkbenchError, match=r"reports/mine exists: it is a report of reported.*Choose another name"):
+        jobs.new_run("report", ReportConfig(name="mine", graph="bundled/text"))
+    assert ReportTwin.model_validate(json.loads((folder / "report.json").read_text())).title == first.title
+
+
 def test_the_cards_of_images_show_their_pictures_and_where_the_concept_is(data_home: Path) -> None:
     folder = artefact_path("graph", "pictured")
     folder.mkdir(parents=True)

@@ -143,7 +143,7 @@ def test_a_pinned_run_reaches_the_file(page: Any, server: str) -> None:
         page.click("#report-file")
     assert page.locator("#report-twin").is_visible()
     assert download.value.suggested_filename == "report.html"
-    file = artefact_path("report", "report") / "report.html"
+    file = artefact_path("report", "synthetic") / "report.html"
     page.requested.clear()
     page.goto(file.as_uri())
     page.wait_for_selector(".plot[data-drawn] .main-svg")

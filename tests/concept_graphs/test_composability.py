@@ -122,6 +122,9 @@ def test_confirmed_edges_are_followed_first() -> None:
     half = ConceptGraph(graph.meta, graph.nodes, some)
     found = composability(half, support, pair)
     assert found.evidence == "confirmed" and len(found.modules) == 1
+    said = in_words(found)
+    assert "None lies below two of the concepts: this says nothing of the combination." in said
+    assert f"No confirmed edge leads down from {half.node('middle/1').label} (middle/1)." in said
     assert len(composability(half, support, pair, only_confirmed=False).modules) == 3
 
 
