@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from probes.configs import KIND
+from probes.refusals import KIND
 from probes.registry import Registry
 
 _DEST = "config:"

@@ -22,7 +22,8 @@ from app.config_flags import (
     variants_of,
 )
 from probes.artefacts import available
-from probes.configs import KIND, AsText, merged, validated
+from probes.configs import AsText, merged, validated
+from probes.refusals import KIND
 
 # Fields of these names hold a reference to an artefact of the same kind.
 REFERENCES = ("store", "probe", "graph")
