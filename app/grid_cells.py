@@ -61,11 +61,18 @@ def _opened(slug: str, name: str, made: str) -> OpenedCell:
 
 
 def factor_table(cell: KeptCell, found: OpenedCell) -> list[list[str]]:
-    """Per factor the latent that stands for it, and how well."""
+    """Per factor the latent that stands for it, and how well; on combinations training never saw in rows of their own,
+    where the world holds some out."""
     names = found.names
     own = [names[latent] if latent >= 0 else "none" for latent in found.matched.tolist()]
-    measured = zip(found.world.names, own, cell.by_factor["mcc"], cell.by_factor["r2"], strict=True)
-    return [[factor, latent, number(mcc), number(r2)] for factor, latent, mcc, r2 in measured]
+    rows = []
+    for kind, said in (("", ""), ("_new", ", new combinations")):
+        if f"mcc{kind}" in cell.by_factor:
+            measured = zip(
+                found.world.names, own, cell.by_factor[f"mcc{kind}"], cell.by_factor[f"r2{kind}"], strict=True
+            )
+            rows += [[f"{factor}{said}", latent, number(mcc), number(r2)] for factor, latent, mcc, r2 in measured]
+    return rows
 
 
 def matches(found: OpenedCell) -> Figure:

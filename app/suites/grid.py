@@ -27,6 +27,8 @@ MEASURES: Mapping[str, tuple[str, Better]] = {
     "mcc_spearman": ("mean |Spearman| of factors with their own latents", "up"),
     "r2": ("held-out R² of factors by a line from all latents", "up"),
     "r2_kernel": ("held-out R² of factors by a kernel from all latents", "up"),
+    "mcc_new": ("the same latents' mean |Pearson| on combinations of factors that training never saw", "up"),
+    "r2_new": ("R² of the same line on combinations of factors that training never saw", "up"),
     "dci_disentanglement": ("each latent for one factor only", "up"),
     "dci_completeness": ("each factor in one latent only", "up"),
     "mig": ("gap of mutual information, in shares of entropy", "up"),

@@ -6,7 +6,7 @@ import io
 import json
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import ParseError, XMLParser
 
 import networkx
 
@@ -17,9 +17,10 @@ from concept_graphs.graph import ConceptGraph
 from concept_graphs.groups import Groups
 from concept_graphs.tables import Edge, Node
 from concept_graphs.text import visible
-from probes.errors import first_line
+from probes.errors import WorkbenchError, first_line
 
 SHOWN = ("frequency", "typical", "detection", "spread", "seed_agreement", "x", "y")
+MOST = {"node": MOST_NODES, "edge": MOST_LINKS}
 MEASURED = ("weight", "effect", "effect_low", "effect_high", "null95", "q", "held", "frequency", "correlation")
 
 
@@ -78,13 +79,37 @@ def _parsed(path: Path) -> Any:
     lowered = text.casefold()
     if "<!doctype" in lowered or "<!entity" in lowered:
         raise refused(path, "it declares a document type or entities", "Remove the declaration; GraphML needs none.")
-    for tag, most, noun in (("<node", MOST_NODES, "node"), ("<edge", MOST_LINKS, "edge")):
-        if lowered.count(tag) > most:
-            raise refused(path, f"it has more than {plural(most, noun)}", "Prune the graph before it is exported.")
     try:
-        return networkx.parse_graphml(text, force_multigraph=False)
+        counting = XMLParser(target=_Counted(path))
+        counting.feed(text)
+        counting.close()
+        found = networkx.parse_graphml(text, force_multigraph=False)
     except (networkx.NetworkXError, ParseError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise refused(path, f"networkx does not read it ({first_line(error)})") from error
+    if len(found) > MOST["node"]:  # an end of an edge that no element declares is a node too
+        raise _too_many(path, "node")
+    return found
+
+
+class _Counted:
+    """What expat tells of a file without a tree of it: elements by their local name, whatever prefix they have."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._left = path, dict(MOST)
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        name = tag.rpartition("}")[2]
+        if name in self._left:
+            self._left[name] -= 1
+            if self._left[name] < 0:
+                raise _too_many(self._path, name)
+
+    def close(self) -> None:
+        """expat calls it at the end."""
+
+
+def _too_many(path: Path, noun: str) -> WorkbenchError:
+    return refused(path, f"it has more than {plural(MOST[noun], noun)}", "Prune the graph before it is exported.")
 
 
 def _ours(path: Path, found: Any, extra: Any) -> Received:

@@ -29,7 +29,7 @@ class ConditionalPrior(LatentConstraint):
         return DomainPrior(spec.domains, spec.latents)
 
     def refuses(self, spec: Spec) -> str:
-        return "" if spec.domains > 1 else "one domain shows no change: set the world's domains above 1"
+        return spec.few_domains()
 
     def impose(self, rep: LatentModel, seen: Represented) -> Represented:
         return as_samples(seen)

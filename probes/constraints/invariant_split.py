@@ -41,9 +41,7 @@ class InvariantSplit(LatentConstraint):
         return DomainPrior(spec.domains, self.changing(spec))
 
     def refuses(self, spec: Spec) -> str:
-        if spec.domains < 2:
-            return "one domain shows no change: set the world's domains above 1"
-        return "" if spec.latents > 1 else "one latent cannot be split: raise latents"
+        return spec.few_domains() or ("" if spec.latents > 1 else "one latent cannot be split: raise latents")
 
     def impose(self, rep: LatentModel, seen: Represented) -> Represented:
         return as_samples(seen)

@@ -60,9 +60,9 @@ class MarkovBlanket(LatentConstraint):
         return Blanket(self.sizes(spec), spec.domains, spec.width)
 
     def refuses(self, spec: Spec) -> str:
-        if spec.domains < 2:
-            return "one domain shows no change: set the world's domains above 1"
-        return "" if spec.latents >= BLOCKS else f"four blocks want {BLOCKS} latents: raise latents"
+        return spec.few_domains() or (
+            "" if spec.latents >= BLOCKS else f"four blocks want {BLOCKS} latents: raise latents"
+        )
 
     def impose(self, rep: LatentModel, seen: Represented) -> Represented:
         return as_samples(seen)

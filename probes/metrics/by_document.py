@@ -13,7 +13,7 @@ from torch import Tensor
 from probes.activations.rows import calibration_rows, shard_rows
 from probes.activations.store import ActivationStore
 from probes.hierarchy.probe import Level
-from probes.metrics.description_length import Told, description_length
+from probes.metrics.description_length import Told, as_lengths, description_length
 
 Floats = NDArray[np.float64]
 CALIBRATION_ROWS = 16_384
@@ -104,4 +104,4 @@ def _held_out_rows(store: ActivationStore, level: Level, max_rows: int) -> tuple
 
 def _told(level: Level, x: Tensor) -> Told:
     codes = level.space.encode(x)
-    return Told(x, x - level.space.reconstruct(x, codes), codes.csr())
+    return Told(x, x - level.space.reconstruct(x, codes), as_lengths(codes.csr(), level.space.w_dec))

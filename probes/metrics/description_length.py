@@ -7,7 +7,9 @@ calibration rows and every length taken on held-out ones:
   residual bits   Σ_d −log2 [ N(e_d; mean_d, s_d²) Δ ],  s_d² the calibration variance, at least Δ² / 12
   code bits       which latents are on:  Σ_i −log2 P(b_i), P Bernoulli with the calibration frequency
                                          (Krichevsky-Trofimov: one half added to each count)
-                  how strongly:          Σ_{i on} −log2 [ exponential(|z_i|; its calibration mean) Δ ]
+                  how strongly:          Σ_{i on} −log2 [ exponential(|z_i|; its calibration mean) Δ ],
+                                         z_i as the length it adds to x, its code times its decoder row's norm:
+                                         told to the accuracy of x, it does not depend on the unit of the codes
   edge bits       |E| log2(latents) once, divided by the training rows it serves
 
 A latent with incoming edges is coded given whether any of its named others is on: an edge pays for itself
@@ -30,12 +32,14 @@ from torch import Tensor
 from probes.metrics.metric import Metric
 
 ACCURACY = 0.01
+ROUNDED = 2.0**-10  # coordinates in half precision are off by half of that at most, relatively
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Told:
-    """Rows as a dictionary tells them: `x` `row d` and its residual `row d`, and codes `row latent`."""
+    """Rows as a dictionary tells them: `x` `row d` and its residual `row d`, and codes `row latent` as lengths in
+    x (`as_lengths`)."""
 
     x: Tensor
     residual: Tensor
@@ -51,6 +55,17 @@ class Bits:
     code: Floats
     no_dictionary: Floats
     edges: float
+
+
+def as_lengths(codes: sparse.csr_matrix, decoder: Tensor) -> sparse.csr_matrix:
+    """What each code adds to x, as a length: codes `row latent` times the norms of decoder rows `latent d`.
+
+    Rows that are unit vectors but for their rounding to half precision are taken as such.
+    """
+    norms = decoder.double().norm(dim=1).numpy()
+    norms = np.where(np.abs(norms - 1) < ROUNDED, 1.0, norms)
+    scaled = (codes.data * norms[codes.indices], codes.indices, codes.indptr)
+    return sparse.csr_matrix(scaled, shape=codes.shape)
 
 
 def description_length(

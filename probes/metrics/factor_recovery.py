@@ -78,6 +78,16 @@ def factor_recovery(
     return FactorRecovery(code, pearson, spearman, chance, chance_spearman)
 
 
+def matched(code: Places, codes: Floats, factors: Floats) -> Floats:
+    """|Pearson| of each factor with the code that a match found on other rows gave it, `factor`; 0 where it has none.
+
+    Raises `ValueError` as `factor_recovery` does.
+    """
+    check_pairs(codes, factors)
+    found = correlations(standardised(factors), standardised(codes))[np.arange(len(code)), code]
+    return np.where(code >= 0, found, 0.0)
+
+
 def check_pairs(codes: Floats, factors: Floats, least: int = 4) -> None:
     """Raise `ValueError` unless codes `row code` and factors `row factor` are finite, of the same rows and enough."""
     if codes.ndim != 2 or factors.ndim != 2 or len(codes) != len(factors) or not codes.size or not factors.size:

@@ -18,6 +18,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, KFold
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
 PENALTIES = (1.0, 0.1, 0.01, 0.001)  # of the kernel ridge
 WIDTHS = (0.01, 0.1, 1.0)  # γ of the kernel, for codes of unit variance, divided by their number
 LINEAR = tuple(10.0**power for power in range(-4, 5))
@@ -50,16 +51,30 @@ def information(
     Raises `ValueError` with too few rows to fit and to score, NaN, or a factor that is constant in either part.
     """
     _check(codes, factors)
-    order = np.random.default_rng(seed).permutation(len(codes))
-    cut = int(len(codes) * (1 - held_out))
-    fitted, scored = order[:cut], order[cut:]
-    if cut < 2 * FOLDS or len(scored) < 2:
-        raise ValueError(f"{len(codes)} rows are too few to fit on one part and score on another; draw more")
-    if min(factors[part].std(axis=0).min() for part in (fitted, scored)) < LEAST_DEVIATION:
-        raise ValueError("a factor is constant in a part of the rows; leave it out, or draw more rows")
-    x, y = (_standardised(part, fitted) for part in (codes, factors))
-    predicted = _predicted(x[fitted], y[fitted], x[scored], by, seed)
-    return np.asarray(r2_score(y[scored], predicted, multioutput="raw_values"))
+    fitted, scored = _halves(len(codes), held_out, seed)
+    return _scored(codes, factors, fitted, scored, by, seed)
+
+
+def transferred(
+    codes: Floats,
+    factors: Floats,
+    new_codes: Floats,
+    new_factors: Floats,
+    *,
+    held_out: float = 0.5,
+    seed: int = 0,
+) -> Floats:
+    """R² per factor, `factor`, on new rows of the very line that `information` fits on rows of another kind: nothing is
+    fitted or standardised by the new ones, and what they vary about is their own mean.
+
+    Raises `ValueError` as `information` does.
+    """
+    _check(codes, factors)
+    _check(new_codes, new_factors)
+    fitted, _ = _halves(len(codes), held_out, seed)
+    new = np.arange(len(codes), len(codes) + len(new_codes))
+    codes, factors = np.concatenate([codes, new_codes]), np.concatenate([factors, new_factors])
+    return _scored(codes, factors, fitted, new, "linear", seed)
 
 
 def block_information(
@@ -82,6 +97,23 @@ def block_information(
     own = np.diagonal(table).copy()
     others = len(codes) - 1
     return Blocks(own, (table.sum(axis=1) - own) / others if others else np.zeros(1))
+
+
+def _halves(rows: int, held_out: float, seed: int) -> tuple[Places, Places]:
+    """Rows to fit on and rows to score on."""
+    order = np.random.default_rng(seed).permutation(rows)
+    cut = int(rows * (1 - held_out))
+    if cut < 2 * FOLDS or rows - cut < 2:
+        raise ValueError(f"{rows} rows are too few to fit on one part and score on another; draw more")
+    return order[:cut], order[cut:]
+
+
+def _scored(codes: Floats, factors: Floats, fitted: Places, scored: Places, by: str, seed: int) -> Floats:
+    if min(factors[part].std(axis=0).min() for part in (fitted, scored)) < LEAST_DEVIATION:
+        raise ValueError("a factor is constant in a part of the rows; leave it out, or draw more rows")
+    x, y = (_standardised(part, fitted) for part in (codes, factors))
+    predicted = _predicted(x[fitted], y[fitted], x[scored], by, seed)
+    return np.asarray(r2_score(y[scored], predicted, multioutput="raw_values"))
 
 
 def _predicted(x: Floats, y: Floats, unseen: Floats, by: str, seed: int) -> Floats:

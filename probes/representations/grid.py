@@ -195,6 +195,7 @@ class Grid:
             return self.kept(cell)
         began = time.monotonic()
         setting, config = self._of(cell.seed), self.config
+        new = setting.new  # before any training: a world may refuse to draw them
         pair, scale = self.pair(cell), self.scale(cell)
         model = trained(pair, setting.spec, setting.rows, cell, config.network, scale, stop=self.run.stop_requested)
         if model is None:
@@ -203,7 +204,7 @@ class Grid:
             cell=cell,
             scale=scale,
             start=losses(pair.model(setting.spec, cell.restart), pair, 0.0, setting.held_out)["task"],
-            score=score(model, pair, cell.weight * scale, setting.held_out, config.scoring),
+            score=score(model, pair, cell.weight * scale, setting.held_out, config.scoring, new),
             seconds=time.monotonic() - began,
         )
         self._keep(cell, model, setting)

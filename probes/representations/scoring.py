@@ -9,8 +9,8 @@ from pydantic import Field
 
 from probes.configs import Frozen
 from probes.metrics.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
-from probes.metrics.factor_recovery import factor_recovery
-from probes.metrics.information import information
+from probes.metrics.factor_recovery import factor_recovery, matched
+from probes.metrics.information import information, transferred
 from probes.metrics.published import scores
 from probes.representations.representation import LatentModel
 from probes.representations.rows import GridRows
@@ -49,12 +49,28 @@ def latents_of(model: LatentModel, rows: GridRows) -> Floats:
     return torch.cat(found).double().numpy()
 
 
-def score(model: LatentModel, pair: Pair, weight: float, rows: GridRows, config: ScoringConfig) -> Score:
-    """All numbers of a model on held-out rows; `weight` is the constraint's, scaled."""
+def score(
+    model: LatentModel, pair: Pair, weight: float, rows: GridRows, config: ScoringConfig, new: GridRows | None = None
+) -> Score:
+    """All numbers of a model on held-out rows; `weight` is the constraint's, scaled. `new`: rows of combinations of
+    factors that training never saw, where the world holds some out."""
     without_truth = losses(model, pair, weight, rows)
-    codes = latents_of(model, rows)
-    with_truth, by_factor = against_truth(codes, rows.factors.astype(np.float64), config)
+    codes, factors = latents_of(model, rows), rows.factors.astype(np.float64)
+    with_truth, by_factor = against_truth(codes, factors, config)
+    if new is not None:
+        more = on_new(codes, factors, latents_of(model, new), new.factors.astype(np.float64))
+        by_factor |= more
+        with_truth |= {name: float(np.mean(found)) for name, found in more.items()}
     return Score(values=with_truth | without_truth, by_factor=by_factor)
+
+
+def on_new(codes: Floats, factors: Floats, new_codes: Floats, new_factors: Floats) -> dict[str, list[float]]:
+    """Numbers by factor on new rows, by the match and by the line of the others: nothing is fitted to the new ones."""
+    match = factor_recovery(codes, factors, shuffles=0).code
+    return {
+        "mcc_new": matched(match, new_codes, new_factors).tolist(),
+        "r2_new": transferred(codes, factors, new_codes, new_factors).tolist(),
+    }
 
 
 def against_truth(

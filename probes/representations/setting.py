@@ -46,6 +46,18 @@ class Setting:
         """Rows to train on; whoever only looks at a trained cell never draws them."""
         return GridRows(self.world.draw(self._dials.network.rows, 1))
 
+    @cached_property
+    def new(self) -> GridRows | None:
+        """Rows of the combinations that training may not see; none where the world holds none out.
+
+        Raises `WorkbenchError` where its rules let hardly any such row through.
+        """
+        config = self._dials.world
+        if getattr(config, "combinations", "all") != "training":
+            return None
+        other = world_of(config.model_copy(update={"combinations": "held_out"}), self.seed)
+        return GridRows(other.draw(self._dials.scoring.rows, 3, part="test"))
+
 
 def world_of(config: AnyWorld, seed: int) -> FactorWorld:
     """The world of one seed."""

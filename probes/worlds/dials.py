@@ -46,7 +46,9 @@ class ProcessConfig(Variant):
         default=(), description="Names of the factors in answers, or the word all; empty for no answers."
     )
     combinations: Combinations = Field(
-        default="all", description="Rows with any factors, none of the held-out combinations, or these alone."
+        default="all",
+        description="Rows with any factors, none of the held-out combinations, or these alone; without them, cells are "
+        "scored on them too.",
     )
 
     def check(self, names: tuple[str, ...]) -> None:

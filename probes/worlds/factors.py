@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from probes.errors import WorkbenchError
 from probes.worlds.world import Array, Flags
 
 OBSERVATIONS: Mapping[str, str] = {
@@ -49,7 +47,8 @@ class FactorWorld(Protocol):
     edges: Flags  # `cause effect`: true where one factor enters the mechanism of another
     shape: tuple[int, ...]  # of one row of x
     fields: frozenset[str]  # what `draw` will hold
-    domains: int  # 0 where rows have none
+    domains: int  # how many numbers of a domain there may be; 0 where rows have none
+    trained_domains: int  # how many of them the rows to train on are of
     words: tuple[str, ...]  # of captions; the first fills up. Empty where there are none
     card: Mapping[str, str]  # assumption to how far this world, with these dials, meets it
 
@@ -61,16 +60,3 @@ class FactorWorld(Protocol):
         Raises `WorkbenchError` where a world only has stored rows.
         """
         ...
-
-
-def refuse_few_domains(sample: FactorSample, least: int = 2) -> None:
-    """Raise `WorkbenchError` where the rows are of fewer domains than a constraint that compares them needs."""
-    domain = sample.fields.get("domain")
-    found = 0 if domain is None else len(np.unique(domain))
-    if found < least:
-        raise WorkbenchError(
-            "few-domains",
-            "These rows cannot be compared between domains",
-            f"{least} domains are needed and the field domain has {found or 'none'}",
-            "Choose a world or split with more domains, or a constraint that needs none.",
-        )

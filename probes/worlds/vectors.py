@@ -61,7 +61,8 @@ class Vectors:
         self.config = config
         self.process = Process(_model(config, seed), config, seed)
         self.names, self.edges = config.names, self.process.model.edges
-        self.shape, self.domains, self.fields = (config.d,), config.domains, fields_of(config)
+        self.shape, self.fields = (config.d,), fields_of(config)
+        self.domains = self.trained_domains = config.domains
         self.mixing = Mixing(config, generators(seed, "mixing"))
         self.card = card_of(
             self.process,

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from probes.errors import WorkbenchError
+from probes.representations.grid import Grid, GridConfig
+from probes.representations.plan import plan_of
+from probes.runs import Run
 from probes.worlds.causalverse.columns import domains_of
 from probes.worlds.causalverse.images import picture_file
 from probes.worlds.causalverse.layouts import Layout, splits
 from probes.worlds.causalverse.metavalues import read_metavalue
 from probes.worlds.causalverse.stored import Rows
 from probes.worlds.causalverse.world import CausalVerse
-from probes.worlds.factors import CONDITIONS, OBSERVATIONS, FactorWorld, refuse_few_domains
+from probes.worlds.factors import CONDITIONS, OBSERVATIONS, FactorWorld
 from tests.fixtures import causalverse as made
 
 LAYOUTS: tuple[Layout, ...] = ("exported", "parquet", "video")
@@ -173,16 +177,42 @@ def test_domains_are_numbered_scenes_or_places_in_sorted_order(views: list[str],
     assert domains_of(views, "it").tolist() == domains
 
 
-def test_one_domain_is_refused_where_several_are_needed(folders: dict[str, Path]) -> None:
-    drawn = made.opened(folders["exported"]).draw(12, 0)
-    refuse_few_domains(drawn)
-    with pytest.raises(WorkbenchError, match="3 domains are needed and the field domain has 2"):
-        refuse_few_domains(drawn, 3)
-    lone = drawn._replace(fields={"x": drawn.fields["x"], "domain": np.zeros(12)})
-    with pytest.raises(WorkbenchError, match="has 1"):
-        refuse_few_domains(lone)
-    with pytest.raises(WorkbenchError, match="has none"):
-        refuse_few_domains(drawn._replace(fields={"x": drawn.fields["x"]}))
+@pytest.mark.parametrize(
+    ("view", "labels", "trained"),
+    [
+        (lambda at, tested: "scene3", 3, 1),  # a label is no count
+        (lambda at, tested: f"scene{1 + 2 * (at % 2)}", 3, 2),
+        (lambda at, tested: "kitchen", 1, 1),
+        (lambda at, tested: ("kitchen", "hall")[at % 2], 2, 2),
+        (lambda at, tested: "scene1" if at in tested else "scene2", 2, 1),  # what only tests hold teaches nothing
+    ],
+)
+def test_domains_are_counted_in_the_training_part_and_one_is_refused_where_several_are_needed(
+    tmp_path: Path, view: Callable[[int, set[float]], str], labels: int, trained: int
+) -> None:
+    """By what the page plans with and by what a grid on the command line starts with."""
+    (tmp_path / "SCENE").mkdir()
+    rows = made.scenes(140)
+    for at, row in enumerate(rows):
+        made.drawn(row, 0).save(tmp_path / "SCENE" / f"{at}.png")
+        row |= {"at": at, "render_path": f"{at}.png"}
+    made.write_table(tmp_path / "SCENE" / "SCENE.csv", rows)
+    before = made.opened(tmp_path, held_out=0.5)
+    tested = set(before.draw(70, 0, "test").factors[:, before.names.index("at")].tolist())
+    made.write_table(tmp_path / "SCENE" / "SCENE.csv", [{**row, "domain": view(row["at"], tested)} for row in rows])
+
+    found = made.opened(tmp_path, held_out=0.5)
+    compared = ("conditional_prior", "invariant_split", "markov_blanket")
+    world, only = found.config.model_dump(), ("reconstruction",)
+    config = GridConfig.model_validate(
+        {"tasks": only, "constraints": compared, "world": world, "scoring": {"rows": 64}}
+    )
+    said = "has 1 domain to train on in its field domain, not 2 or more: set its domains above 1, or choose a split"
+    for refusals in (plan_of(config).refused, Grid(config, cast(Run, None)).refused):
+        assert tuple(one.constraint for one in refusals) == (() if trained > 1 else compared)
+        assert all(said in one.reason for one in refusals)
+    assert (found.domains, found.trained_domains) == (labels, trained)
+    assert f"{trained} in the training part" in found.card["domains"]
 
 
 FACTORS = {"a": 1, "b": "x y", "c": {"d": [0.5, True]}}

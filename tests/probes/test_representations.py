@@ -186,7 +186,6 @@ def test_a_missing_field_is_named_with_what_to_set(
     [
         ("reconstruction", "caption_mask", {}, "reads no captions"),
         ("supervised", None, {"latents": 2}, "raise latents"),
-        ("reconstruction", "conditional_prior", {"domains": 1}, "domains above 1"),
         ("reconstruction", "structural_prior", {"latents": 5}, "set latents to 4"),
         ("reconstruction", "wrong_graph", {"edges": np.zeros((4, 4), dtype=np.bool_)}, "dependence to chain"),
         ("reconstruction", "markov_blanket", {"latents": 3}, "raise latents"),
@@ -199,6 +198,14 @@ def test_what_cannot_work_is_refused_with_a_reason(
 ) -> None:
     part = None if constraint is None else a_constraint(constraint)
     assert said in incompatible(a_task(task), part, replace(SPEC, **change))
+
+
+@pytest.mark.parametrize("name", [name for name in LATENT_CONSTRAINTS if "domain" in a_constraint(name).given])
+@pytest.mark.parametrize("trained", [0, 1])
+def test_what_compares_domains_wants_several_among_the_rows_to_train_on(name: str, trained: int) -> None:
+    """Whatever numbers its domains go up to."""
+    reason = incompatible(a_task("reconstruction"), a_constraint(name), replace(SPEC, trained_domains=trained))
+    assert f"has {trained} domain" in reason and "field domain" in reason and "domains above 1" in reason
 
 
 # -- pictures ------------------------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ class BallRoom:
     def __init__(self, config: BallRoomConfig, seed: int) -> None:
         self.config, self.seed = config, seed
         self.process = Process(model_of(config, seed), config, seed, is_any_scene if config.selection else None)
-        self.edges, self.domains = self.process.model.edges, config.domains
+        self.edges = self.process.model.edges
+        self.domains = self.trained_domains = config.domains
         self.shape = (3, config.size, config.size)
         self.words = () if config.captions == "none" else WORDS
         self.fields = fields_of(config) | ({"caption"} if self.words else set())

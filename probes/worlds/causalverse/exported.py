@@ -14,6 +14,7 @@ from probes.worlds.causalverse.paths import named_file
 from probes.worlds.causalverse.stored import (
     MOST_COLUMNS,
     MOST_ROWS,
+    MOST_VALUES,
     RESERVED,
     Rows,
     Stored,
@@ -76,6 +77,7 @@ def _columns(lines: Iterator[list[str]], name: str) -> dict[str, list[str]]:
         if line:
             rows.append(line)
             refuse_too_many(len(rows), MOST_ROWS, name, "rows")
+            refuse_too_many(len(rows) * len(header), MOST_VALUES, name, "values in all columns")
     if not rows:
         raise refused(name, "it has no rows", AGAIN)
     return {column: list(values) for column, values in zip(header, zip(*rows, strict=True), strict=True)}

@@ -13,6 +13,7 @@ from probes.worlds.causalverse.stored import MOST_COLUMNS, Value, quoted, refuse
 LONGEST = 64 * 2**10
 LONGEST_LITERAL = 16 * 2**10
 DEEPEST = 8
+BRACKETS = re.compile(r"[\[{(\]})]")
 HOW = "Write each metavalue as one flat JSON object."
 
 
@@ -62,8 +63,8 @@ def _leaves(name: str, value: Any, depth: int, what: str) -> Iterator[tuple[str,
 def _depth(text: str) -> int:
     """The most brackets open at once; those inside quoted text count too, which only errs towards refusing."""
     deepest = now = 0
-    for sign in text:
-        now += (sign in "[{(") - (sign in "]})")
+    for sign in BRACKETS.findall(text):
+        now += 1 if sign in "[{(" else -1
         deepest = max(deepest, now)
     return deepest
 

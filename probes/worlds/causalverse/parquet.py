@@ -11,14 +11,27 @@ import numpy as np
 
 from probes.errors import WorkbenchError, first_line
 from probes.formats.files import Source
+from probes.worlds.causalverse.gathered import gathered
 from probes.worlds.causalverse.images import Picture, picture
 from probes.worlds.causalverse.layouts import SHARD, Split
-from probes.worlds.causalverse.metavalues import read_metavalue
-from probes.worlds.causalverse.stored import MOST_ROWS, RESERVED, Rows, Stored, Value, as_ours, refuse_too_many, refused
+from probes.worlds.causalverse.metavalues import HOW, LONGEST
+from probes.worlds.causalverse.stored import (
+    MOST_ROWS,
+    RESERVED,
+    Column,
+    Rows,
+    Stored,
+    as_ours,
+    refuse_too_many,
+    refused,
+)
 
 AGAIN = "Download the split again, all its shards."
-BATCH = 64  # rows of pictures in memory at once
-MOST_TEXT = 2**30  # of all metavalues of a shard, in bytes
+BATCH = 64  # rows of pictures in memory at once, fewer where their groups are large
+TEXTS = 256  # rows of metavalues
+MOST_AT_ONCE = 2**30  # bytes of a batch of pictures, were each as large as its whole group of rows
+MOST_TEXT = 2**28  # of all metavalues of a shard as they are stored, in bytes; those that repeat are stored once
+TEXT = ("string", "large_string", "dictionary<values=string", "dictionary<values=large_string")
 
 
 def read_parquet(root: Path, split: Split, size: int) -> Stored:
@@ -31,13 +44,10 @@ def read_parquet(root: Path, split: Split, size: int) -> Stored:
     shards = [_opened(path) for path in _paths(root, split)]
     sizes = [int(shard.metadata.num_rows) for shard in shards]
     refuse_too_many(sum(sizes), MOST_ROWS, split.name, "rows")
-    metas = [read_metavalue(text, f"row {at} of {split.name}") for at, text in enumerate(_texts(shards, split.name), 1)]
-    if not metas:
+    if not sum(sizes):
         raise refused(split.name, "its shards have no rows", AGAIN)
-    columns = {
-        name: [meta.get(name) for meta in metas] for name in dict.fromkeys(key for meta in metas for key in meta)
-    }
-    ids = _as_text(columns.get("id")) or [str(at) for at in range(len(metas))]
+    columns = gathered(_texts(shards, split.name), sum(sizes), split.name)
+    ids = _as_text(columns.get("id")) or [str(at) for at in range(sum(sizes))]
     views = _as_text(columns.get("view")) or _as_text(columns.get("domain"))
     factors = {name: values for name, values in columns.items() if name not in RESERVED}
     ends = np.cumsum(sizes)
@@ -84,56 +94,93 @@ def _opened(path: Path) -> Any:
             "pip install fulcrum-workbench[parquet], or export the split to pictures and a CSV.",
         ) from None
     try:
-        file = parquet.ParquetFile(path)
+        schema = parquet.read_schema(path)
+        # A text that repeats stays one text: a file of few bytes can hold it for millions of rows.
+        file = parquet.ParquetFile(path, read_dictionary=["metavalue"] if _has_text(schema) else None)
     except Exception as error:  # pyarrow's own errors, and OSError
         raise _damaged(path.name, error) from error
-    there = set(file.schema_arrow.names)
     for column in ("image", "metavalue"):
-        if column not in there:
+        if column not in schema.names:
             raise refused(path.name, f"it has no column {column}", AGAIN)
-    held = sum(
-        file.metadata.row_group(group).column(at).total_uncompressed_size
-        for group in range(file.metadata.num_row_groups)
-        for at in range(file.metadata.num_columns)
-        if file.metadata.schema.column(at).path == "metavalue"
-    )
+    if not _has_text(schema):
+        raise refused(path.name, "its column metavalue holds no text", HOW)
+    held = sum(_stored(file, group, "metavalue") for group in range(file.metadata.num_row_groups))
     refuse_too_many(held, MOST_TEXT, path.name, "bytes of metavalue")
     return file
 
 
+def _has_text(schema: Any) -> bool:
+    return "metavalue" in schema.names and str(schema.field("metavalue").type).startswith(TEXT)
+
+
+def _stored(file: Any, group: int, column: str) -> int:
+    """Bytes of a column, with all that lies inside it, in a group of rows, before any value is repeated."""
+    chunks = file.metadata.row_group(group)
+    return sum(
+        chunks.column(at).total_uncompressed_size
+        for at in range(file.metadata.num_columns)
+        if file.metadata.schema.column(at).path.split(".")[0] == column
+    )
+
+
 def _texts(shards: list[Any], name: str) -> Iterator[str]:
+    """The metavalue of every row; empty where there is none. Equal ones of a batch are one text."""
+    row = 0
     for shard in shards:
-        for _, value in _values(shard, "metavalue", list(range(shard.metadata.num_row_groups)), 0, name):
-            yield value if isinstance(value, str) else ""
+        for batch in _batches(shard, "metavalue", list(range(shard.metadata.num_row_groups)), TEXTS, name):
+            entries, known = batch.dictionary, {None: ""}
+            for at, place in enumerate(batch.indices.to_pylist(), row + 1):
+                if place not in known:
+                    known[place] = _text(entries[place], f"row {at} of {name}", name)
+                yield known[place]
+            row += len(batch)
+
+
+def _text(entry: Any, what: str, name: str) -> str:
+    """A text of one row, measured before it is decoded."""
+    size = entry.as_buffer().size
+    if size > 4 * LONGEST:  # the most that so many characters take
+        raise refused(what, f"its metavalue has {size:,} bytes, more than {4 * LONGEST:,}", HOW)
+    try:
+        return str(entry.as_py())
+    except ValueError as error:  # text that is no UTF-8
+        raise _damaged(name, error) from error
 
 
 def _pictures(shard: Any, wanted: set[int], name: str) -> Iterator[tuple[int, bytes]]:
     """(row, picture file) of the wanted rows of a shard; groups of rows without any are not read."""
     start = 0
     for group in range(shard.metadata.num_row_groups):
-        count = shard.metadata.row_group(group).num_rows
-        if wanted & set(range(start, start + count)):
-            for row, value in _values(shard, "image", [group], start, name, wanted):
-                yield row, _bytes(value, f"row {row + 1} of {name}")
-        start += count
+        end = start + shard.metadata.row_group(group).num_rows
+        if not wanted.isdisjoint(range(start, end)):
+            at_once = min(BATCH, max(MOST_AT_ONCE // max(_stored(shard, group, "image"), 1), 1))
+            row = start
+            for batch in _batches(shard, "image", [group], at_once, name):
+                for place in range(len(batch)):
+                    if row + place in wanted:
+                        yield row + place, _bytes(_value(batch, place, name), f"row {row + place + 1} of {name}")
+                row += len(batch)
+        start = end
 
 
-def _values(
-    shard: Any, column: str, groups: list[int], start: int, name: str, wanted: set[int] | None = None
-) -> Iterator[tuple[int, Any]]:
-    """(row, value) of one column in some groups of rows, the first row of which is `start`; all rows unless told."""
-    batches = shard.iter_batches(batch_size=BATCH, row_groups=groups, columns=[column])
+def _batches(shard: Any, column: str, groups: list[int], rows: int, name: str) -> Iterator[Any]:
+    """The values of one column in some groups of rows, so many rows at a time."""
+    batches = shard.iter_batches(batch_size=rows, row_groups=groups, columns=[column])
     while True:
         try:
             batch = next(batches, None)
-            if batch is None:
-                return
-            rows = range(start, start + batch.num_rows)
-            values = [(row, batch.column(0)[row - start].as_py()) for row in rows if wanted is None or row in wanted]
-        except Exception as error:  # pyarrow's own errors for a damaged page, and text that is no UTF-8
+        except Exception as error:  # pyarrow's own errors for a damaged page
             raise _damaged(name, error) from error
-        yield from values
-        start += batch.num_rows
+        if batch is None:
+            return
+        yield batch.column(0)
+
+
+def _value(batch: Any, place: int, name: str) -> Any:
+    try:
+        return batch[place].as_py()
+    except Exception as error:  # a path beside the picture that is no UTF-8
+        raise _damaged(name, error) from error
 
 
 def _bytes(value: Any, what: str) -> bytes:
@@ -144,7 +191,7 @@ def _bytes(value: Any, what: str) -> bytes:
     return content
 
 
-def _as_text(column: list[Value] | None) -> list[str] | None:
+def _as_text(column: Column | None) -> list[str] | None:
     return None if column is None else ["" if value is None else str(value) for value in column]
 
 

@@ -17,6 +17,7 @@ Column = Sequence[Value] | NDArray[np.floating[Any]]  # `row`
 Rows = NDArray[np.int64]
 MOST_ROWS = 2_000_000
 MOST_COLUMNS = 1_000
+MOST_VALUES = 20_000_000  # rows times columns
 RESERVED = ("id", "render_path", "view", "domain")
 
 

@@ -70,7 +70,9 @@ class CausalVerse:
         self.words: tuple[str, ...] = ()
         self.edges: Flags = np.zeros((len(self.names),) * 2, dtype=np.bool_)
         self.shape = stored.shape
+        # A number of a scene is its label: those between may be missing, and what only tests hold teaches nothing.
         self.domains = 0 if self._domain is None else int(self._domain.max()) + 1
+        self.trained_domains = 0 if self._domain is None else len(np.unique(self._domain[self._parts["train"]]))
         may_be = {"domain": self.domains, "second": self._others, "past": config.lag}
         self.fields = frozenset({"x", "answers"} | {name for name, there in may_be.items() if there})
         self.card: Mapping[str, str] = self._card(factors)
@@ -138,7 +140,9 @@ class CausalVerse:
 
     def _card(self, factors: Factors) -> dict[str, str]:
         stored, counts = self._stored, {part: len(rows) for part, rows in self._parts.items()}
-        seen = "none are named" if self._domain is None else f"{len(np.unique(self._domain))} views or scene types"
+        seen = "none are named"
+        if self._domain is not None:
+            seen = f"{len(np.unique(self._domain))} views or scene types, {self.trained_domains} in the training part"
         words = ", ".join(f"{name} ({len(known)} words)" for name, known in factors.words.items())
         return {
             "graph": "No graph is known: the release has none, and no edge here means nothing.",
