@@ -15,7 +15,7 @@ from app.suites.suite import Suite
 from probes.errors import Stopped
 from probes.files import write_json
 from probes.metrics.interaction import interaction
-from probes.metrics.intervals import Interval, bootstrap
+from probes.metrics.intervals import Interval, seeds_interval
 from probes.metrics.metric import Better
 from probes.representations.cell import NONE, Cell
 from probes.representations.grid import Grid, GridConfig, Outcome
@@ -156,7 +156,7 @@ def _over_worlds(
 
 def worlds_interval(values: Sequence[float]) -> Interval:
     """Each world is one item: the interval is over worlds."""
-    return bootstrap([values])._replace(seeds=len(values))
+    return seeds_interval([[value] for value in values])
 
 
 def as_table(grid: Grid, best: Mapping[tuple[str, str], Sequence[Outcome]]) -> str:
