@@ -127,7 +127,7 @@ def interaction_rows(name: str, values: Values, config: GridConfig) -> Iterator[
     found = interaction(table)
     said = f"{len(tasks)} tasks x {len(constraints)} constraints x {config.seeds} worlds"
     counts: Any = {"n": table.size, "seeds": config.seeds, "note": said}
-    shares = {"task": found.rows, "constraint": found.columns, "world": found.seeds, "left": found.residual}
+    shares = {"task": found.rows, "constraint": found.columns, "world": found.worlds, "left": found.residual}
     for part, share in shares.items():
         yield Row(name=f"variance.{name}.{part}", value=share, unit="share", **counts)
     unit = "share; the baseline is the 95 % quantile of chance"
