@@ -78,7 +78,7 @@ def _counted(found: Opened) -> Iterator[str]:
         yield (
             f"Of {len(told)} pairs, the interval of the gain lies above zero for {sum(map(above, told))} and below it "
             f"for {sum(map(below, told))}; of so many 95 % intervals about {number(0.05 * len(told), 1)} would lie "
-            "beside zero by chance, more where worlds are few."
+            "beside zero by chance."
         )
 
 
@@ -137,6 +137,12 @@ def _interaction(found: Opened) -> Iterator[str]:
             f"variance, where 95 % of chance stays below {percent(share.baseline, 1)} (p = {number(p, 3)}; "
             f"{share.note})."
         )
+    if len(untested) < len(MEASURES):
+        yield (
+            "Chance keeps each world's table together: pairs may differ in how much they vary from world to world. It "
+            "takes what they vary by for normal: where a pair turns out in one of two ways, few worlds can agree by "
+            "luck, and more of them tell."
+        )
     if untested:
         yield (
             f"Whether constraints act on {' and '.join(untested)} alike under all tasks was not tested: that takes two "
@@ -174,5 +180,5 @@ def _over(found: Opened) -> str:
     worlds = max((row.seeds for row in found.rows.values()), default=0)
     kind = in_words(found.file.world)
     if worlds > 1:
-        return f"Numbers are means over {worlds} worlds of kind {kind}, with 95 % intervals over worlds."
+        return f"Numbers are means over {worlds} worlds of kind {kind}, with 95 % intervals over worlds (Student's t)."
     return f"Numbers are of one world of kind {kind}: more seeds give intervals."

@@ -50,3 +50,17 @@ def _drawn(among: Tensor, config: EvidenceConfig, name: str, source: int) -> Ten
     chunks = among.nonzero().flatten()
     order = torch.randperm(len(chunks), generator=generator(config.seed, name, source))
     return chunks[order[: config.chunks]].sort().values
+
+
+def other_latents(latents: int, own: Tensor, config: EvidenceConfig, draw: int, source: int) -> Tensor:
+    """Latents drawn at random in place of `own`, as many, and none of them: else a null would hold the effect itself.
+
+    Those that hit are drawn again and the rest stay. `own` is padded with -1; where it leaves no others, any are drawn.
+    """
+    seed = generator(config.seed, f"null{draw}", source)
+    found = torch.randint(latents, own.shape, generator=seed)
+    if len(torch.unique(own[own >= 0])) == latents:
+        return found
+    while bool((hit := torch.isin(found, own)).any()):
+        found[hit] = torch.randint(latents, (int(hit.sum()),), generator=seed)
+    return found

@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from concept_graphs.changes import change_of, choose_places
+from concept_graphs.changes import change_of, choose_places, other_latents
 from probes.activations.rows import pool_max, pool_mean
 from probes.activations.store import ActivationStore, Split
 from probes.configs import Frozen
@@ -27,7 +27,6 @@ from probes.files import atomic_write
 from probes.hierarchy.probe import Level
 from probes.hooks import Edit, Selector, Where, hooked
 from probes.subjects.subject import Subject
-from probes.training.randomness import generator
 
 
 class EvidenceConfig(Frozen):
@@ -199,8 +198,7 @@ def _effects_of(
     changed, held = read(step[..., None] * decoder[owner][:, None])
     drawn = []
     for draw in range(config.nulls):
-        seeds = [generator(config.seed, f"null{draw}", int(source)) for source in owner]
-        other = torch.stack([torch.randint(len(decoder), (), generator=seed) for seed in seeds])
+        other = torch.stack([other_latents(len(decoder), s, config, draw, int(s)) for s in owner])
         drawn.append(read(step[..., None] * decoder[other][:, None]))
     row = places.nonzero()[:, 0]
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from concept_graphs.changes import choose_places
+from concept_graphs.changes import choose_places, other_latents
 from concept_graphs.companions import companions_of
 from concept_graphs.evidence import EvidenceConfig, SourceEffects, grouped
 from concept_graphs.image_codes import images_in, mean_codes
@@ -39,7 +39,6 @@ from probes.hooks import Edit, Where, hooked
 from probes.subjects.image_diffusion import ImageDiffusion
 from probes.subjects.image_inputs import ImageInputs
 from probes.subjects.trajectory import Checkpoint
-from probes.training.randomness import generator
 
 
 class SplitImages:
@@ -172,8 +171,8 @@ class _Batches:
         space, source = self.levels[0].space, torch.tensor(owner)
         drawn = []
         for draw in range(self.config.nulls):
-            seeds = [generator(self.config.seed, f"null{draw}", latent) for latent in owner]
-            other = torch.stack([torch.randint(space.n_latents, members.shape[1:], generator=seed) for seed in seeds])
+            own_rows = zip(members, owner, strict=True)
+            other = torch.stack([other_latents(space.n_latents, s, self.config, draw, one) for s, one in own_rows])
             random = partial(sets.elsewhere, space.w_dec[other], sign)
             drawn.append(self._whole(row_own, start, random)[0] - before)
         for one in dict.fromkeys(owner):

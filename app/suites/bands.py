@@ -24,7 +24,7 @@ from probes.errors import Stopped, WorkbenchError
 from probes.hierarchy.measure_level import measured_level
 from probes.hierarchy.probe import Level
 from probes.hierarchy.train_level import LevelConfig, level_objective, rows_for, trajectory_objective
-from probes.metrics.intervals import bootstrap
+from probes.metrics.intervals import seeds_interval
 from probes.metrics.metric import Metric
 from probes.metrics.registry import METRICS
 from probes.runs import Run
@@ -90,7 +90,7 @@ def _point_rows(
         means = [float(np.mean([band["explained_variance"] for band in seed])) for seed in found]
         apart = means if way == "each" else apart
         baseline = float(np.mean(apart)) if apart and way != "each" else None
-        interval = bootstrap([np.array([value]) for value in means])
+        interval = seeds_interval([[value] for value in means])
         unit = "explained variance, mean over bands; interval over seeds"
         yield of_interval(f"{name}.explained_variance", interval, unit, "up", baseline=baseline)
 
@@ -99,7 +99,7 @@ def _rows(name: str, seeds: Sequence[Mapping[str, float]]) -> Iterator[Row]:
     for figure in SHOWN:
         metric: Metric = METRICS.load(figure)
         values = [seed[figure] for seed in seeds]
-        found = bootstrap([np.array([value]) for value in values])
+        found = seeds_interval([[value] for value in values])
         yield of_interval(f"{name}.{figure}", found, f"{metric.unit}; interval over seeds", metric.better)
         if 1 < len(values) < FEW_SEEDS:
             for seed, value in enumerate(values):

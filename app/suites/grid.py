@@ -15,7 +15,7 @@ from app.suites.suite import Suite
 from probes.errors import Stopped
 from probes.files import write_json
 from probes.metrics.interaction import interaction
-from probes.metrics.intervals import Interval, bootstrap
+from probes.metrics.intervals import Interval, seeds_interval
 from probes.metrics.metric import Better
 from probes.representations.cell import NONE, Cell
 from probes.representations.grid import Grid, GridConfig, Outcome
@@ -129,7 +129,7 @@ def interaction_rows(name: str, values: Values, config: GridConfig) -> Iterator[
     found = interaction(table)
     said = f"{len(tasks)} tasks x {len(constraints)} constraints x {config.seeds} worlds"
     counts: Any = {"n": table.size, "seeds": config.seeds, "note": said}
-    shares = {"task": found.rows, "constraint": found.columns, "world": found.seeds, "left": found.residual}
+    shares = {"task": found.rows, "constraint": found.columns, "world": found.worlds, "left": found.residual}
     for part, share in shares.items():
         yield Row(name=f"variance.{name}.{part}", value=share, unit="share", **counts)
     unit = "share; the baseline is the 95 % quantile of chance"
@@ -158,7 +158,7 @@ def _over_worlds(
 
 def worlds_interval(values: Sequence[float]) -> Interval:
     """Each world is one item: the interval is over worlds."""
-    return bootstrap([values])._replace(seeds=len(values))
+    return seeds_interval([[value] for value in values])
 
 
 def as_table(grid: Grid, best: Mapping[tuple[str, str], Sequence[Outcome]]) -> str:

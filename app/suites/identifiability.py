@@ -23,7 +23,7 @@ from app.suites.suite import Suite
 from app.suites.world_training import FLAT
 from concept_graphs.methods import BOOTSTRAP, COACTIVATION, INTERVENTION, TESTED
 from probes.autoencoders.registry import AUTOENCODERS
-from probes.metrics.intervals import bootstrap
+from probes.metrics.intervals import seeds_interval
 from probes.runs import Run
 from probes.worlds.layers import NAMES
 from probes.worlds.registry import HIERARCHIES
@@ -175,16 +175,17 @@ CONCEPTS: dict[str, tuple[Callable[[Recovery], np.ndarray], str, Literal["up", "
 
 def concept_rows(stage: str, found: Sequence[Recovery]) -> Iterator[Row]:
     """How well learned latents stand for concepts: as a whole, then level by level."""
+    over = "seeds" if len(found) > 1 else "concepts"
     for figure, (of, unit, better, aim) in CONCEPTS.items():
         items = [values[np.isfinite(values)] for values in map(of, found)]
         items = [values for values in items if len(values)]
         if items:  # in a world of selection no whole comes without its parts: there is no gap
-            unit_and = f"{unit}; interval over concepts and seeds"
-            yield of_interval(f"{stage}.{figure}", bootstrap(items), unit_and, better, aim=aim)
+            unit_and = f"{unit}; interval over {over}"
+            yield of_interval(f"{stage}.{figure}", seeds_interval(items), unit_and, better, aim=aim)
     for at, level in enumerate(NAMES):
         items = [one.correlation[one.level == at] for one in found]
-        unit = "mean |Pearson|, matched on other rows; interval over concepts and seeds"
-        yield of_interval(f"{stage}.{level}.mcc", bootstrap(items), unit, "up")
+        unit = f"mean |Pearson|, matched on other rows; interval over {over}"
+        yield of_interval(f"{stage}.{level}.mcc", seeds_interval(items), unit, "up")
 
 
 FEW_STEPS = {"steps": 160, "batch": 512, "learning_rate": 0.05, "clip_norm": 10.0, "checkpoint_every": 10**6}

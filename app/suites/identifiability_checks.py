@@ -19,7 +19,7 @@ from concept_graphs.seeds import MATCH
 from concept_graphs.world_evidence import all_effects, deviation_of, mean_effects
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.probe import Level
-from probes.metrics.intervals import bootstrap
+from probes.metrics.intervals import bootstrap, seeds_interval
 from probes.metrics.seed_agreement import nearest_rows
 from probes.worlds.layers import Layered
 from probes.worlds.world import Flags
@@ -106,8 +106,8 @@ def _curve(name: str, both: Sequence[tuple[Floats, Flags]], note: str) -> Iterat
         items = [true[(frequency >= low) & (frequency <= high)].astype(np.float64) for frequency, true in both]
         seen = [some for some in items if len(some)]
         if seen:
-            unit = "share of pairs that are true edges; interval over pairs and seeds"
-            yield of_interval(f"{name}-{share}", bootstrap(seen), unit, note=f"frequency {note}")
+            unit = f"share of pairs that are true edges; interval over {'seeds' if len(seen) > 1 else 'pairs'}"
+            yield of_interval(f"{name}-{share}", seeds_interval(seen), unit, note=f"frequency {note}")
 
 
 def true_pairs(pair: Pair) -> Flags:

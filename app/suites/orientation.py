@@ -21,7 +21,7 @@ from probes.configs import Frozen
 from probes.errors import Stopped
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.fit_maps import MapConfig
-from probes.metrics.intervals import bootstrap
+from probes.metrics.intervals import bootstrap, seeds_interval
 from probes.metrics.metric import Better
 from probes.runs import Run
 from probes.worlds.registry import WORLDS
@@ -96,12 +96,12 @@ def _rows(name: str, seen: list[_Seen]) -> Iterator[Row]:
         values = [one.dependence for one in own if one.dependence == one.dependence]
         if values:
             unit = "correlation of parts of one whole given the whole, mean over worlds"
-            yield of_interval(f"{name}.{answer}.dependence", bootstrap([values]), unit)
+            yield of_interval(f"{name}.{answer}.dependence", seeds_interval([[value] for value in values]), unit)
         for reading in ("composes", "generates", "undecided"):
-            hits = [float(one.reading == reading) for one in own]
+            hits = [[float(one.reading == reading)] for one in own]
             better: Better = "up" if reading == answer else "down"
             unit = f"share of worlds that truly {answer.removesuffix('s')} read as {reading}"
-            yield of_interval(f"{name}.{answer}.read_{reading}", bootstrap([hits]), unit, better)
+            yield of_interval(f"{name}.{answer}.read_{reading}", seeds_interval(hits), unit, better)
 
 
 def _auroc(rows: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from app.suites.rows import FEW_SEEDS, Row, of_interval
 from concept_graphs.distances import ancestor_aid, shd_pair, sid, whole_graph
 from concept_graphs.methods import CHANCE, INTERVENTION, TESTED, TRUE_VARIABLE
 from concept_graphs.score import PairScore, best_threshold, pair_score
-from probes.metrics.intervals import bootstrap
+from probes.metrics.intervals import seeds_interval
 from probes.metrics.metric import Better
 from probes.worlds.world import Flags
 
@@ -171,7 +171,7 @@ def seeds_row(
     if len(values) == 1:
         yield Row(name=name, value=values[0], unit=unit, better=better, baseline=baseline, aim=aim, note=note)
         return
-    found = bootstrap([[value] for value in values])
+    found = seeds_interval([[value] for value in values])
     row = of_interval(name, found, f"{unit}; interval over seeds", better, baseline=baseline, aim=aim, note=note)
     yield row
     if len(values) < FEW_SEEDS:

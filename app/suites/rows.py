@@ -80,13 +80,13 @@ def of_interval(
     aim: float | None = None,
     note: str = "",
 ) -> Row:
-    """A row from an interval, with its numbers of items and seeds."""
+    """A row from an interval, with its numbers of items and seeds; one number has no interval."""
     value, low, high, n, seeds = found
     return Row(
         name=name,
         value=value,
-        low=low,
-        high=high,
+        low=low if n > 1 else None,
+        high=high if n > 1 else None,
         n=n,
         seeds=seeds,
         unit=unit,

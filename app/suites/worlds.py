@@ -1,7 +1,7 @@
 """World rows: how much of a known truth each architecture finds, over seeds, beside the flat dictionary.
 
 The strict hierarchy is where nesting should pay, the loose one where a flat dictionary should win; both are said.
-Intervals are over concepts (or wholes) and seeds.
+Intervals are over seeds, each with a world of its own; of one seed they are over its concepts (or wholes).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.suites.kept import Kept
 from app.suites.rows import FEW_SEEDS, Row, of_interval
 from app.suites.suite import Suite
 from app.suites.world_training import FLAT, NESTED, Found, WorldsConfig, case_of, found_in
-from probes.metrics.intervals import bootstrap
+from probes.metrics.intervals import seeds_interval
 from probes.metrics.metric import Metric
 from probes.metrics.recovery import Recovered
 from probes.metrics.registry import METRICS
@@ -47,7 +47,7 @@ def world_rows(config: WorldsConfig, run: Run) -> Iterator[Row]:
             yield from _rows(label, name, found)
 
 
-CONCEPTS: dict[str, Callable[[Recovered], Floats]] = {  # figures with an interval over concepts, then seeds
+CONCEPTS: dict[str, Callable[[Recovered], Floats]] = {  # figures that are means over concepts
     "mcc": lambda seen: seen.correlation,
     "mcc_decoder": lambda seen: seen.cosine,
     "f1": lambda seen: seen.f1,
@@ -71,8 +71,8 @@ def _rows(label: str, world: str, found: dict[str, list[Found]]) -> Iterator[Row
             if flat is not None and architecture != FLAT:
                 baseline = float(np.mean([_finite(of(seed.recovered)).mean() for seed in flat]))
             aim = MCC_AIM.get(world) if figure == "mcc" else None
-            over = "wholes" if figure in WHOLES else "concepts"
-            unit = f"{metric.unit}; interval over {over} and seeds"
+            over = "seeds" if len(seeds) > 1 else "wholes" if figure in WHOLES else "concepts"
+            unit = f"{metric.unit}; interval over {over}"
             yield from _interval(f"{name}.{figure}", items, unit, metric, baseline, aim)
         for figure in SHOWN:
             metric = METRICS.load(figure)
@@ -101,21 +101,25 @@ def _against(label: str, world: str, architecture: str, nested: list[Found], fla
         [[a.recovered.absorbed.mean(), b.recovered.absorbed.mean()] for a, b in pairs if b.recovered.absorbed.size]
     )
     if len(absorbed):
-        # Of means over seeds: a seed in which the flat dictionary absorbs nothing has no ratio of its own.
-        ratio = bootstrap([absorbed], lambda rows: float(rows[:, 0].mean() / max(rows[:, 1].mean(), 1e-9)))
+        # Of means over seeds: a seed in which the flat dictionary absorbs nothing has no ratio of its own. What each
+        # seed adds to the ratio is what it has beyond that share of the flat one's, in shares of the flat one's mean.
+        mine, flats = absorbed.T
+        base = max(float(flats.mean()), 1e-9)
+        share = float(mine.mean()) / base
+        ratio = seeds_interval([[share + beyond] for beyond in (mine - share * flats) / base])
         unit = "ratio of the mean shares absorbed; interval over seeds"
         aim = RATIO_AIM.get(world)
-        yield of_interval(f"{name}.absorbed_ratio", ratio._replace(seeds=len(absorbed)), unit, "down", aim=aim)
+        yield of_interval(f"{name}.absorbed_ratio", ratio, unit, "down", aim=aim)
     both = [a.recovered.correlation - b.recovered.correlation for a, b in pairs]
-    yield of_interval(f"{name}.mcc_gain", bootstrap(both), "difference of |Pearson|, paired by concept", "up")
+    yield of_interval(f"{name}.mcc_gain", seeds_interval(both), "difference of |Pearson|, paired by concept", "up")
     explained = [np.array([a.figures["explained_variance"] - b.figures["explained_variance"]]) for a, b in pairs]
-    yield of_interval(f"{name}.explained_variance_gain", bootstrap(explained), "difference, centred", "up")
+    yield of_interval(f"{name}.explained_variance_gain", seeds_interval(explained), "difference, centred", "up")
 
 
 def _interval(
     name: str, items: list[Floats], unit: str, metric: Metric, baseline: float | None, aim: float | None
 ) -> Iterator[Row]:
-    row = of_interval(name, bootstrap(items), unit, metric.better, baseline=baseline, aim=aim)
+    row = of_interval(name, seeds_interval(items), unit, metric.better, baseline=baseline, aim=aim)
     yield row
     if 1 < len(items) < FEW_SEEDS:
         for seed, values in enumerate(items):

@@ -1,4 +1,4 @@
-"""The one interval function: paired bootstrap over items within seeds, then over seeds."""
+"""Intervals: paired bootstrap over items within seeds, then over seeds; Student's t where seeds decide."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 RESAMPLES = 2000
 
 
 class Interval(NamedTuple):
-    """A statistic with its 95 % percentile bootstrap interval; `n` items in `seeds` seeds."""
+    """A statistic with its 95 % interval; `n` items in `seeds` seeds."""
 
     value: float
     low: float
@@ -31,11 +32,10 @@ def bootstrap(
     """Bootstrap a statistic of items, averaged over seeds.
 
     `per_seed`: one array `item …` per seed; rows are resampled whole, so paired columns stay paired.
-    With one seed only items are resampled. Raises `ValueError` when a seed has no items.
+    With one seed only items are resampled. For many items: where few seeds decide, see `seeds_interval`.
+    Raises `ValueError` when a seed has no items.
     """
-    data = [np.asarray(items, dtype=np.float64) for items in per_seed]
-    if not data or any(len(items) == 0 for items in data):
-        raise ValueError("an interval needs at least one item in every seed")
+    data = _items(per_seed)
     random = np.random.default_rng(seed)
     draws = np.empty(RESAMPLES)
     for draw in range(RESAMPLES):
@@ -45,6 +45,30 @@ def bootstrap(
     low, high = np.percentile(draws, [tail, 100 - tail])
     value = float(np.mean([statistic(items) for items in data]))
     return Interval(value, float(low), float(high), sum(map(len, data)), len(data))
+
+
+def seeds_interval(per_seed: Sequence[ArrayLike], *, level: float = 0.95) -> Interval:
+    """The mean over seeds, or worlds, with Student's t interval: a seed counts by the mean of its items.
+
+    For what each seed has afresh, such as a world and its concepts: of three seeds a bootstrap holds the mean 73 times
+    in 100, of five 83 times. Of paired differences likewise. The interval is not cut off where the figure ends: a bound
+    beyond that says that the seeds are too few. One seed says nothing of seeds, and its items are resampled instead.
+    Raises `ValueError` when a seed has no items.
+    """
+    data = _items(per_seed)
+    if len(data) == 1:
+        return bootstrap(data, level=level)
+    means = np.array([items.mean() for items in data])
+    value = float(means.mean())
+    reach = float(stdtrit(len(data) - 1, (1 + level) / 2)) * float(means.std(ddof=1)) / len(data) ** 0.5
+    return Interval(value, value - reach, value + reach, sum(map(len, data)), len(data))
+
+
+def _items(per_seed: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
+    data = [np.asarray(items, dtype=np.float64) for items in per_seed]
+    if not data or any(len(items) == 0 for items in data):
+        raise ValueError("an interval needs at least one item in every seed")
+    return data
 
 
 def bootstrap_means(

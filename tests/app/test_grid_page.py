@@ -65,6 +65,8 @@ def test_sentences_follow_the_numbers() -> None:
     assert "Minimal change gains under reconstruction, and not under infonce." in said
     assert "What a constraint does to MCC depends on the task: the interaction takes 40.0%" in said
     assert "Whether constraints act on R² alike under all tasks was not tested" in said
+    assert "would lie beside zero by chance." in said, "intervals over few worlds are as wide as they must be"
+    assert said.count("Chance keeps each world's table together") == 1
     assert "R² fell while MCC rose: minimal change under reconstruction (MCC +0.30" in said
     assert "MCC would be 0.07" in said and "5 worlds of kind vectors" in said
 

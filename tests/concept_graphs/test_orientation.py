@@ -66,6 +66,34 @@ def test_too_little_to_tell_is_undecided() -> None:
     assert orientation(few, [], []) == (None, "undecided")
 
 
+def one_whole(seed: int, parts: int, rows: int, within: float = 0.0) -> PairedCodes:
+    """A whole tossed on or off, and parts that are independent given it or, as often as `within` says, just one."""
+    draw = np.random.default_rng(seed)
+    high = draw.random((rows, 1)) < 0.5
+    low = high & (draw.random((rows, parts)) < 0.4)
+    alone = np.arange(parts) == draw.integers(parts, size=(rows, 1))
+    return codes(np.where(draw.random((rows, 1)) < within, high & alone, low), high)
+
+
+@pytest.mark.parametrize(("parts", "rows"), [(2, 400), (2, 4000), (4, 400)])
+def test_independent_parts_of_a_single_whole_are_not_read_as_a_selection(parts: int, rows: int) -> None:
+    edges = (list(range(parts)), [0] * parts)
+    found = [orientation(one_whole(seed, parts, rows), *edges) for seed in range(100)]
+    seen = [one.dependence for one in found if one.dependence is not None]
+    assert sum(one.reading == "composes" for one in found) <= 2
+    assert np.mean([one.low <= 0 <= one.high for one in seen]) >= 0.88, "intervals hold the truth"
+    assert {one.n for one in seen} == {1}
+
+
+def test_a_single_whole_is_read_where_its_rows_tell() -> None:
+    edges = (list(range(4)), [0] * 4)
+    assert orientation(one_whole(0, 4, 4000), *edges).reading == "generates"
+    assert orientation(one_whole(0, 4, 4000, within=1.0), *edges).reading == "composes"
+    few = one_whole(0, 4, 4000)
+    chunk = np.arange(4000) // 800
+    assert orientation(PairedCodes(few.low, few.high, chunk), *edges) == (None, "undecided"), "five chunks tell little"
+
+
 def test_worlds_of_either_kind_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     few_resamples(monkeypatch)
     rows = rows_of(execute(run_of("orientation", suite="orientation", orientation={"worlds": 2, "rows": 2000})))

@@ -14,7 +14,7 @@ from probes.hierarchy.correlation import Correlations
 from probes.hierarchy.fit_maps import MapConfig, candidates_of, fit_map
 from probes.hierarchy.selection_map import keep_rule
 from probes.latents import Codes
-from probes.metrics.intervals import bootstrap, bootstrap_means
+from probes.metrics.intervals import bootstrap, bootstrap_means, seeds_interval
 from probes.parts.gates import mean_gates, open_probability, sample_gates
 from probes.training.loop import OptimiserConfig
 
@@ -112,6 +112,24 @@ def test_intervals_cover_the_mean_about_as_often_as_they_say() -> None:
     assert bootstrap([[1.0, 1.0], [3.0, 3.0]]).value == 2.0
     with pytest.raises(ValueError, match="every seed"):
         bootstrap([[1.0], []])
+
+
+@pytest.mark.parametrize("items", [1, 8])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_intervals_over_few_seeds_cover_the_mean_as_often_as_they_say(seeds: int, items: int) -> None:
+    """Seeds differ, and so do the items of each; three standard deviations of 1,000 draws either way."""
+    random = np.random.default_rng(seeds)
+    seen = random.normal(size=(1000, seeds, 1)) + random.normal(size=(1000, seeds, items))
+    found = [seeds_interval(list(one)) for one in seen]
+    assert np.mean([one.low <= 0 <= one.high for one in found]) == pytest.approx(0.95, abs=0.021)
+    assert found[0].value == pytest.approx(seen[0].mean()) and found[0][3:] == (seeds * items, seeds)
+
+
+def test_one_seed_has_the_interval_of_its_items_and_a_seed_without_any_is_refused() -> None:
+    values = np.random.default_rng(0).normal(size=20)
+    assert seeds_interval([values]) == bootstrap([values])
+    with pytest.raises(ValueError, match="every seed"):
+        seeds_interval([[1.0], []])
 
 
 def test_ratio_means_weigh_items_by_their_counts() -> None:
