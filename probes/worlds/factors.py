@@ -50,6 +50,8 @@ class FactorWorld(Protocol):
     shape: tuple[int, ...]  # of one row of x
     fields: frozenset[str]  # what `draw` will hold
     domains: int  # 0 where rows have none
+    moved: Flags | None  # `factor`: whose distribution differs between domains; None where that is not known
+    asked: tuple[int, ...]  # factors in `answers`, in their order
     words: tuple[str, ...]  # of captions; the first fills up. Empty where there are none
     card: Mapping[str, str]  # assumption to how far this world, with these dials, meets it
 

@@ -62,6 +62,7 @@ class Vectors:
         self.process = Process(_model(config, seed), config, seed)
         self.names, self.edges = config.names, self.process.model.edges
         self.shape, self.domains, self.fields = (config.d,), config.domains, fields_of(config)
+        self.moved, self.asked = self.process.moved, tuple(config.answers(self.names))
         self.mixing = Mixing(config, generators(seed, "mixing"))
         self.card = card_of(
             self.process,
