@@ -10,7 +10,9 @@ from app import jobs
 from app.grid_cell_figures import bars_figure, match_figure, pictures_figure, steps_figure
 from app.grids import KeptCell, Pair, in_words, kept_cells
 from app.heat_maps import Figure
+from app.progress import duration
 from app.suite_runs import GRID
+from concept_graphs.latent_methods import AUTO, METHODS, method_among, method_called
 from concept_graphs.text import number
 from probes.errors import WorkbenchError
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from probes.representations.opening import OpenedCell
 
 FACTOR_COLUMNS = {"factor": "28%", "its latent": "24%", "MCC ↑": "24%", "R² ↑": "24%"}
+MEASURE_COLUMNS = {"measure": "30%", "value": "18%", "what it is": "52%"}
+ARROWS = {"up": "↑", "down": "↓", "": ""}
 STEPS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # standard deviations of the latent
 EXTREMES = 6  # held-out rows at either end, where nothing can be decoded
 
@@ -73,6 +77,24 @@ def factor_table(cell: KeptCell, found: OpenedCell) -> list[list[str]]:
             )
             rows += [[f"{factor}{said}", latent, number(mcc), number(r2)] for factor, latent, mcc, r2 in measured]
     return rows
+
+
+def measure_table(cell: KeptCell) -> list[list[str]]:
+    """Every measure of a cell that the grid has, and those of its blocks; with the reason where one is left out."""
+    from app.suites.grid import MEASURES
+
+    found = []
+    for name, (unit, better) in MEASURES.items():
+        called = f"{in_words(name)} {ARROWS[better]}".strip()
+        if name in cell.values:
+            found.append([called, number(cell.values[name]), unit])
+        elif name in cell.left_out:
+            found.append([called, "–", f"left out: {cell.left_out[name]}"])
+    for name, value in cell.values.items():
+        if name.startswith("block."):
+            _, block, part = name.split(".")
+            found.append([f"{block}: {'R²' if part == 'r2' else part}", number(value), "of this block alone"])
+    return found
 
 
 def matches(found: OpenedCell) -> Figure:
@@ -162,12 +184,35 @@ def _picture(pixels: Any) -> str:
     return as_address("", found / 255 if pixels.dtype.kind == "u" else found)
 
 
+def method_choices() -> list[tuple[str, str]]:
+    """(in words, name) of the ways to look for a graph among latents."""
+    return [("by size" if name == AUTO else method_called(name), name) for name in METHODS]
+
+
+def method_costs(found: OpenedCell) -> str:
+    """How long each way may take on the latents of an opened cell; one test is timed for it."""
+    from concept_graphs.latent_graph import MOST_COLUMNS
+
+    columns = found.codes[:, found.spread > 1e-9]
+    chosen, size = method_called(method_among(AUTO, columns.shape[1])), columns.shape[1]
+    if size > MOST_COLUMNS:
+        return f"{size} latents vary; a graph is looked for among at most {MOST_COLUMNS}."
+    try:
+        slow = {method_called(name): METHODS.load(name).seconds(columns) for name in METHODS if name != AUTO}
+    except WorkbenchError as error:  # causal-learn comes with an extra
+        return f"{error.why}. {error.how}"
+    told = [f"{called} takes at most {duration(seconds)}" for called, seconds in slow.items() if seconds]
+    rest = " and ".join(called for called, seconds in slow.items() if not seconds)
+    return f"By size is {chosen} among these {size} latents. {'; '.join([*told, f'{rest} a few seconds'])}."
+
+
 def graphs(found: OpenedCell, method: str) -> tuple[str, Figure, Figure]:
     """(sentences, the world's graph, the graph among latents). Raises `WorkbenchError` without causal-learn."""
     from concept_graphs.latent_figure import latent_figures
-    from concept_graphs.latent_graph import METHODS, latent_graph, sentences
+    from concept_graphs.latent_graph import latent_graph
+    from concept_graphs.latent_words import sentences
 
-    chosen = next((name for name in METHODS if name == method), next(iter(METHODS)))
+    chosen = method if method in METHODS else AUTO
     graph = latent_graph(
         found.codes, found.factors, found.matched.tolist(), found.world.edges, found.world.names, chosen
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -42,6 +43,9 @@ class GridFile(Frozen):
     card: dict[str, str] = Field(description="Assumption to how far the world meets it.")
     factors: list[str] = Field(description="Names of the factors.")
     refused: list[Closed] = Field(description="Pairs that cannot be had.")
+    left_out: dict[str, dict[str, str]] = Field(
+        default={}, description="By task.constraint: why a number that was wanted is not there."
+    )
     rows: list[Row] = Field(description="What was measured.")
 
 
@@ -84,6 +88,7 @@ class KeptCell(NamedTuple):
     seconds: float
     values: dict[str, float]
     by_factor: dict[str, list[float]]
+    left_out: Mapping[str, str] = MappingProxyType({})
 
     @property
     def pair(self) -> Pair:
@@ -136,6 +141,7 @@ def _kept(path: Path, changed: int) -> KeptCell:
         seconds=float(read["seconds"]),
         values={str(name): float(value) for name, value in score["values"].items()},
         by_factor={str(name): [float(one) for one in many] for name, many in score["by_factor"].items()},
+        left_out={str(name): str(why) for name, why in score.get("left_out", {}).items()},
     )
 
 

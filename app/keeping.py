@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from app import grid_cells, jobs
 from app.suite_runs import GRID
+from concept_graphs.latent_methods import AUTO, METHODS
 from probes.artefacts import MANIFEST, Parent, artefact_path, parent_of
 from probes.configs import Frozen, validated
 from probes.errors import WorkbenchError
@@ -27,8 +28,8 @@ class KeepConfig(Frozen):
         description="Name of the cell, such as reconstruction-kl-0.3-seed-0-start-0.", min_length=1, max_length=200
     )
     name: str = Field(description="Name of the representation and of its graph.", min_length=1, max_length=64)
-    method: Literal["pc", "grasp"] = Field(
-        default="pc", description="Causal discovery that proposes edges among the latents."
+    method: Annotated[str, METHODS] = Field(
+        default=AUTO, description="Causal discovery that proposes edges among the latents."
     )
 
 
@@ -95,7 +96,7 @@ def _hash_of(grid: Run) -> str | None:
         return None
 
 
-def kept_now(run: str, cell: str, name: str, method: str = "pc") -> tuple[str, str]:
+def kept_now(run: str, cell: str, name: str, method: str = AUTO) -> tuple[str, str]:
     """Keep a cell in this process, as the command does; (the name it got, the command line that does the same).
 
     Raises `WorkbenchError` for whatever is wrong.

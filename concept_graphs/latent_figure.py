@@ -11,7 +11,8 @@ import numpy as np
 
 from concept_graphs.figure import INK, LEVEL_COLOURS
 from concept_graphs.known_figure import STROKES
-from concept_graphs.latent_graph import METHODS, LatentGraph, joined
+from concept_graphs.latent_graph import LatentGraph, joined
+from concept_graphs.latent_methods import method_called
 from concept_graphs.text import esc_plotly
 from probes.worlds.world import Flags
 
@@ -24,7 +25,7 @@ def latent_figures(found: LatentGraph) -> tuple[dict[str, Any], dict[str, Any]]:
     known, own = set(joined(found.known)), set(found.pairs)
     sides = (
         ("Known: the world's graph", found.known, known, own, "missed"),
-        (f"Among latents, by {METHODS[found.method]}", found.marks, own, known, "extra"),
+        (f"Among latents, by {method_called(found.method)}", found.marks, own, known, "extra"),
     )
     first, second = (_picture(found, title, marks, pairs, other, rest) for title, marks, pairs, other, rest in sides)
     return first, second

@@ -1,7 +1,8 @@
 """The graph of a representation: one level of latents, and the edges that causal discovery proposes among them.
 
-Everything is measured without the world's truth. Which factor a latent follows stands beside it as a fact of its own:
-no label, no choice of latents and no edge is made of it. No intervention tests the edges.
+Everything is measured without the world's truth. Which factor a latent follows, and how far the edges are from the
+world's own, stand beside it as facts of their own: no label, no choice of latents and no edge is made of them. No
+intervention tests the edges.
 """
 
 from __future__ import annotations
@@ -15,23 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concept_graphs.graph import ConceptGraph, GraphMeta, LevelRow
-from concept_graphs.latent_graph import (
-    ALPHA,
-    METHODS,
-    MOST_COLUMNS,
-    MOST_ROWS,
-    ROUNDS,
-    Floats,
-    Method,
-    Search,
-    joined,
-    searched,
-)
+from concept_graphs.latent_distances import distance
+from concept_graphs.latent_graph import MOST_COLUMNS, Search, joined, searched
+from concept_graphs.latent_methods import ALPHA, AUTO, METHODS, Discovery, Floats, method_among
+from concept_graphs.latent_words import distance_words
 from concept_graphs.tables import Edge, EdgeTable, HeldOutRow, KnownFactor, Node, NodeTable
 from probes.errors import WorkbenchError
 from probes.provenance import now
 from probes.representations.artefact import Representation
 from probes.representations.opening import extremes
+from probes.worlds.world import Flags
 
 LEVEL = "latents"
 EXAMPLES = 4  # held-out rows at either end of a latent
@@ -40,7 +34,7 @@ MOST_LATENTS = 512
 
 
 def representation_graph(
-    found: Representation, name: str, method: Method = "pc", *, rounds: int = ROUNDS, seed: int = 0
+    found: Representation, name: str, method: str = AUTO, *, rounds: int | None = None, seed: int = 0
 ) -> ConceptGraph:
     """The graph of all latents of a representation, laid out."""
     opened = found.opened
@@ -51,6 +45,7 @@ def representation_graph(
             f"it has {len(found.measured.latents)} latents and a graph of one holds at most {MOST_LATENTS}",
             "Keep a cell with fewer, set by its field network.latents.",
         )
+    method = method_among(method, len(_moving(found)))
     search, rows, why = _found(found, method, rounds, seed)
     task, constraint = opened.cell.task.replace("_", " "), opened.cell.constraint.replace("_", " ")
     meta = GraphMeta(
@@ -61,10 +56,16 @@ def representation_graph(
         representation=found.ref,
         joins="within",
         created=now(),
-        figures={"held_out": found.measured.rows, "shuffled_edges": None if search is None else search.shuffled},
+        figures={"held_out": found.measured.rows, **_figures(found, search)},
         levels=[LevelRow(name=LEVEL, hook_point="encoder", row="view", n_latents=len(found.measured.latents))],
         warnings=[*([why] if why else []), *_warnings(found, search, method, len(rows))],
-        settings={"method": method, "alpha": ALPHA, "rounds": rounds, "rows": len(rows), "decodes": opened.decodes},
+        settings={
+            "method": method,
+            "alpha": ALPHA,
+            "rounds": METHODS.load(method).rounds if rounds is None else rounds,
+            "rows": len(rows),
+            "decodes": opened.decodes,
+        },
     )
     edges = [] if search is None else _edges(search, opened.codes[rows], _moving(found))
     shown = {f"{LEVEL}/{at}": _ends(found, at) for at in _moving(found)}
@@ -77,12 +78,12 @@ def _moving(found: Representation) -> list[int]:
 
 
 def _found(
-    found: Representation, method: Method, rounds: int, seed: int
+    found: Representation, method: str, rounds: int | None, seed: int
 ) -> tuple[Search | None, NDArray[np.int64], str]:
     """(what the method finds among the latents that vary, the held-out rows it read, why there is nothing)."""
-    moving = _moving(found)
+    moving, looking = _moving(found), METHODS.load(method)
     random = np.random.default_rng(seed)
-    rows = random.permutation(len(found.opened.codes))[:MOST_ROWS]
+    rows = random.permutation(len(found.opened.codes))[: looking.rows]
     if not 2 <= len(moving) <= MOST_COLUMNS:
         return (
             None,
@@ -95,15 +96,49 @@ def _found(
         return None, rows, f"No edges were looked for: {error.why}. {error.how}"
 
 
-def _warnings(found: Representation, search: Search | None, method: Method, rows: int) -> list[str]:
+def _known_and_found(found: Representation, search: Search) -> tuple[Flags, Flags, list[Flags]]:
+    """(the known graph, what was found, what was found without any relation) over factors whose latent varies."""
+    moving = _moving(found)
+    place = {latent: at for at, latent in enumerate(moving)}
+    kept = [factor for factor, latent in enumerate(found.opened.matched.tolist()) if latent in place]
+    own = [place[int(found.opened.matched[factor])] for factor in kept]
+    return (
+        found.opened.world.edges[np.ix_(kept, kept)],
+        search.marks[np.ix_(own, own)],
+        [one[np.ix_(own, own)] for one in search.nulls],
+    )
+
+
+def _figures(found: Representation, search: Search | None) -> dict[str, Any]:
+    """How far the edges among the factors' own latents are from the world's, beside shuffled latents."""
+    if search is None:
+        return {"shuffled_edges": None}
+    known, own, nulls = _known_and_found(found, search)
+    told, shuffled = distance(known, own), [distance(known, one).shd for one in nulls]
+    low, high = told.sid or (None, None)
+    pairs = len(_moving(found)) * (len(_moving(found)) - 1) / 2
+    return {
+        "shuffled_edges": search.shuffled,
+        "false_positive_rate": search.shuffled / pairs if nulls else None,
+        "shd": told.shd,
+        "shd_shuffled": float(np.mean(shuffled)) if shuffled else None,
+        "sid_low": low,
+        "sid_high": high,
+        "sid_pairs": told.pairs,
+    }
+
+
+def _warnings(found: Representation, search: Search | None, method: str, rows: int) -> list[str]:
     """What a reader must know before believing it."""
     said = []
     if search is not None:
+        looking: Discovery = METHODS.load(method)
         said.append(
-            f"Edges are proposals: {METHODS[method]} reads them off linear dependence among latents on {rows:,} "
-            f"held-out rows, and no intervention tested them. Where each latent was shuffled by itself it joined "
+            f"Edges are proposals: {looking.called} reads them off latents on {rows:,} held-out rows, and no "
+            f"intervention tested them. {looking.judges} Where each latent was shuffled by itself it joined "
             f"{search.shuffled:.1f} pairs on average, here {len(joined(search.marks))}."
         )
+        said.append(f"Beside the truth, which no edge is made of: {distance_words(*_known_and_found(found, search))}")
         if found.opened.world.domains:
             said.append(
                 "Domains move several factors at once: what latents share by their domain can look like an edge."

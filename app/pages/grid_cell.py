@@ -10,14 +10,14 @@ from app import grid_cells, grids
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import raised
 from app.events import QUIET, TELLING
-from app.grid_cells import FACTOR_COLUMNS
+from app.grid_cells import FACTOR_COLUMNS, MEASURE_COLUMNS
 from app.grids import KeptCell
 from app.heat_maps import Figure
 from app.pages.grid_keep import KeepRow
 from app.pages.suite_form import text_table
 from app.suite_runs import GRID
+from concept_graphs.latent_methods import AUTO
 
-METHODS = [("PC", "pc"), ("GRaSP", "grasp")]
 # Heavier than a look at a run: in the queue, one at a time, so that polling goes on beside it.
 HEAVY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "grid-cell"}
 
@@ -48,6 +48,7 @@ class CellPanel:
                     "Factors and their latents; MCC by the half of held-out rows that did not choose the match",
                     "grid-cell-factors",
                 )
+                self.measures = text_table(MEASURE_COLUMNS, "Its numbers on held-out rows", "grid-cell-measures")
             with gr.Column(min_width=330):
                 self.matches = PlotlyView(None, elem_id="grid-cell-matches")
         with gr.Row(equal_height=False):
@@ -60,7 +61,13 @@ class CellPanel:
         self.here = PlotlyView(None, elem_id="grid-cell-here")
         self.along = PlotlyView(None, elem_id="grid-cell-along")
         with gr.Row(equal_height=True):
-            self.method = gr.Radio(METHODS, value="pc", label="Graph among latents by", elem_id="grid-cell-method")
+            self.method = gr.Radio(
+                grid_cells.method_choices(),
+                value=AUTO,
+                label="Graph among latents by",
+                info=" ",
+                elem_id="grid-cell-method",
+            )
             self.discover = gr.Button("Find the graph", size="sm", elem_id="grid-cell-discover")
         with gr.Column(visible=False, elem_id="grid-cell-graph") as self.graph:
             self.graph_said = gr.Textbox(
@@ -94,7 +101,8 @@ class CellPanel:
         moved = [self.said, self.here, self.along]
         self.keep.wire(self.shown, self.which, self.method, HEAVY)
         graph = [self.graph, self.graph_said, self.known, self.recovered]
-        details = [self.detail, self.factors, self.matches, self.latent, *moved, self.graph, *self.keep.outputs]
+        details = [self.detail, self.factors, self.measures, self.matches, self.latent, *moved]
+        details += [self.method, self.graph, *self.keep.outputs]
         self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **TELLING)
         self.which.input(lambda: gr.update(visible=False), None, self.detail, **QUIET)
         self.go.click(self._open, [self.shown, self.which, self.row, self.step], details, **HEAVY)
@@ -119,9 +127,11 @@ class CellPanel:
             return [
                 gr.update(visible=True),
                 table,
+                grid_cells.measure_table(one),
                 matches,
                 chosen,
                 *_moved(grid_cells.traversal(found, first, int(row or 0), step), cell),
+                gr.update(info=grid_cells.method_costs(found)),
                 gr.update(visible=False),
                 *KeepRow.fresh(cell),
             ]

@@ -33,6 +33,13 @@ MEASURES: Mapping[str, tuple[str, Better]] = {
     "dci_completeness": ("each factor in one latent only", "up"),
     "mig": ("gap of mutual information, in shares of entropy", "up"),
     "sap": ("gap of squared correlations", "up"),
+    "irs": ("how little a latent strays while its factor is held, as a share of how far it ever strays", "up"),
+    "block_r2": ("held-out R² of a block's factors by a line from its own latents, mean over blocks", "up"),
+    "block_leak": (
+        "the same of the other blocks' factors from these latents: what should not be there",
+        "down",
+    ),
+    "block_leak_floor": ("the same leak where latents are the factors, which cause each other", ""),
     "published_mcc": ("CausalVerse's own: matched on the rows it is scored on, spare factors left out", "up"),
     "published_r2": ("CausalVerse's own: one kernel and penalty for all factors, rows in the order they come", "up"),
     "published_mcc_video": ("CausalVerse's own for videos: the four factors that fare best", "up"),
@@ -59,7 +66,7 @@ def grid_rows(config: GridConfig, run: Run) -> Iterator[Row]:
     }
     (run.path / TABLE).write_text(as_table(grid, best))
     rows = [*_rows(grid, best)]
-    write_json(run.path / FOUND, summary(config, grid, rows))
+    write_json(run.path / FOUND, summary(config, grid, rows, best))
     yield from rows
 
 
@@ -178,14 +185,18 @@ def as_table(grid: Grid, best: Mapping[tuple[str, str], Sequence[Outcome]]) -> s
     return out.getvalue()
 
 
-def summary(config: GridConfig, grid: Grid, rows: Sequence[Row]) -> dict[str, object]:
-    """What the Grid page draws: the axes, the world's card, refused pairs and the rows by name."""
+def summary(
+    config: GridConfig, grid: Grid, rows: Sequence[Row], best: Mapping[tuple[str, str], Sequence[Outcome]]
+) -> dict[str, object]:
+    """What the Grid page draws: the axes, the world's card, refused pairs, rows by name, and why a pair lacks one."""
+    left_out = {".".join(pair): outcomes[0].score.left_out for pair, outcomes in best.items()}
     return {
         "tasks": list(config.tasks),
         "constraints": list(config.constraints_first),
         "world": config.world.kind,
         "card": dict(grid.card),
         "factors": list(grid.factors),
+        "left_out": {pair: reasons for pair, reasons in left_out.items() if reasons},
         "refused": [refusal.model_dump() for refusal in grid.refused],
         "rows": [row.model_dump(mode="json") for row in rows],
     }

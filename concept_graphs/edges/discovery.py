@@ -2,22 +2,21 @@
 
 Only edges to the target are taken, and their direction is that of the levels. Both are too slow for all targets of a
 wide dictionary: the most promising are taken.
+
+RLCD of the same library (0.1.4.8), which looks for hidden causes behind columns, is not among them. On the true codes
+of one world of 24, 10 and 4 concepts it had not ended on the 24 after nearly four minutes of a shared machine, at 2,000
+rows. On the 10 it took a second, and of the four wholes it gave two their exact parts from 2,000 rows, one from 20,000.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import random
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 
+from concept_graphs.edges.library import of_library, quiet
 from concept_graphs.edges.local import Local, dense_rows, local_problems, proposed_by, refitted
 from concept_graphs.edges.proposal import Attribution, Proposed
-from probes.errors import WorkbenchError
 from probes.hierarchy.codes import PairedCodes
 from probes.hierarchy.fit_maps import MapConfig
 from probes.hierarchy.selection_map import SelectionMap
@@ -99,28 +98,3 @@ def _discovered(
         return refitted(problem, np.flatnonzero(marks[-1, :-1]).tolist())
 
     return proposed_by(codes, problems, solve)
-
-
-def of_library(module: str, name: str) -> Any:
-    try:
-        with quiet(0):
-            return getattr(import_module(module), name)
-    except ImportError:
-        raise WorkbenchError(
-            "library-missing",
-            "Edges cannot be proposed by causal discovery",
-            "causal-learn is not installed",
-            "pip install fulcrum-workbench[graphs], or choose another proposal.",
-        ) from None
-
-
-@contextlib.contextmanager
-def quiet(seed: int) -> Iterator[None]:
-    """The library prints as it goes and draws from Python's own random numbers: neither leaves this block."""
-    before = random.getstate()
-    random.seed(seed)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        random.setstate(before)

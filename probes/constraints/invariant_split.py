@@ -32,10 +32,15 @@ class InvariantSplit(LatentConstraint):
     config: InvariantSplitConfig
     key = "invariant_split"
     given = frozenset({"domain"})
+    divides = "domains"
 
     def changing(self, spec: Spec) -> int:
         """How many latents may change."""
         return min(spec.latents - 1, max(1, math.ceil(self.config.changing * spec.latents - 1e-9)))
+
+    def blocks(self, spec: Spec) -> dict[str, list[int]]:
+        first = spec.latents - self.changing(spec)
+        return {"still": [*range(first)], "moving": [*range(first, spec.latents)]}
 
     def own(self, spec: Spec) -> nn.Module:
         return DomainPrior(spec.domains, self.changing(spec))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,8 @@ from probes.representations.represented import Represented, as_samples
 from probes.representations.spec import Spec
 from probes.training.objective import Terms
 
-BLOCKS = 4  # parents, spouses, children, rest
+NAMED = ("parents", "spouses", "children", "rest")
+BLOCKS = len(NAMED)
 
 
 class Blanket(nn.Module):
@@ -50,11 +53,16 @@ class MarkovBlanket(LatentConstraint):
 
     key = "markov_blanket"
     given = frozenset({"domain", "answers"})
+    divides = "blanket"
 
     def sizes(self, spec: Spec) -> tuple[int, ...]:
         """Latents in each of the four blocks."""
         each, over = divmod(spec.latents, BLOCKS)
         return tuple(each + (at < over) for at in range(BLOCKS))
+
+    def blocks(self, spec: Spec) -> dict[str, list[int]]:
+        ends = [0, *accumulate(self.sizes(spec))]
+        return {name: [*range(start, end)] for name, (start, end) in zip(NAMED, pairwise(ends), strict=True)}
 
     def own(self, spec: Spec) -> nn.Module:
         return Blanket(self.sizes(spec), spec.domains, spec.width)
@@ -78,7 +86,7 @@ class MarkovBlanket(LatentConstraint):
         """Share of the answer's variance that each block alone explains linearly, and blanket and rest."""
         blocks = seen.mean.split(self.sizes(rep.spec), dim=1)
         answer = seen.conditions["answers"][:, 0]
-        named = zip(("parents", "spouses", "children", "rest"), blocks, strict=True)
+        named = zip(NAMED, blocks, strict=True)
         return {f"answer_by_{name}": explained(block, answer) for name, block in named}
 
 

@@ -204,7 +204,7 @@ class Grid:
             cell=cell,
             scale=scale,
             start=losses(pair.model(setting.spec, cell.restart), pair, 0.0, setting.held_out)["task"],
-            score=score(model, pair, cell.weight * scale, setting.held_out, config.scoring, new),
+            score=score(model, pair, cell.weight * scale, setting.held_out, config.scoring, setting.world, new),
             seconds=time.monotonic() - began,
         )
         self._keep(cell, model, setting)

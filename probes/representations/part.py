@@ -51,15 +51,21 @@ class LatentTask(LatentPart):
 
 
 class LatentConstraint(LatentPart):
-    """What structure latents must have. `given`: the conditions it is told; `symmetries`: what may be done to latents
-    without changing its penalty, where what it trains along is as at the start."""
+    """What structure latents must have. `given`: the conditions it is told; `divides`: by what it splits the latents
+    into blocks; `symmetries`: what may be done to latents without changing its penalty, where what it trains along is
+    as at the start."""
 
     given: frozenset[str] = frozenset()
+    divides: ClassVar[Literal["", "domains", "blanket"]] = ""
     symmetries: ClassVar[frozenset[Symmetry]] = frozenset()
 
     def beside(self, task: Any, spec: Spec) -> str:
         """Why it cannot stand beside this task; empty where it can."""
         return ""
+
+    def blocks(self, spec: Spec) -> dict[str, list[int]]:
+        """The latents of each block, where it divides them."""
+        return {}
 
     def impose(self, rep: LatentModel, seen: Represented) -> Represented:
         """What tasks and penalties see of the latents, while the constraint has any weight."""

@@ -52,7 +52,7 @@ def measured_cost(config: GridConfig, plan: Plan, patience: float = PATIENCE) ->
     drawing, rows = _timed(lambda: GridRows(world.draw(few, 1)))
     held_out = GridRows(world.draw(min(LOOKED_AT, config.scoring.rows), 2, part="test"))
     first = _pair(config, *plan.pairs[0])
-    scoring, _ = _timed(lambda: score(first.model(spec, 0), first, 0.0, held_out, config.scoring))
+    scoring, _ = _timed(lambda: score(first.model(spec, 0), first, 0.0, held_out, config.scoring, world))
     _steps(config, plan.pairs[0], spec, rows)  # the first steps of a process also load code
     began, found = time.monotonic(), []
     for pair in _spread(plan.pairs):

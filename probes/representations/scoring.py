@@ -8,13 +8,20 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from probes.configs import Frozen
-from probes.metrics.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
+from probes.metrics.disentanglement import (
+    dci,
+    interventional_robustness,
+    mutual_information_gap,
+    separated_attribute_predictability,
+)
 from probes.metrics.factor_recovery import factor_recovery, matched
 from probes.metrics.information import information, transferred
 from probes.metrics.published import scores
+from probes.representations.blocks import block_values
 from probes.representations.representation import LatentModel
 from probes.representations.rows import GridRows
 from probes.representations.training import Pair
+from probes.worlds.factors import FactorWorld
 
 Floats = NDArray[np.float64]
 BATCH = 128  # that held-out losses are taken on: those of contrasts depend on it
@@ -40,6 +47,7 @@ class Score(Frozen):
 
     values: dict[str, float] = Field(description="Every number by name.")
     by_factor: dict[str, list[float]] = Field(description="Numbers that belong to single factors, in their order.")
+    left_out: dict[str, str] = Field(default={}, description="Why a number that was wanted is not there, by its name.")
 
 
 @torch.no_grad()
@@ -50,18 +58,25 @@ def latents_of(model: LatentModel, rows: GridRows) -> Floats:
 
 
 def score(
-    model: LatentModel, pair: Pair, weight: float, rows: GridRows, config: ScoringConfig, new: GridRows | None = None
+    model: LatentModel,
+    pair: Pair,
+    weight: float,
+    rows: GridRows,
+    config: ScoringConfig,
+    world: FactorWorld,
+    new: GridRows | None = None,
 ) -> Score:
-    """All numbers of a model on held-out rows; `weight` is the constraint's, scaled. `new`: rows of combinations of
-    factors that training never saw, where the world holds some out."""
+    """All numbers of a model on held-out rows of a world; `weight` is the constraint's, scaled. `new`: rows of
+    combinations of factors that training never saw, where the world holds some out."""
     without_truth = losses(model, pair, weight, rows)
     codes, factors = latents_of(model, rows), rows.factors.astype(np.float64)
     with_truth, by_factor = against_truth(codes, factors, config)
+    of_blocks, left_out = block_values(pair.constraint, model.spec, world, codes, factors)
     if new is not None:
         more = on_new(codes, factors, latents_of(model, new), new.factors.astype(np.float64))
         by_factor |= more
         with_truth |= {name: float(np.mean(found)) for name, found in more.items()}
-    return Score(values=with_truth | without_truth, by_factor=by_factor)
+    return Score(values=with_truth | of_blocks | without_truth, by_factor=by_factor, left_out=left_out)
 
 
 def on_new(codes: Floats, factors: Floats, new_codes: Floats, new_factors: Floats) -> dict[str, list[float]]:
@@ -86,6 +101,7 @@ def against_truth(
         "r2": float(linear.mean()),
         "sap": separated_attribute_predictability(codes, factors),
         "mig": mutual_information_gap(codes, factors),
+        "irs": interventional_robustness(codes, factors),
     }
     by_factor = {"mcc": found.pearson.tolist(), "r2": linear.tolist()}
     if config.kernel_rows:

@@ -49,6 +49,8 @@ class FactorWorld(Protocol):
     fields: frozenset[str]  # what `draw` will hold
     domains: int  # how many numbers of a domain there may be; 0 where rows have none
     trained_domains: int  # how many of them the rows to train on are of
+    moved: Flags | None  # `factor`: whose distribution differs between domains; None where that is not known
+    asked: tuple[int, ...]  # factors in `answers`, in their order
     words: tuple[str, ...]  # of captions; the first fills up. Empty where there are none
     card: Mapping[str, str]  # assumption to how far this world, with these dials, meets it
 

@@ -88,6 +88,18 @@ class Process:
         random = generators(seed, f"factors of world {self.seed}")
         return self._allowed(self._conditions(rows, random), random, self._may_be)
 
+    @property
+    def moved(self) -> Flags | None:
+        """Which factors differ between domains, `factor`: by their own mechanism, or because a cause does. None under a
+        rule, which may couple anything."""
+        if self.rule is not None:
+            return None
+        model = self.model
+        found = np.ptp(model.means, axis=0) + np.ptp(model.scales, axis=0) > 0
+        for at in range(len(found)):  # causes come first
+            found[at] |= found[model.edges[:, at]].any()
+        return np.asarray(found)
+
     @cached_property
     def reference(self) -> Floats:
         """Many rows `row factor`, drawn one by one and none held out: worlds that differ in what rows are told, paired,

@@ -63,6 +63,7 @@ class Vectors:
         self.names, self.edges = config.names, self.process.model.edges
         self.shape, self.fields = (config.d,), fields_of(config)
         self.domains = self.trained_domains = config.domains
+        self.moved, self.asked = self.process.moved, tuple(config.answers(self.names))
         self.mixing = Mixing(config, generators(seed, "mixing"))
         self.card = card_of(
             self.process,

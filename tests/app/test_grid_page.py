@@ -13,6 +13,7 @@ from app.heat_maps import SHARE, SIGNED, colour_at, ink_on, short
 from app.suite_runs import GRID
 from app.suites.rows import Row
 from app.worker import execute
+from concept_graphs.latent_methods import METHODS
 from probes.errors import WorkbenchError
 from probes.runs import Run
 
@@ -152,6 +153,18 @@ TINY: dict[str, Any] = {
 }
 
 
+def test_ways_to_find_a_graph_follow_their_table_and_say_what_they_cost(run: Run) -> None:
+    pytest.importorskip("causallearn")
+    assert [name for _, name in grid_cells.method_choices()] == list(METHODS)
+    found = grid_cells.opened(run.slug, grids.kept_cells(run)[0].slug)
+    said = grid_cells.method_costs(found)
+    assert said.startswith("By size is PC with RCIT among these 4 latents. PC with RCIT takes at most ")
+    assert said.endswith("PC and GRaSP a few seconds.")
+    words, _, recovered = grid_cells.graphs(found, "not there")
+    assert "Among latents, by PC with RCIT" in recovered["layout"]["title"]["text"]
+    assert "SHD from the known graph's class: " in words and "of 12 effects wrong" in words
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("FULCRUM_HOME", str(tmp_path))
@@ -194,6 +207,7 @@ def test_a_run_is_planned_watched_and_its_cells_opened(run: Run) -> None:
         grid_cells.traversal(found, 0, 10**9, 0.0)
     said, low, _ = grid_cells.traversal(grid_cells.opened(run.slug, contrast.slug), 0, 10**9, 0.0)
     assert "has no decoder" in said and "lowest" in low["layout"]["title"]["text"]
+    assert {line[0] for line in grid_cells.measure_table(decoding)} >= {"mcc ↑", "irs ↑", "task ↓"}
     with pytest.raises(WorkbenchError, match="no cell"):
         grid_cells.opened(run.slug, "../../x")
     with pytest.raises(WorkbenchError, match="has no grid"):

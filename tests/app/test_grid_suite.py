@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from app import jobs
+from app.grid_cells import measure_table
+from app.grids import kept_cells
 from app.suites.grid import FOUND, TABLE
 from app.worker import execute
+from concept_graphs.text import number
 from probes.files import read_json
 from probes.representations.cell import NONE
 from probes.runs import Run
@@ -58,6 +61,30 @@ def test_rows_say_what_a_constraint_gains_and_whether_it_depends_on_the_task() -
     assert len(set(header)) == len(header), "a number was called like a column that says which cell it is of"
     assert {line["task"] for line in table} == {"reconstruction", "supervised"} and float(table[0]["task_loss"]) > 0
     assert sum(int(line["counts"]) for line in table) == 2 * 2 * 2, "one start per pair and world counts"
+
+
+def test_blocks_are_measured_where_the_world_has_them_and_left_out_with_a_reason_elsewhere() -> None:
+    """In a chain every block but the spouses' has a factor; every factor of this world changes with the domain."""
+    world = {"kind": "vectors", "dependence": "chain", "labelled": ["z2"]}
+    asked = {"tasks": ["reconstruction"], "constraints": ["markov_blanket", "invariant_split"], "restarts": 1}
+    values = {"suite": "grid", "name": "blocks", "grid": SMALL | asked | {"seeds": 1, "world": world}}
+    run = jobs.new_run("evaluate", jobs.config_for("evaluate", values, "tiny"))
+    rows = rows_of(execute(run))
+    told = {name: {row for row in rows if row.endswith(f".{name}")} for name in ("irs", "block_r2", "block_leak")}
+    assert len(told["irs"]) == 3 and 0 < rows[f"reconstruction.{NONE}.irs"].value < 1  # type: ignore[operator]
+    assert told["block_r2"] == {"reconstruction.markov_blanket.block_r2"}
+    assert told["block_leak"] == {"reconstruction.markov_blanket.block_leak"}
+    why = read_json(run.path / FOUND)["left_out"]
+    assert why.keys() == {"reconstruction.invariant_split"}
+    assert "none belong to: still" in why["reconstruction.invariant_split"]["block_r2"]
+    table = {line["constraint"]: line for line in csv.DictReader(io.StringIO((run.path / TABLE).read_text()))}
+    assert float(table["markov_blanket"]["block.parents.r2"]) <= 1 and table["invariant_split"]["block_r2"] == ""
+    kept = {cell.constraint: cell for cell in kept_cells(run)}
+    shown = {line[0]: line[1:] for line in measure_table(kept["markov_blanket"])}
+    assert shown["block leak ↓"][0] == number(rows["reconstruction.markov_blanket.block_leak"].value)
+    assert {"irs ↑", "parents: R²", "rest: leak"} <= shown.keys()
+    lacking = {line[0]: line[1:] for line in measure_table(kept["invariant_split"])}
+    assert lacking["block r2 ↑"][0] == "–" and "none belong to: still" in lacking["block r2 ↑"][1]
 
 
 def test_the_scores_of_a_release_stand_beside_ours_where_they_are_asked_for() -> None:

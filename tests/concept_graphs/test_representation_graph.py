@@ -63,10 +63,33 @@ def test_edges_are_proposals_with_or_without_a_direction(home: Path, monkeypatch
         assert edge.verdict == "untested" and edge.effect is None and edge.oriented is not None and edge.n == 0
     assert edges["latents/0", "latents/3"].oriented and edges["latents/0", "latents/3"].frequency == 1.0
     assert any("no intervention tested them" in said for said in graph.meta.warnings)
+    pairs = 6
+    assert graph.meta.figures["false_positive_rate"] == pytest.approx(graph.meta.figures["shuffled_edges"] / pairs)
     monkeypatch.setitem(sys.modules, "causallearn.search.ConstraintBased.PC", None)
     alone = representation_graph(found, "mine", rounds=2)
     assert len(alone.nodes) == 4 and not len(alone.edges)
     assert "No edges were looked for: causal-learn is not installed" in alone.meta.warnings[0]
+
+
+def test_how_far_its_edges_are_from_the_known_graph_stands_beside_the_null(home: Path) -> None:
+    """Latents that are the factors, in another order: the known collider is found whole, shuffled latents miss it."""
+    pytest.importorskip("causallearn")
+    pytest.importorskip("gadjid")
+    found = kept_cell(home)
+    random = np.random.default_rng(1)
+    codes = random.normal(size=found.opened.codes.shape)
+    codes[:, 3] += 2 * codes[:, 0] + 2 * codes[:, 1]
+    found.opened.codes, found.opened.matched = codes, np.array([1, 3, 0, 2])  # factors 0 and 2 cause factor 1
+    known = np.zeros((4, 4), dtype=bool)
+    known[0, 1] = known[2, 1] = True
+    found.opened.world.edges = known
+    figures = representation_graph(found, "mine", "pc", rounds=2).meta.figures
+    assert figures["shd"] == figures["sid_low"] == figures["sid_high"] == 0 and figures["sid_pairs"] == 12
+    assert figures["shd_shuffled"] >= 1.5
+    found.opened.matched = np.array([3, 0, 1, 2])
+    other = representation_graph(found, "mine", "pc", rounds=0)
+    assert other.meta.figures["shd"] == 3 and other.meta.figures["sid_low"] > 0
+    assert any("SHD from the known graph's class: 3." in said for said in other.meta.warnings)
 
 
 def test_pictures_of_a_world_are_kept_and_a_missing_decoder_is_said(home: Path) -> None:

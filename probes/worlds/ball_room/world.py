@@ -65,6 +65,7 @@ class BallRoom:
         self.process = Process(model_of(config, seed), config, seed, is_any_scene if config.selection else None)
         self.edges = self.process.model.edges
         self.domains = self.trained_domains = config.domains
+        self.moved, self.asked = self.process.moved, tuple(config.answers(NAMES))
         self.shape = (3, config.size, config.size)
         self.words = () if config.captions == "none" else WORDS
         self.fields = fields_of(config) | ({"caption"} if self.words else set())

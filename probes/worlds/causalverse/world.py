@@ -63,7 +63,9 @@ class CausalVerse:
         }
         refuse_constant(factors, self._parts["train"], stored.name)
         self._factors = factors.values.astype(np.float32)
-        self._answers = _standardised(factors.values, self._parts["train"])[:, _places(config.answers, factors.names)]
+        self.asked = tuple(_places(config.answers, factors.names))
+        self.moved: Flags | None = None
+        self._answers = _standardised(factors.values, self._parts["train"])[:, self.asked]
         self._domain = None if stored.views is None else domains_of(stored.views, stored.name)
         self._others = None if self._domain is None else _others(stored.scenes, self._domain)
         self.names = factors.names
