@@ -70,6 +70,39 @@ def test_a_loss_has_its_value(name: str) -> None:
     assert float(found()) == pytest.approx(wanted, abs=1e-5)
 
 
+BLIND: dict[str, Callable[[Tensor], Tensor]] = {
+    "off_diagonal_correlation": independence.off_diagonal_correlation,
+    "gaussian_dependence": lambda z: independence.gaussian_dependence(z, 0.05),
+    "barlow": lambda z: contrast.barlow(z, z.roll(1, dims=1) * 0.5 + z, 0.1),
+    "standardised": lambda z: contrast.standardised(z)[0, 0],
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", list(BLIND))
+def test_what_is_blind_to_scale_is_so_at_every_scale(name: str, dtype: torch.dtype) -> None:
+    z = (draw(64, 1) + 0.5 * draw(64, 4, number=1)).to(dtype)
+    wanted = float(BLIND[name](z))
+    assert abs(wanted) > 0.1
+    for size in (1e-12, 1e-6, 1e-3, 1e3, 1e6):
+        assert float(BLIND[name](z * size)) == pytest.approx(wanted, rel=1e-4), size
+    one = z * torch.tensor([1e-6, 1.0, 1e4, 1.0], dtype=dtype)
+    if name != "barlow":  # whose second view mixes the columns
+        assert float(BLIND[name](one)) == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.3, -7e5])
+@pytest.mark.parametrize("name", list(BLIND))
+def test_a_constant_column_counts_as_uncorrelated_and_breaks_no_gradient(name: str, constant: float) -> None:
+    z = draw(64, 4).float()
+    z[:, 1] = constant
+    z.requires_grad_()
+    value = BLIND[name](z)
+    (slope,) = torch.autograd.grad(value, z)
+    assert bool(torch.isfinite(value)) and bool(torch.isfinite(slope).all()) and float(slope.abs().max()) < 1e4
+    assert float(contrast.standardised(z)[:, 1].abs().max()) < 1e-6
+
+
 def test_the_share_between_domains_is_that_of_an_analysis_of_variance() -> None:
     domain = torch.tensor([0, 0, 2, 2])
     z = torch.stack([torch.tensor([1.0, 1, 3, 3]), torch.tensor([1.0, 3, 1, 3]), torch.tensor([0.0, 2, 2, 4])], dim=1)
