@@ -155,6 +155,36 @@ def test_a_constraint_is_blind_to_the_symmetries_it_claims_and_to_no_other(name:
     assert all(same) == (turn in constraint.symmetries)
 
 
+def test_influences_in_time_are_those_of_the_same_latents_in_other_units() -> None:
+    """Latents `factor` times as large, and mechanisms that read them in the new unit: nothing else is different."""
+    constraint = a_constraint("temporal_sparsity")
+    model = latent_model(SPEC, a_task("reconstruction"), constraint).double()
+    seen = as_samples(model.represent(doubled(every_field_batch(SPEC))))
+    transitions = model.prior("temporal_sparsity")
+    state = {name: value.clone() for name, value in transitions.state_dict().items()}
+
+    def in_units(factor: float) -> dict[str, float]:
+        views = [
+            replace(view, mean=view.mean * factor, z=view.z * factor, log_variance=view.log_variance + shift)
+            for shift in [2 * float(np.log(factor))]
+            for view in (seen, seen.past)
+            if view is not None
+        ]
+        transitions.load_state_dict(state)
+        with torch.no_grad():
+            transitions.now.div_(factor)
+            transitions.then.div_(factor)
+            transitions.direct.sub_(float(np.log(factor)))
+            terms = constraint.penalty(model, replace(views[0], past=views[1]))
+            certified = constraint.certify(model, replace(views[0], past=views[1]))
+        return {name: float(value) for name, value in (terms | certified).items()}
+
+    wanted = in_units(1.0)
+    assert min(wanted["past"], wanted["present"]) > 1e-4
+    for factor in (1e-3, 10.0, 1e3):
+        assert in_units(factor) == pytest.approx(wanted, rel=1e-6)
+
+
 # -- what stands against a pair ------------------------------------------------------------------------------
 
 
