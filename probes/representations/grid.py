@@ -228,7 +228,7 @@ class Grid:
     def opened(self, cell: Cell) -> tuple[LatentModel, Setting]:
         """The trained model of a cell that is done, and its world."""
         setting = self._of(cell.seed)
-        model = self.pair(cell).model(setting.spec, cell.restart)
+        model = self.pair(cell).model(setting.spec, cell.restart, cell.weight)
         model.load_state_dict(load_tensors(self._weights(cell)))
         return model.eval(), setting
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from probes.representations.represented import Represented
 from probes.representations.spec import Spec
@@ -64,6 +64,11 @@ class LatentConstraint(LatentPart):
     def impose(self, rep: LatentModel, seen: Represented) -> Represented:
         """What tasks and penalties see of the latents, while the constraint has any weight."""
         return seen
+
+    def codes(self, mean: Tensor) -> Tensor:
+        """What counts of the means, `… latent`, where latents are looked at, moved or scored after training: all of
+        it, unless the constraint keeps a part from tasks."""
+        return mean
 
     def penalty(self, rep: LatentModel, seen: Represented) -> Terms:
         raise NotImplementedError

@@ -44,8 +44,8 @@ class Score(Frozen):
 
 @torch.no_grad()
 def latents_of(model: LatentModel, rows: GridRows) -> Floats:
-    """Means of the posteriors of all rows, `row latent`."""
-    found = [model.encode(batch["x"])[0] for batch in rows.in_order()]
+    """Latents of all rows without any noise, `row latent`: means of posteriors, as far as tasks read them."""
+    found = [model.codes(batch["x"]) for batch in rows.in_order()]
     return torch.cat(found).double().numpy()
 
 
