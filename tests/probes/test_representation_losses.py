@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.autograd.functional import jacobian
 
-from probes.constraints.markov_blanket import explained
 from probes.constraints.mechanism_sparsity import MechanismSparsity, sparseness
 from probes.constraints.minimal_change import spread_of_change
 from probes.parts import contrast, independence
@@ -62,8 +61,6 @@ VALUES: dict[str, tuple[Callable[[], Tensor | float], float]] = {
     "sparseness of nothing at all": (lambda: sparseness(torch.zeros(2, 3, 4).double()), 1.0),
     "sparseness of all alike": (lambda: sparseness(torch.ones(2, 3, 4).double()), 1.0),
     "spread_of_change over two latents": (lambda: spread_of_change(torch.tensor([[300.0, 400.0]]).double()), 1.4),
-    "explained by a line": (lambda: explained(SIGNS, 2 * SIGNS[:, 0] - SIGNS[:, 1] + 3), 1.0),
-    "explained by nothing": (lambda: explained(SIGNS[:, :1], SIGNS[:, 1]), 0.0),
 }
 
 
