@@ -82,6 +82,9 @@ class Outcome(Frozen):
     start: float = Field(description="The held-out task loss before any step.")
     seconds: float = Field(description="Seconds of training and scoring.")
     score: Score = Field(description="Its numbers.")
+    told: dict[str, str] = Field(
+        default={}, description="What of the truth its task and its constraint are told in training, by name."
+    )
 
     @property
     def task(self) -> float:
@@ -204,6 +207,7 @@ class Grid:
             start=losses(pair.model(setting.spec, cell.restart), pair, 0.0, setting.held_out)["task"],
             score=score(model, pair, cell.weight * scale, setting.held_out, config.scoring),
             seconds=time.monotonic() - began,
+            told=pair.told,
         )
         self._keep(cell, model, setting)
         write_json(self._path(cell), found.model_dump(mode="json"))

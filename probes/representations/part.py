@@ -21,11 +21,13 @@ class LatentPart(Part):
     """A task or constraint over an encoder's latents.
 
     `key`: its name in the registry, under which what it trains along is kept; `encodes`: observations beside x whose
-    latents it wants; `decodes`: it reads the shared decoder from latents to what is seen.
+    latents it wants; `decodes`: it reads the shared decoder from latents to what is seen; `told`: what of the truth it
+    is told in training, in a few words, for whoever compares it with parts that are told nothing.
     """
 
     on: str = ON
     key: ClassVar[str]
+    told: ClassVar[str] = ""
     encodes: ClassVar[frozenset[str]] = frozenset()
     decodes: ClassVar[bool] = False
 

@@ -33,6 +33,12 @@ class Pair:
         constraints = {} if self.constraint is None else {self.constraint.key: self.constraint}
         return LatentModel(spec, {self.task.key: self.task}, constraints, seed, imposed=weight > 0)
 
+    @property
+    def told(self) -> dict[str, str]:
+        """What of the truth each of the two is told in training, by name, where it is told any."""
+        parts = [self.task, *([] if self.constraint is None else [self.constraint])]
+        return {part.key: part.told for part in parts if part.told}
+
     def objective(self, model: LatentModel, weight: float) -> Objective:
         imposed = [] if self.constraint is None else [Component(self.constraint.key, self.constraint, constant(weight))]
         return Objective(model, [Component(self.task.key, self.task, constant(1.0))], imposed)
