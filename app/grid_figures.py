@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.grid_words import above, below, gain
-from app.grids import ALONE, MEASURES, Opened, Pair, in_words
+from app.grids import ALONE, MEASURES, Opened, Pair, in_words, marked
 from app.heat_maps import SHARE, SIGNED, Figure, Stops, cell_texts, figure_layout, heat_axes, heat_trace
 from app.suites.rows import Row
 from concept_graphs.text import esc_plotly, number, percent, with_interval
@@ -26,7 +26,9 @@ def heat_figure(found: Opened, measure: str) -> Figure:
         for pair, row in rows.items()
     }
     title = f"<b>{MEASURES[measure]}</b> ↑"
-    return _heat(found.file.tasks, found.file.constraints, values, hovers, SHARE, (0.0, 1.0), title)
+    return _heat(
+        found.file.tasks, found.file.constraints, values, hovers, SHARE, (0.0, 1.0), title, told=found.file.told
+    )
 
 
 def gain_figure(found: Opened, measure: str = "mcc") -> Figure:
@@ -39,7 +41,7 @@ def gain_figure(found: Opened, measure: str = "mcc") -> Figure:
     hovers = {pair: _missing(found, pair) if row is None else f"gain {gain(row)}" for pair, row in rows.items()}
     most = max([LEAST_RANGE, *(abs(value) for value in values.values() if value is not None)])
     title = f"<b>{MEASURES[measure]} gained over the task alone</b><br>framed: the interval excludes zero"
-    figure = _heat(tasks, columns, values, hovers, SIGNED, (-most, most), title, signed=True)
+    figure = _heat(tasks, columns, values, hovers, SIGNED, (-most, most), title, signed=True, told=found.file.told)
     clear = [pair for pair, row in rows.items() if above(row) or below(row)]
     figure["layout"]["shapes"] = [_frame(columns.index(c), tasks.index(t)) for t, c in clear]
     return figure
@@ -159,11 +161,14 @@ def _heat(
     title: str,
     *,
     signed: bool = False,
+    told: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Tasks down, constraints across; what has no value is empty, and its hover says why."""
+    """Tasks down, constraints across; what has no value is empty, and its hover says why. `told`: what of the truth
+    parts are told in training, which stands beside their names."""
+    known = told or {}
 
     def hover(pair: Pair) -> str:
-        named = f"<b>{esc_plotly(in_words(pair[0]))} × {esc_plotly(in_words(pair[1]))}</b>"
+        named = f"<b>{' × '.join(esc_plotly(marked(name, known), 80) for name in pair)}</b>"
         return f"{named}<br>{esc_plotly(hovers[pair], 200)}"
 
     heat = heat_trace([[values[task, column] for column in columns] for task in tasks], stops, limits)
@@ -172,13 +177,20 @@ def _heat(
     numbers = [(*places[pair], value) for pair, value in values.items() if value is not None]
     gaps = [places[pair] for pair, value in values.items() if value is None]
     data = [heat, cell_texts(numbers, stops, limits, signed=signed), _gaps(gaps)]
-    axes = heat_axes([_broken(name) for name in tasks], [esc_plotly(in_words(name)) for name in columns])
+    down = [_broken(name) + _beneath(name, known) for name in tasks]
+    across = [esc_plotly(in_words(name)) + _beneath(name, known) for name in columns]
+    axes = heat_axes(down, across)
     return {"data": data, "layout": figure_layout(title, 150 + 34 * len(tasks)) | axes}
 
 
 def _broken(name: str) -> str:
     """A name on two lines where it has two words: the labels at the left leave the map its room on a phone."""
     return esc_plotly(in_words(name)).replace(" ", "<br>", 1)
+
+
+def _beneath(name: str, told: Mapping[str, str]) -> str:
+    """A line of its own for what a part is told."""
+    return f"<br><i>told {esc_plotly(told[name])}</i>" if name in told else ""
 
 
 def _gaps(places: Sequence[tuple[int, int]]) -> Figure:

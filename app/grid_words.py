@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.grids import ALONE, MEASURES, Opened, Pair, in_words
+from app.grids import ALONE, MEASURES, Opened, Pair, in_words, marked
 from app.suites.rows import Row
 from concept_graphs.text import number, percent
 
@@ -13,7 +13,7 @@ CONTROL = "kl"  # pulls latents to one Gaussian, which every rotation leaves as 
 
 def sentences(found: Opened) -> list[str]:
     """Everything the numbers say, the most asked first."""
-    said = [*_largest(found), *_counted(found), *_control(found), *_by_task(found), *_interaction(found)]
+    said = [*_largest(found), *_told(found), *_counted(found), *_control(found), *_by_task(found), *_interaction(found)]
     return [*said, *_paid(found), *_chance(found), _over(found)]
 
 
@@ -45,8 +45,8 @@ def _fixed(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
-def _named(pair: Pair) -> str:
-    return f"{in_words(pair[1])} under {in_words(pair[0])}"
+def _named(found: Opened, pair: Pair) -> str:
+    return f"{marked(pair[1], found.file.told)} under {in_words(pair[0])}"
 
 
 def _largest(found: Opened) -> Iterator[str]:
@@ -61,13 +61,24 @@ def _largest(found: Opened) -> Iterator[str]:
         yield "No constraint gains MCC over the task alone under any task, on average over worlds."
         return
     with_it, alone = found.value(*best, "mcc"), found.value(best[0], ALONE, "mcc")
-    said = f"{_named(best)}: {gain(row)}, from {number(alone)} of the task alone to {number(with_it)}"
+    said = f"{_named(found, best)}: {gain(row)}, from {number(alone)} of the task alone to {number(with_it)}"
     if shown:
         yield f"MCC gains most by {said}."
     elif row.seeds < 2:
         yield f"MCC gains most by {said}; one world has no interval."
     else:
         yield f"No constraint is shown to gain MCC. The largest gain, whose interval holds zero, is of {said}."
+
+
+def _told(found: Opened) -> Iterator[str]:
+    """Whose gain is not one of structure alone."""
+    told = [name for name in found.file.constraints if name in found.file.told]
+    if told:
+        each = " and ".join(f"{in_words(name)} is told {found.file.told[name]}" for name in told)
+        yield (
+            f"In training {each}, whatever the task: what it gains under a task that is told nothing is not to be held "
+            "against constraints that are told nothing either."
+        )
 
 
 def _counted(found: Opened) -> Iterator[str]:
@@ -92,13 +103,15 @@ def _control(found: Opened) -> Iterator[str]:
         best = max(others, key=lambda pair: found.value(*pair, "mcc_gained") or 0.0)
         row = found.row(*best, "mcc_gained")
         if row is not None:
-            said = f"the control {CONTROL} changes MCC by {gain(own)}{_beside(own, row, best[1])}"
+            said = (
+                f"the control {CONTROL} changes MCC by {gain(own)}{_beside(own, row, marked(best[1], found.file.told))}"
+            )
             yield f"Under {in_words(task)} {said}."
 
 
 def _beside(control: Row, best: Row, name: str) -> str:
     """How the control stands to the best other constraint."""
-    said = f"{in_words(name)}, the best of the others ({gain(best)})"
+    said = f"{name}, the best of the others ({gain(best)})"
     if control.seeds < 2 or control.high is None or control.low is None or best.low is None or best.high is None:
         more = (control.value or 0.0) >= (best.value or 0.0)
         return f", {'no less than' if more else 'less than'} {said}"
@@ -118,9 +131,13 @@ def _by_task(found: Opened) -> Iterator[str]:
             lost = [in_words(task) for task in rest if below(rows[task])]
             also = f" (it loses under {', '.join(lost)})" if lost else ""
             yield (
-                f"{in_words(constraint).capitalize()} gains under {', '.join(map(in_words, gains))}, and not under "
-                f"{', '.join(map(in_words, rest))}{also}."
+                f"{_capital(marked(constraint, found.file.told))} gains under {', '.join(map(in_words, gains))}, "
+                f"and not under {', '.join(map(in_words, rest))}{also}."
             )
+
+
+def _capital(said: str) -> str:
+    return said[:1].upper() + said[1:]
 
 
 def _interaction(found: Opened) -> Iterator[str]:
@@ -159,7 +176,7 @@ def _paid(found: Opened) -> Iterator[str]:
             continue
         single = up.seeds < 2 and (up.value or 0.0) > 0 > (down.value or 0.0)
         if single or (above(up) and below(down)):
-            paid.append(f"{_named(pair)} (MCC {gain(up)}, R² {gain(down)})")
+            paid.append(f"{_named(found, pair)} (MCC {gain(up)}, R² {gain(down)})")
     if paid:
         yield f"R² fell while MCC rose: {'; '.join(paid)}."
     elif found.pairs:

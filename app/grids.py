@@ -46,6 +46,9 @@ class GridFile(Frozen):
     left_out: dict[str, dict[str, str]] = Field(
         default={}, description="By task.constraint: why a number that was wanted is not there."
     )
+    told: dict[str, str] = Field(
+        default={}, description="What of the truth tasks and constraints are told in training, by name."
+    )
     rows: list[Row] = Field(description="What was measured.")
 
 
@@ -89,6 +92,7 @@ class KeptCell(NamedTuple):
     values: dict[str, float]
     by_factor: dict[str, list[float]]
     left_out: Mapping[str, str] = MappingProxyType({})
+    told: dict[str, str] = {}
 
     @property
     def pair(self) -> Pair:
@@ -142,6 +146,7 @@ def _kept(path: Path, changed: int) -> KeptCell:
         values={str(name): float(value) for name, value in score["values"].items()},
         by_factor={str(name): [float(one) for one in many] for name, many in score["by_factor"].items()},
         left_out={str(name): str(why) for name, why in score.get("left_out", {}).items()},
+        told={str(name): str(what) for name, what in read.get("told", {}).items()},
     )
 
 
@@ -150,10 +155,10 @@ def live_table(cells: Sequence[KeptCell]) -> list[list[str]]:
     by_pair: dict[Pair, list[KeptCell]] = {}
     for cell in cells:
         by_pair.setdefault(cell.pair, []).append(cell)
-    return [
-        [*map(in_words, pair), str(len(some)), *(number(_mean(some, measure)) for measure in MEASURES)]
-        for pair, some in sorted(by_pair.items(), key=lambda item: (item[0][0], item[0][1] != ALONE, item[0][1]))
-    ]
+    ordered = sorted(by_pair.items(), key=lambda item: (item[0][0], item[0][1] != ALONE, item[0][1]))
+    named = [[marked(name, some[0].told) for name in pair] for pair, some in ordered]
+    numbers = [[str(len(some)), *(number(_mean(some, measure)) for measure in MEASURES)] for _, some in ordered]
+    return [first + rest for first, rest in zip(named, numbers, strict=True)]
 
 
 def _mean(cells: Sequence[KeptCell], measure: str) -> float | None:
@@ -187,6 +192,11 @@ def card_table(found: Opened) -> list[list[str]]:
 def in_words(name: str) -> str:
     """A task or constraint as people read it."""
     return name.replace("_", " ")
+
+
+def marked(name: str, told: Mapping[str, str]) -> str:
+    """The same, and what of the truth it is told in training where it is told any."""
+    return f"{in_words(name)} (told {told[name]})" if name in told else in_words(name)
 
 
 def earlier_cells(config: BaseModel) -> Iterator[KeptCell]:

@@ -86,16 +86,18 @@ def _rows(grid: Grid, best: Mapping[tuple[str, str], Sequence[Outcome]]) -> Iter
     values = {name: _values(best, name) for name in MEASURES}
     for (task, constraint), outcomes in best.items():
         stage = f"{task}.{constraint}"
+        told = said_of(outcomes[0].told)
         chance = float(np.mean([outcome.score.values["mcc_chance"] for outcome in outcomes]))
         for name, (unit, better) in MEASURES.items():
             if found := values[name].get((task, constraint)):
                 baseline = chance if name == "mcc" else None
-                yield from _over_worlds(f"{stage}.{name}", found, unit, better, baseline)
+                yield from _over_worlds(f"{stage}.{name}", found, unit, better, baseline, told)
         if constraint != NONE:
             for name in COMPARED:
                 alone, beside = (values[name][task, other] for other in (NONE, constraint))
                 gained = {seed: beside[seed] - alone[seed] for seed in beside}
-                yield from _over_worlds(f"{stage}.{name}_gained", gained, "beside the task alone, world by world", "up")
+                said = "beside the task alone, world by world"
+                yield from _over_worlds(f"{stage}.{name}_gained", gained, said, "up", note=told)
             yield from _about(grid, task, constraint, outcomes)
         alike = [grid.consistency(task, constraint, outcomes[0].cell.weight, seed) for seed in range(config.seeds)]
         if known := {seed: value for seed, value in enumerate(alike) if value is not None}:
@@ -146,6 +148,11 @@ def interaction_rows(name: str, values: Values, config: GridConfig) -> Iterator[
     yield Row(name=f"variance.{name}.p", value=found.p, unit="of the interaction", better="down", **counts)
 
 
+def said_of(told: Mapping[str, str]) -> str:
+    """What of the truth parts are told in training, in words; empty where nothing."""
+    return "; ".join(f"{name.replace('_', ' ')} is told {what}" for name, what in told.items())
+
+
 def _values(best: Mapping[tuple[str, str], Sequence[Outcome]], name: str) -> Values:
     return {
         pair: {outcome.cell.seed: outcome.score.values[name] for outcome in outcomes if name in outcome.score.values}
@@ -154,10 +161,15 @@ def _values(best: Mapping[tuple[str, str], Sequence[Outcome]], name: str) -> Val
 
 
 def _over_worlds(
-    name: str, found: Mapping[int, float], unit: str, better: Better, baseline: float | None = None
+    name: str,
+    found: Mapping[int, float],
+    unit: str,
+    better: Better,
+    baseline: float | None = None,
+    note: str = "",
 ) -> Iterator[Row]:
     """The mean over worlds with its interval; single values too while worlds are few."""
-    yield of_interval(name, worlds_interval(list(found.values())), unit, better, baseline=baseline)
+    yield of_interval(name, worlds_interval(list(found.values())), unit, better, baseline=baseline, note=note)
     if 1 < len(found) < 5:
         for seed, value in found.items():
             yield Row(name=f"{name}.seed-{seed}", value=value, unit=unit, better=better)
@@ -175,13 +187,13 @@ def as_table(grid: Grid, best: Mapping[tuple[str, str], Sequence[Outcome]]) -> s
     names = sorted({name for outcome in kept for name in outcome.score.values})
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    about = ["task", "constraint", "weight", "seed", "restart", "counts", "scale", "seconds"]
+    about = ["task", "constraint", "weight", "seed", "restart", "counts", "scale", "seconds", "told"]
     writer.writerow([*about, *(f"{name}_loss" if name in about else name for name in names)])
     for outcome in kept:
         cell = outcome.cell
         named = [cell.task, cell.constraint, cell.weight, cell.seed, cell.restart, int(cell.slug in chosen)]
         numbers = [f"{outcome.score.values[name]:.6g}" if name in outcome.score.values else "" for name in names]
-        writer.writerow([*named, f"{outcome.scale:.6g}", f"{outcome.seconds:.1f}", *numbers])
+        writer.writerow([*named, f"{outcome.scale:.6g}", f"{outcome.seconds:.1f}", said_of(outcome.told), *numbers])
     return out.getvalue()
 
 
@@ -190,6 +202,7 @@ def summary(
 ) -> dict[str, object]:
     """What the Grid page draws: the axes, the world's card, refused pairs, rows by name, and why a pair lacks one."""
     left_out = {".".join(pair): outcomes[0].score.left_out for pair, outcomes in best.items()}
+    cells = [Cell(task=task, constraint=constraint) for task, constraint in grid.pairs]
     return {
         "tasks": list(config.tasks),
         "constraints": list(config.constraints_first),
@@ -197,6 +210,7 @@ def summary(
         "card": dict(grid.card),
         "factors": list(grid.factors),
         "left_out": {pair: reasons for pair, reasons in left_out.items() if reasons},
+        "told": {name: what for cell in cells for name, what in grid.pair(cell).told.items()},
         "refused": [refusal.model_dump() for refusal in grid.refused],
         "rows": [row.model_dump(mode="json") for row in rows],
     }

@@ -38,9 +38,9 @@ class InvariantSplit(LatentConstraint):
         """How many latents may change."""
         return min(spec.latents - 1, max(1, math.ceil(self.config.changing * spec.latents - 1e-9)))
 
-    def blocks(self, spec: Spec) -> dict[str, list[int]]:
-        first = spec.latents - self.changing(spec)
-        return {"still": [*range(first)], "moving": [*range(first, spec.latents)]}
+    def blocks(self, rep: LatentModel) -> dict[str, list[int]]:
+        first = rep.spec.latents - self.changing(rep.spec)
+        return {"still": [*range(first)], "moving": [*range(first, rep.spec.latents)]}
 
     def own(self, spec: Spec) -> nn.Module:
         return DomainPrior(spec.domains, self.changing(spec))

@@ -2,97 +2,83 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, pairwise
-
 import torch
-from torch import Tensor, nn
+from pydantic import Field
+from torch import nn
 
-from probes.parts.domains import DomainPrior
+from probes.configs import Frozen
+from probes.parts.blanket import BLOCKS, Blanket, one_hot
+from probes.parts.blanket_scores import assignment_score, assignments, counts, one_moved
 from probes.parts.likelihood import normal_log_density
-from probes.parts.networks import perceptron
 from probes.representations.part import LatentConstraint
 from probes.representations.representation import LatentModel
 from probes.representations.represented import Represented, as_samples
 from probes.representations.spec import Spec
 from probes.training.objective import Terms
+from probes.training.randomness import generator
 
-NAMED = ("parents", "spouses", "children", "rest")
-BLOCKS = len(NAMED)
+MOST_MOVED = 32  # latents: of more, moving each in turn would take longer than it tells
 
 
-class Blanket(nn.Module):
-    """The density of answer and latents: parents by domain, the answer from parents in one way for all domains, spouses
-    from parents, children from answer, spouses and parents, the rest by domain; all shifted by domain."""
+class MarkovBlanketConfig(Frozen):
+    """What being in the blanket costs."""
 
-    def __init__(self, sizes: tuple[int, ...], domains: int, width: int) -> None:
-        super().__init__()
-        parents, spouses, children, _ = sizes
-        self.sizes = sizes
-        self.shifts = DomainPrior(domains, sum(sizes))
-        self.answers = perceptron([parents, width, 2])
-        self.for_spouses = perceptron([parents, width, spouses])
-        self.for_children = perceptron([1 + spouses + parents, width, children])
-
-    def forward(self, z: Tensor, answer: Tensor, domain: Tensor) -> tuple[Tensor, Tensor]:
-        """(log p(z | answer and what comes before, domain), log p(answer | parents)), `row latent` and `row`."""
-        parents, spouses, _, rest = z.split(self.sizes, dim=1)
-        told = torch.cat([answer[:, None], spouses, parents], dim=1)
-        none = torch.zeros_like
-        made = torch.cat([none(parents), self.for_spouses(parents), self.for_children(told), none(rest)], dim=1)
-        mean, log_variance = self.shifts(domain)
-        said, spread = self.answers(parents).unbind(dim=1)
-        return normal_log_density(z, made + mean, log_variance), normal_log_density(answer, said, spread.clamp(-6, 6))
+    member: float = Field(
+        default=0.02, description="Nats that a latent in the blanket has to be worth, of each latent.", ge=0
+    )
 
 
 class MarkovBlanket(LatentConstraint):
-    """log q(z|x) − log p(z, y | u) per latent, in nats, p split along the Markov blanket of y (method 3).
+    """log q(z|x) − log p(z, y | u) per latent, in nats, p split along the Markov blanket of y, and a price for each
+    latent in the blanket (method 3).
 
-    It is told the first answer as a condition, in training alone; blocks are equal shares of the latents, in the order
-    parents, spouses, children, rest.
+    It is told the first answer as a condition, in training alone. Which block a latent is in is learnt: a gate for each
+    latent, drawn afresh every step.
     """
 
+    Config = MarkovBlanketConfig
+    config: MarkovBlanketConfig
     key = "markov_blanket"
+    told = "an answer"
     given = frozenset({"domain", "answers"})
     divides = "blanket"
+    holds = True
 
-    def sizes(self, spec: Spec) -> tuple[int, ...]:
-        """Latents in each of the four blocks."""
-        each, over = divmod(spec.latents, BLOCKS)
-        return tuple(each + (at < over) for at in range(BLOCKS))
-
-    def blocks(self, spec: Spec) -> dict[str, list[int]]:
-        ends = [0, *accumulate(self.sizes(spec))]
-        return {name: [*range(start, end)] for name, (start, end) in zip(NAMED, pairwise(ends), strict=True)}
+    def blocks(self, rep: LatentModel) -> dict[str, list[int]]:
+        settled = rep.prior(self.key).settled()
+        return {name: torch.nonzero(settled == at).flatten().tolist() for at, name in enumerate(BLOCKS)}
 
     def own(self, spec: Spec) -> nn.Module:
-        return Blanket(self.sizes(spec), spec.domains, spec.width)
+        return Blanket(spec.latents, spec.domains, spec.width)
 
     def refuses(self, spec: Spec) -> str:
         return spec.few_domains() or (
-            "" if spec.latents >= BLOCKS else f"four blocks want {BLOCKS} latents: raise latents"
+            "" if spec.latents >= len(BLOCKS) else f"four blocks want {len(BLOCKS)} latents: raise latents"
         )
 
     def impose(self, rep: LatentModel, seen: Represented) -> Represented:
         return as_samples(seen)
 
     def penalty(self, rep: LatentModel, seen: Represented) -> Terms:
-        z = as_samples(seen).z
-        latents, answer = rep.prior(self.key)(z, seen.conditions["answers"][:, 0], seen.conditions["domain"])
+        z, blanket = as_samples(seen).z, rep.prior(self.key)
+        uniform = torch.rand(blanket.slow.shape, generator=generator(seen.draw[0], "blocks", seen.draw[1]))
+        blocks = blanket.drawn(uniform.clamp(1e-6, 1 - 1e-6).to(z))
+        latents, answer = blanket(z, seen.conditions["answers"][:, 0], seen.conditions["domain"], blocks)
         posterior = normal_log_density(z, seen.mean, seen.log_variance)
-        return {"prior": (posterior - latents).mean() - answer.mean() / z.shape[1]}
+        return {
+            "prior": (posterior - latents).mean() - answer.mean() / z.shape[1],
+            "members": self.config.member * (1 - blanket.chances()[:, -1]).mean(),
+        }
 
     @torch.no_grad()
     def certify(self, rep: LatentModel, seen: Represented) -> dict[str, float]:
-        """Share of the answer's variance that each block alone explains linearly, and blanket and rest."""
-        blocks = seen.mean.split(self.sizes(rep.spec), dim=1)
-        answer = seen.conditions["answers"][:, 0]
-        named = zip(NAMED, blocks, strict=True)
-        return {f"answer_by_{name}": explained(block, answer) for name, block in named}
-
-
-def explained(z: Tensor, answer: Tensor) -> float:
-    """R² of `row` from `row latent` by least squares, on the same rows."""
-    x = torch.cat([z, torch.ones_like(z[:, :1])], dim=1).double()
-    y = answer.double()[:, None]
-    left = y - x @ torch.linalg.lstsq(x, y).solution
-    return 1 - float(left.square().sum() / (y - y.mean()).square().sum().clamp_min(1e-12))
+        """Log density of a row's answer and latents, in nats, under the assignment and under others, the best of which
+        one latent is moved in among them: gates may settle on another than the best. Each is fitted by lines on half of
+        the rows and scored on the rest. Latents in each block, and how undecided gates are.
+        """
+        blanket = rep.prior(self.key)
+        block, told = blanket.settled(), (seen.conditions["answers"][:, 0], seen.conditions["domain"])
+        scores = {f"score_{name}": assignment_score(seen.mean, *told, one) for name, one in assignments(block).items()}
+        if len(block) <= MOST_MOVED:
+            scores["score_one_moved"] = max(assignment_score(seen.mean, *told, one) for one in one_moved(block))
+        return {**scores, **counts(block), "undecided": 1 - float((blanket.chances() * one_hot(block)).sum(1).mean())}

@@ -48,6 +48,7 @@ class StructuralPrior(LatentConstraint):
     """
 
     key = "structural_prior"
+    told = "the graph and what was intervened on"
     given = frozenset({"target"})
 
     def own(self, spec: Spec) -> nn.Module:

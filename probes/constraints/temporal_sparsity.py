@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from probes.configs import Frozen
 from probes.constraints.temporal_prior import TemporalPrior
@@ -21,7 +22,8 @@ class TemporalSparsityConfig(Frozen):
 
 class TemporalSparsity(TemporalPrior):
     """The temporal prior with mechanisms that also read the other latents of the present, and the mean size of both
-    kinds of influence, in units of the noise (IDOL)."""
+    kinds of influence: how many deviations of its noise a latent's mechanism moves by where a source moves by one of
+    its own (IDOL, free of scale: the prior does not tell latents from the same ones in other units)."""
 
     Config = TemporalSparsityConfig
     config: TemporalSparsityConfig
@@ -29,19 +31,33 @@ class TemporalSparsity(TemporalPrior):
     instantaneous = True
 
     def penalty(self, rep: LatentModel, seen: Represented) -> Terms:
-        _, by_now, by_past = self._noise(rep, as_samples(seen))
-        own = by_now.diagonal(dim1=1, dim2=2).abs().sum()
-        pairs = max(1, by_now.numel() - by_now.shape[0] * by_now.shape[1])
-        influence = {
-            "past": self.config.past * by_past.abs().mean(),
-            "present": self.config.present * (by_now.abs().sum() - own) / pairs,
-        }
+        present, past = self._influences(rep, as_samples(seen))
+        pairs = max(1, present.numel() - present.shape[0] * present.shape[1])
+        others = present.abs().sum() - present.diagonal(dim1=1, dim2=2).abs().sum()
+        influence = {"past": self.config.past * past.abs().mean(), "present": self.config.present * others / pairs}
         return super().penalty(rep, seen) | influence
 
     @torch.no_grad()
     def certify(self, rep: LatentModel, seen: Represented) -> dict[str, float]:
         """What the temporal prior says, and the shares of influences that are under a tenth of the largest."""
-        _, by_now, by_past = self._noise(rep, seen)
-        sizes = {"past": by_past.abs().mean(dim=0), "present": by_now.abs().mean(dim=0).fill_diagonal_(0)}
+        present, past = self._influences(rep, seen)
+        sizes = {"past": past.abs().mean(dim=0), "present": present.abs().mean(dim=0).fill_diagonal_(0)}
         absent = {f"absent_{name}": float((size < 0.1 * size.max()).float().mean()) for name, size in sizes.items()}
         return super().certify(rep, seen) | absent
+
+    def _influences(self, rep: LatentModel, seen: Represented) -> tuple[Tensor, Tensor]:
+        """Of the present `row latent latent` and of the past `row latent lag·latent`, in deviations of noise and
+        source.
+
+        The deviations have slopes like all else: were they held fixed, latents would grow and mechanisms shrink for
+        ever, each step seeming to make influences less.
+        """
+        assert seen.past is not None
+        noise, by_now, by_past = self._noise(rep, seen)
+        unit = _deviation(noise)[:, None]
+        return by_now * _deviation(seen.z) / unit, by_past * _deviation(seen.past.z.flatten(1)) / unit
+
+
+def _deviation(values: Tensor) -> Tensor:
+    """Of each column of `row column`."""
+    return values.var(dim=0).clamp_min(1e-24).sqrt()

@@ -17,6 +17,7 @@ class WrongGraph(StructuralPrior):
     """
 
     key = "wrong_graph"
+    told = "what was intervened on"
 
     def own(self, spec: Spec) -> nn.Module:
         return Mechanisms(complement(torch.from_numpy(spec.edges)).T.contiguous())

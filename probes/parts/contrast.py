@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LEAST = 1e-6  # added to a variance before its root, so that a constant column has a slope
+LEAST = 1e-6  # added before a root, so that a constant column has a slope
+ROUNDING = 1e-12  # of a column's mean square: a variance below it is that of rounding, and the column is constant
 
 
 def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
@@ -56,6 +57,11 @@ def vicreg(first: Tensor, second: Tensor, invariance: float, variance: float, co
 
 
 def standardised(z: Tensor) -> Tensor:
-    """Columns of mean 0 and deviation 1, over all rows."""
-    centred = z - z.mean(dim=0)
-    return centred / (centred.square().mean(dim=0) + LEAST).sqrt()
+    """Columns of mean 0 and deviation 1, over all rows, whatever size they come in; constant ones are zero.
+
+    A number added to the variance would be felt by small columns alone: whoever shrinks all of them would seem to have
+    made them uncorrelated. What is constant is measured by its own size, so that it still has a slope.
+    """
+    centred, size = z - z.mean(dim=0), z.square().mean(dim=0)
+    variance = centred.square().mean(dim=0)
+    return centred / torch.where(variance > ROUNDING * size, variance, size + LEAST).sqrt()

@@ -11,7 +11,7 @@ import numpy as np
 
 from probes.metrics.information import Floats, block_information
 from probes.representations.part import LatentConstraint
-from probes.representations.spec import Spec
+from probes.representations.representation import LatentModel
 from probes.worlds.factors import FactorWorld
 
 Places = Sequence[int]
@@ -44,7 +44,7 @@ DIVISIONS: Mapping[str, Callable[[FactorWorld], Mapping[str, Places]]] = {"domai
 
 
 def block_values(
-    constraint: LatentConstraint | None, spec: Spec, world: FactorWorld, codes: Floats, factors: Floats
+    constraint: LatentConstraint | None, model: LatentModel, world: FactorWorld, codes: Floats, factors: Floats
 ) -> tuple[dict[str, float], dict[str, str]]:
     """(numbers, why a number is left out) of the blocks of a constraint; nothing of one that has none.
 
@@ -56,7 +56,7 @@ def block_values(
         return {}, {}
     try:
         own = DIVISIONS[constraint.divides](world)
-        latents = constraint.blocks(spec)
+        latents = constraint.blocks(model)
         names = [name for name in latents if latents[name] and own[name]]
         if len(names) < 2:
             empty = ", ".join(name for name in latents if not own[name])

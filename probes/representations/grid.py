@@ -82,6 +82,9 @@ class Outcome(Frozen):
     start: float = Field(description="The held-out task loss before any step.")
     seconds: float = Field(description="Seconds of training and scoring.")
     score: Score = Field(description="Its numbers.")
+    told: dict[str, str] = Field(
+        default={}, description="What of the truth its task and its constraint are told in training, by name."
+    )
 
     @property
     def task(self) -> float:
@@ -206,6 +209,7 @@ class Grid:
             start=losses(pair.model(setting.spec, cell.restart), pair, 0.0, setting.held_out)["task"],
             score=score(model, pair, cell.weight * scale, setting.held_out, config.scoring, setting.world, new),
             seconds=time.monotonic() - began,
+            told=pair.told,
         )
         self._keep(cell, model, setting)
         write_json(self._path(cell), found.model_dump(mode="json"))
@@ -240,7 +244,7 @@ class Grid:
     def opened(self, cell: Cell) -> tuple[LatentModel, Setting]:
         """The trained model of a cell that is done, and its world."""
         setting = self._of(cell.seed)
-        model = self.pair(cell).model(setting.spec, cell.restart)
+        model = self.pair(cell).model(setting.spec, cell.restart, cell.weight)
         model.load_state_dict(load_tensors(self._weights(cell)))
         return model.eval(), setting
 

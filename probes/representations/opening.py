@@ -37,7 +37,8 @@ class OpenedCell:
                 "Choose another cell, or train it again.",
             )
         setting = Setting(recipe, cell.seed)
-        model = Pair(recipe.task(cell.task), recipe.constraint(cell.constraint)).model(setting.spec, cell.restart)
+        pair = Pair(recipe.task(cell.task), recipe.constraint(cell.constraint))
+        model = pair.model(setting.spec, cell.restart, cell.weight)
         state = load_tensors(weights)
         refuse_other_shapes(model, state, f"The cell {cell.slug}")
         model.load_state_dict(state)

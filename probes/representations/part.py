@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from probes.representations.represented import Represented
 from probes.representations.spec import Spec
@@ -21,11 +21,13 @@ class LatentPart(Part):
     """A task or constraint over an encoder's latents.
 
     `key`: its name in the registry, under which what it trains along is kept; `encodes`: observations beside x whose
-    latents it wants; `decodes`: it reads the shared decoder from latents to what is seen.
+    latents it wants; `decodes`: it reads the shared decoder from latents to what is seen; `told`: what of the truth it
+    is told in training, in a few words, for whoever compares it with parts that are told nothing.
     """
 
     on: str = ON
     key: ClassVar[str]
+    told: ClassVar[str] = ""
     encodes: ClassVar[frozenset[str]] = frozenset()
     decodes: ClassVar[bool] = False
 
@@ -63,13 +65,18 @@ class LatentConstraint(LatentPart):
         """Why it cannot stand beside this task; empty where it can."""
         return ""
 
-    def blocks(self, spec: Spec) -> dict[str, list[int]]:
+    def blocks(self, rep: LatentModel) -> dict[str, list[int]]:
         """The latents of each block, where it divides them."""
         return {}
 
     def impose(self, rep: LatentModel, seen: Represented) -> Represented:
         """What tasks and penalties see of the latents, while the constraint has any weight."""
         return seen
+
+    def codes(self, mean: Tensor) -> Tensor:
+        """What counts of the means, `… latent`, where latents are looked at, moved or scored after training: all of
+        it, unless the constraint keeps a part from tasks."""
+        return mean
 
     def penalty(self, rep: LatentModel, seen: Represented) -> Terms:
         raise NotImplementedError

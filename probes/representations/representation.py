@@ -21,13 +21,21 @@ class LatentModel(nn.Module):
     """Encoder and companions. First weights of each depend on the seed and their own name alone, so that a task starts
     from the same place whichever constraint stands beside it.
 
-    `heads`, `priors`: what tasks and what constraints train along, by name.
+    `heads`, `priors`: what tasks and what constraints train along, by name; `imposed`: whether constraints have any
+    weight, so that tasks read what they leave.
     """
 
     def __init__(
-        self, spec: Spec, tasks: Mapping[str, LatentTask], constraints: Mapping[str, LatentConstraint], seed: int
+        self,
+        spec: Spec,
+        tasks: Mapping[str, LatentTask],
+        constraints: Mapping[str, LatentConstraint],
+        seed: int,
+        *,
+        imposed: bool = True,
     ) -> None:
         super().__init__()
+        self._imposed = list(constraints.values()) if imposed else []
         self.spec, self.seed = spec, seed
         self._parts: list[LatentPart] = [*tasks.values(), *constraints.values()]
         self._told = sorted({name for constraint in constraints.values() for name in constraint.given})
@@ -46,6 +54,13 @@ class LatentModel(nn.Module):
         lead = x.shape[: x.ndim - len(self.spec.shape)]
         mean, log_variance = self.encoder(as_floats(x).reshape(-1, *self.spec.shape))
         return mean.reshape(*lead, -1), log_variance.reshape(*lead, -1)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Latents of what is seen without any noise, as constraints leave them, `… *shape` to `… latent`."""
+        found, _ = self.encode(x)
+        for constraint in self._imposed:
+            found = constraint.codes(found)
+        return found
 
     def represent(self, batch: Batch) -> Represented:
         """Latents of a batch, and of its other views where a part wants them."""

@@ -11,13 +11,19 @@ from torch import Tensor
 from probes.training.randomness import generator
 
 
+def as_they_are(mean: Tensor) -> Tensor:
+    """All of it."""
+    return mean
+
+
 @dataclass(frozen=True)
 class Represented:
     """Latents of a batch. `mean`, `log_variance`: `… latent`, of the posterior; `z`: what tasks read, the mean unless a
     constraint imposed something else; `second`, `past`: the same of the other view and of the `lag` views before, where
     a part wants them; `caption`: `row latent`, the captions as vectors; `mask`: `row latent`, which latents a caption
     speaks of; `conditions`: what constraints are told of the batch; `draw`: names this batch's noise; `slope`: (rows,
-    latent) to the encoder's slope there, `row dimension`, in units of what is seen."""
+    latent) to the encoder's slope there, `row dimension`, in units of what is seen; `codes`: what counts of the means
+    of rows that a task encodes by itself."""
 
     mean: Tensor
     log_variance: Tensor
@@ -30,6 +36,7 @@ class Represented:
     mask: Tensor | None = None
     slope: Callable[[int, int], Tensor] | None = None
     sampled: bool = False
+    codes: Callable[[Tensor], Tensor] = as_they_are
 
     def each(self) -> list[tuple[str, Represented]]:
         """This and the other views that were encoded, by name."""

@@ -52,8 +52,8 @@ class Score(Frozen):
 
 @torch.no_grad()
 def latents_of(model: LatentModel, rows: GridRows) -> Floats:
-    """Means of the posteriors of all rows, `row latent`."""
-    found = [model.encode(batch["x"])[0] for batch in rows.in_order()]
+    """Latents of all rows without any noise, `row latent`: means of posteriors, as far as tasks read them."""
+    found = [model.codes(batch["x"]) for batch in rows.in_order()]
     return torch.cat(found).double().numpy()
 
 
@@ -71,7 +71,7 @@ def score(
     without_truth = losses(model, pair, weight, rows)
     codes, factors = latents_of(model, rows), rows.factors.astype(np.float64)
     with_truth, by_factor = against_truth(codes, factors, config)
-    of_blocks, left_out = block_values(pair.constraint, model.spec, world, codes, factors)
+    of_blocks, left_out = block_values(pair.constraint, model, world, codes, factors)
     if new is not None:
         more = on_new(codes, factors, latents_of(model, new), new.factors.astype(np.float64))
         by_factor |= more

@@ -39,7 +39,7 @@ class RepresentationSpace:
     @torch.no_grad()
     def encode(self, x: Tensor, latents: Sequence[int] | None = None) -> Codes:
         """Latents of rows `… *shape` as a world shows them, pictures as bytes."""
-        z = self.model.encode(x)[0]
+        z = self.model.codes(x)
         chosen = torch.arange(len(self.table)) if latents is None else torch.tensor(list(latents), dtype=torch.long)
         value = z[..., chosen]
         return Codes(chosen.expand(value.shape), value, len(self.table))

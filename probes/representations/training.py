@@ -28,9 +28,16 @@ class Pair:
     task: LatentTask
     constraint: LatentConstraint | None
 
-    def model(self, spec: Spec, seed: int) -> LatentModel:
+    def model(self, spec: Spec, seed: int, weight: float = 1.0) -> LatentModel:
+        """At weight 0 the task's alone, beside what the constraint would train along."""
         constraints = {} if self.constraint is None else {self.constraint.key: self.constraint}
-        return LatentModel(spec, {self.task.key: self.task}, constraints, seed)
+        return LatentModel(spec, {self.task.key: self.task}, constraints, seed, imposed=weight > 0)
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What of the truth each of the two is told in training, by name, where it is told any."""
+        parts = [self.task, *([] if self.constraint is None else [self.constraint])]
+        return {part.key: part.told for part in parts if part.told}
 
     def objective(self, model: LatentModel, weight: float) -> Objective:
         imposed = [] if self.constraint is None else [Component(self.constraint.key, self.constraint, constant(weight))]
@@ -49,7 +56,7 @@ def trained(
     log: Callable[[int, dict[str, float]], None] = lambda *_: None,
 ) -> LatentModel | None:
     """The trained model of a cell, or None when asked to stop. A function of its arguments alone."""
-    model = pair.model(spec, cell.restart)
+    model = pair.model(spec, cell.restart, cell.weight)
     batch_at = rows.batches(config.optimiser.batch, cell.restart)
     progress = Progress(log, stop, lambda *_: None)
     outcome = train(pair.objective(model, cell.weight * scale), batch_at, config.optimiser, progress)

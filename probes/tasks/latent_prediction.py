@@ -55,9 +55,9 @@ class LatentPrediction(LatentTask):
     def loss(self, rep: LatentModel, seen: Represented, batch: Batch) -> Terms:
         follower = rep.head(self.key)
         x = as_floats(batch["x"])
-        context, _ = rep.encode(x * self._shown(x, seen))
+        context = seen.codes(rep.encode(x * self._shown(x, seen))[0])
         with torch.no_grad():
-            wanted, _ = follower.target(x)
+            wanted = seen.codes(follower.target(x)[0])
             scale = wanted.std(dim=0).clamp_min(1e-3)
         short = ((follower.predict(context) - wanted) / scale).square().mean()
         return {"prediction": short, "spread": self.config.spread * _collapsed(seen.z)}

@@ -32,6 +32,7 @@ class Supervised(LatentTask):
     Config = SupervisedConfig
     config: SupervisedConfig
     key = "supervised"
+    told = "answers"
     reads = frozenset({"x", "answers"})
 
     def asked(self, spec: Spec) -> int:
@@ -66,3 +67,4 @@ class SupervisedPartial(Supervised):
 
     Config = PartialConfig
     key = "supervised_partial"
+    told = "some answers"

@@ -72,6 +72,28 @@ def test_sentences_follow_the_numbers() -> None:
     assert "MCC would be 0.07" in said and "5 worlds of kind vectors" in said
 
 
+def test_what_is_told_of_the_truth_is_marked_wherever_it_is_compared() -> None:
+    found = found_with(GAINS)
+    plain = "\n".join(grid_words.sentences(found))
+    assert "told" not in plain.replace("not told apart", "")
+    found = found._replace(file=found.file.model_copy(update={"told": {"minimal_change": "an answer"}}))
+    said = grid_words.sentences(found)
+    assert said[0].startswith("MCC gains most by minimal change (told an answer) under reconstruction")
+    assert said[1].startswith("In training minimal change is told an answer, whatever the task")
+    assert "\nMinimal change (told an answer) gains under reconstruction" in "\n".join(said)
+    for figure in (grid_figures.heat_figure(found, "mcc"), grid_figures.gain_figure(found)):
+        labels = figure["layout"]["xaxis"]["ticktext"]
+        assert [label for label in labels if "told" in label] == ["minimal change<br><i>told an answer</i>"]
+        hovers = [text for row in figure["data"][0]["text"] for text in row]
+        assert (
+            sum("minimal change (told an answer)" in text for text in hovers) == 2 == sum("told" in t for t in hovers)
+        )
+    cell = KeptCell(
+        "x", "supervised", "kl", 1.0, 0, 0, 1.0, {"mcc": 1.0, "r2": 1.0}, {}, told={"supervised": "answers"}
+    )
+    assert grids.live_table([cell])[0][:3] == ["supervised (told answers)", "kl", "1"]
+
+
 def test_where_nothing_is_gained_or_one_world_was_trained_nothing_is_claimed() -> None:
     none = dict.fromkeys(GAINS, (-0.1, -0.2, 0.1))
     said = "\n".join(grid_words.sentences(found_with(none, variance__mcc__interaction=0.01, variance__mcc__p=0.7)))

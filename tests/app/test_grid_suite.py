@@ -55,11 +55,15 @@ def test_rows_say_what_a_constraint_gains_and_whether_it_depends_on_the_task() -
     }
     assert "2 tasks x 2 constraints" in rows["variance.mcc.p"].note, "a task that cannot be had leaves the others"
     assert "lag" in found["refused"][0]["reason"] and found["factors"] == ["z1", "z2", "z3", "z4"] and found["card"]
+    assert found["told"] == {"supervised": "answers"}
+    assert rows["supervised.conditional_prior.mcc_gained"].note == "supervised is told answers"
+    assert rows["reconstruction.conditional_prior.mcc"].note == ""
     table = list(csv.DictReader(io.StringIO((run.path / TABLE).read_text())))
     assert len(table) == len(list((run.path / "cells").glob("*.json")))
     header = (run.path / TABLE).read_text().splitlines()[0].split(",")
     assert len(set(header)) == len(header), "a number was called like a column that says which cell it is of"
     assert {line["task"] for line in table} == {"reconstruction", "supervised"} and float(table[0]["task_loss"]) > 0
+    assert {line["task"]: line["told"] for line in table}["supervised"] == "supervised is told answers"
     assert sum(int(line["counts"]) for line in table) == 2 * 2 * 2, "one start per pair and world counts"
 
 

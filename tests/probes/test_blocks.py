@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from probes.constraints.invariant_split import InvariantSplit, InvariantSplitConfig
 from probes.constraints.kl import KL
 from probes.constraints.markov_blanket import MarkovBlanket
 from probes.representations.blocks import block_values, by_blanket, by_domain
+from probes.representations.representation import LatentModel
 from probes.representations.scoring import ScoringConfig, against_truth
 from probes.representations.spec import spec_of
+from probes.representations.training import Pair
+from probes.tasks.reconstruction import Reconstruction
 from probes.worlds.ball_room.world import BallRoom, BallRoomConfig
 from probes.worlds.vectors import Vectors, VectorsConfig
 
 ROOM = BallRoom(BallRoomConfig(size=16, labelled=("ball height",)), 0)
 SPLIT = InvariantSplit(InvariantSplitConfig(changing=0.75))
+
+
+def model_of(constraint: InvariantSplit | MarkovBlanket | KL, world: BallRoom | Vectors) -> LatentModel:
+    """A model before any training, with as many latents as factors."""
+    return Pair(Reconstruction(Reconstruction.Config()), constraint).model(spec_of(world, len(world.names), 16), 0)
 
 
 def factors_of(world: BallRoom | Vectors) -> np.ndarray:
@@ -40,25 +49,29 @@ def test_a_blanket_is_parents_children_and_their_other_parents() -> None:
 
 
 def test_blocks_that_hold_their_own_factors_do_not_leak_and_mixed_ones_do() -> None:
-    factors, spec = factors_of(ROOM), spec_of(ROOM, 8, 16)
+    factors, model = factors_of(ROOM), model_of(SPLIT, ROOM)
     own = by_domain(ROOM)
     sorted_out = factors[:, [*own["still"], *own["moving"]]]
-    found, why = block_values(SPLIT, spec, ROOM, sorted_out, factors)
+    found, why = block_values(SPLIT, model, ROOM, sorted_out, factors)
     assert not why and found["block_r2"] > 0.999
     assert found["block_leak"] == pytest.approx(found["block_leak_floor"]), (
         "factors cause each other: no code leaks less"
     )
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(8, 8)))[0]
-    mixed, _ = block_values(SPLIT, spec, ROOM, sorted_out @ turn, factors)
+    mixed, _ = block_values(SPLIT, model, ROOM, sorted_out @ turn, factors)
     assert mixed["block_leak"] > mixed["block_leak_floor"] + 0.2 and mixed["block_r2"] < 0.95
-    swapped, _ = block_values(SPLIT, spec, ROOM, factors[:, [*own["moving"], *own["still"]]], factors)
+    swapped, _ = block_values(SPLIT, model, ROOM, factors[:, [*own["moving"], *own["still"]]], factors)
     assert swapped["block.still.leak"] > 0.2 and swapped["block.still.r2"] < 0.1
 
 
 def test_a_blanket_is_scored_without_its_answer() -> None:
-    factors, spec = factors_of(ROOM), spec_of(ROOM, 8, 16)
-    codes = factors[:, [2, 2, 0, 0, 6, 6, 1, 4]]  # two latents per block, in the order of the blocks
-    found, why = block_values(MarkovBlanket(MarkovBlanket.Config()), spec, ROOM, codes, factors)
+    blanket = MarkovBlanket(MarkovBlanket.Config())
+    factors, model = factors_of(ROOM), model_of(blanket, ROOM)
+    settled = torch.arange(8) // 2  # two latents per block, in the order of the blocks
+    with torch.no_grad():
+        model.prior(blanket.key).slow.copy_(torch.nn.functional.one_hot(settled, 4))
+    codes = factors[:, [2, 2, 0, 0, 6, 6, 1, 4]]
+    found, why = block_values(blanket, model, ROOM, codes, factors)
     assert not why and found["block.parents.r2"] > 0.999 and found["block.children.r2"] > 0.999
     assert {name for name in found if name.endswith(".leak")} == {
         f"block.{name}.leak" for name in ("parents", "spouses", "children", "rest")
@@ -75,12 +88,13 @@ def test_a_blanket_is_scored_without_its_answer() -> None:
 def test_what_cannot_be_measured_is_left_out_with_a_reason(world: Vectors | BallRoom, reason: str) -> None:
     n = len(world.names)
     factors = np.random.default_rng(0).normal(size=(200, n))
-    found, why = block_values(SPLIT, spec_of(world, n, 16), world, factors, factors)
+    found, why = block_values(SPLIT, model_of(SPLIT, world), world, factors, factors)
     assert not found and why.keys() == {"block_r2", "block_leak", "block_leak_floor"} and reason in why["block_r2"]
 
 
 def test_a_constraint_without_blocks_has_none_of_it() -> None:
-    assert block_values(KL(KL.Config()), spec_of(ROOM, 8, 16), ROOM, np.zeros((9, 8)), np.zeros((9, 8))) == ({}, {})
+    free = KL(KL.Config())
+    assert block_values(free, model_of(free, ROOM), ROOM, np.zeros((9, 8)), np.zeros((9, 8))) == ({}, {})
 
 
 def test_robustness_is_in_the_score_and_tells_single_factors_from_mixtures() -> None:

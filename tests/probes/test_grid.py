@@ -163,7 +163,7 @@ def test_supervision_finds_the_factors_and_reconstruction_their_information() ->
         pair = Pair(config.task(task), None)
         model = trained(pair, setting.spec, setting.rows, Cell(task=task), config.network, 1.0)
         assert model is not None
-        found[task] = module.score(model, pair, 0.0, setting.held_out, config.scoring).values
+        found[task] = module.score(model, pair, 0.0, setting.held_out, config.scoring, setting.world).values
     assert found["supervised"]["mcc"] > 0.95 and found["reconstruction"]["r2"] > 0.9
     assert found["reconstruction"]["mcc"] < 0.9
 

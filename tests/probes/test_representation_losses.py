@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +13,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.autograd.functional import jacobian
 
-from probes.constraints.markov_blanket import explained
-from probes.constraints.mechanism_sparsity import sparseness
+from probes.constraints.mechanism_sparsity import MechanismSparsity, sparseness
 from probes.constraints.minimal_change import spread_of_change
 from probes.parts import contrast, independence
 from probes.parts.domains import explained_by_domain
@@ -57,10 +58,9 @@ VALUES: dict[str, tuple[Callable[[], Tensor | float], float]] = {
     "likeness through a mask": (lambda: likeness(HALF[:1], EYE[:1], EYE[:1])[0, 0], 1.0),
     "likeness without one": (lambda: likeness(SIGNS[:1], EYE[:1], None)[0, 0], math.sqrt(0.5)),
     "sparseness of one dimension of four": (lambda: sparseness(torch.tensor([[[3.0, 0, 0, 0]]]).double()), 0.5),
+    "sparseness of nothing at all": (lambda: sparseness(torch.zeros(2, 3, 4).double()), 1.0),
     "sparseness of all alike": (lambda: sparseness(torch.ones(2, 3, 4).double()), 1.0),
     "spread_of_change over two latents": (lambda: spread_of_change(torch.tensor([[300.0, 400.0]]).double()), 1.4),
-    "explained by a line": (lambda: explained(SIGNS, 2 * SIGNS[:, 0] - SIGNS[:, 1] + 3), 1.0),
-    "explained by nothing": (lambda: explained(SIGNS[:, :1], SIGNS[:, 1]), 0.0),
 }
 
 
@@ -68,6 +68,53 @@ VALUES: dict[str, tuple[Callable[[], Tensor | float], float]] = {
 def test_a_loss_has_its_value(name: str) -> None:
     found, wanted = VALUES[name]
     assert float(found()) == pytest.approx(wanted, abs=1e-5)
+
+
+BLIND: dict[str, Callable[[Tensor], Tensor]] = {
+    "off_diagonal_correlation": independence.off_diagonal_correlation,
+    "gaussian_dependence": lambda z: independence.gaussian_dependence(z, 0.05),
+    "barlow": lambda z: contrast.barlow(z, z.roll(1, dims=1) * 0.5 + z, 0.1),
+    "standardised": lambda z: contrast.standardised(z)[0, 0],
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", list(BLIND))
+def test_what_is_blind_to_scale_is_so_at_every_scale(name: str, dtype: torch.dtype) -> None:
+    z = (draw(64, 1) + 0.5 * draw(64, 4, number=1)).to(dtype)
+    wanted = float(BLIND[name](z))
+    assert abs(wanted) > 0.1
+    for size in (1e-12, 1e-6, 1e-3, 1e3, 1e6):
+        assert float(BLIND[name](z * size)) == pytest.approx(wanted, rel=1e-4), size
+    one = z * torch.tensor([1e-6, 1.0, 1e4, 1.0], dtype=dtype)
+    if name != "barlow":  # whose second view mixes the columns
+        assert float(BLIND[name](one)) == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.3, -7e5])
+@pytest.mark.parametrize("name", list(BLIND))
+def test_a_constant_column_counts_as_uncorrelated_and_breaks_no_gradient(name: str, constant: float) -> None:
+    z = draw(64, 4).float()
+    z[:, 1] = constant
+    z.requires_grad_()
+    value = BLIND[name](z)
+    (slope,) = torch.autograd.grad(value, z)
+    assert bool(torch.isfinite(value)) and bool(torch.isfinite(slope).all()) and float(slope.abs().max()) < 1e4
+    assert float(contrast.standardised(z)[:, 1].abs().max()) < 1e-6
+
+
+def test_a_latent_that_moves_nothing_is_no_sparser_than_any_that_does() -> None:
+    alive = torch.rand(4, 32, 20, generator=generator(0, "slopes"))
+    for size in (0.0, 1e-12):
+        given_up = alive.clone()
+        given_up[0] *= size
+        assert float(sparseness(given_up)) > float(sparseness(alive)), "else training gives latents up"
+    best = torch.eye(20)[:4, None].expand(4, 32, 20)
+    assert float(sparseness(best)) == pytest.approx(20**-0.5, abs=1e-5)
+    model: Any = SimpleNamespace(slopes=lambda *_: given_up * 0, decoder=None)
+    nothing: Any = None
+    certified = MechanismSparsity().certify(model, nothing)
+    assert (certified["spread"], certified["hardly_moved"], certified["dead"]) == (pytest.approx(1.0), 0.0, 1.0)
 
 
 def test_the_share_between_domains_is_that_of_an_analysis_of_variance() -> None:

@@ -12,12 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from probes.constraints.registry import CONSTRAINTS
 from probes.constraints.wrong_graph import complement
 from probes.representations.compatibility import incompatible
-from probes.representations.part import LatentConstraint, LatentTask
 from probes.representations.represented import Represented, as_samples
-from probes.tasks.registry import TASKS
 from probes.training.loop import OptimiserConfig, Progress, train
 from probes.training.objective import Component, Objective
 from probes.training.randomness import generator
@@ -26,6 +23,8 @@ from tests.fixtures.factors import (
     LATENT_CONSTRAINTS,
     LATENT_TASKS,
     LATENTS,
+    a_constraint,
+    a_task,
     doubled,
     every_field_batch,
     every_field_spec,
@@ -35,16 +34,6 @@ from tests.fixtures.factors import (
 
 SPEC = every_field_spec()
 PICTURES = every_field_spec((3, 16, 16))
-
-
-def a_task(name: str) -> LatentTask:
-    task: LatentTask = TASKS.load(name)()
-    return task
-
-
-def a_constraint(name: str) -> LatentConstraint:
-    constraint: LatentConstraint = CONSTRAINTS.load(name)()
-    return constraint
 
 
 def trained(task: str, constraint: str | None, weight: float, seed: int = 0, steps: int = 3) -> dict[str, Tensor]:
