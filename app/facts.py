@@ -55,6 +55,16 @@ def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
     ]
 
 
+def edge_counts(graph: ConceptGraph) -> dict[str, int]:
+    """Edges of each concept: the confirmed ones, or the proposed ones where no intervention tested any."""
+    counts = dict.fromkeys(graph.nodes["id"], 0)
+    for at in range(len(graph.edges)):
+        if graph.only_proposed or graph.confirmed[at]:
+            for end in ("source", "target"):
+                counts[graph.edges[end][at]] += 1
+    return counts
+
+
 STABILITY = {
     "agreement_seeds": "seeds: edges both maps have, of concepts both have",
     "matched_seeds": "seeds: edges whose ends another seed has too",
