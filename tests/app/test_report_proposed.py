@@ -11,41 +11,14 @@ from app.report import ReportConfig
 from app.report_evidence import card_concepts, strongest_edges
 from app.report_sections import report_sections
 from app.worker import execute
-from concept_graphs.graph import ConceptGraph, EdgeTable, GraphMeta, LevelRow, NodeTable
-from concept_graphs.tables import Edge, Node
+from concept_graphs.graph import ConceptGraph
+from concept_graphs.tables import Edge
 from probes.artefacts import artefact_path
 from probes.files import read_json
 from probes.sections import Figure, Link, Section
+from tests.fixtures.proposed import joined, latents
 
 TESTED = ("confirmed", "composed", "carried", "unsupported", "units of their null", "ablated", "n counts")
-
-
-def latents(*edges: Edge, joins: str = "within", representation: str = "mine") -> ConceptGraph:
-    """A graph of five latents of one level, or of a file from elsewhere, with these edges."""
-    meta = GraphMeta.model_validate(
-        {
-            "name": "kept",
-            "title": "Latents",
-            "subject": "world vectors, seed 0",
-            "probe": "",
-            "representation": representation,
-            "joins": joins,
-            "created": "2026-01-01",
-            "figures": {"held_out": 400, "shuffled_edges": 1.5} if representation else {},
-            "levels": [LevelRow(name="latents", hook_point="encoder", row="view", n_latents=5)],
-        }
-    )
-    nodes = [
-        Node(id=f"latents/{at}", level="latents", index=at, label=f"latent {at}", label_tokens=[], frequency=None,
-             typical=None)
-        for at in range(5)
-    ]  # fmt: skip
-    return ConceptGraph(meta, NodeTable.from_rows(nodes), EdgeTable.from_rows(edges)).laid_out()
-
-
-def joined(source: int, target: int, oriented: bool, again: float, correlation: float) -> Edge:
-    ends = {"source": f"latents/{source}", "target": f"latents/{target}"}
-    return Edge(**ends, oriented=oriented, frequency=again, correlation=correlation)
 
 
 @pytest.fixture
