@@ -8,104 +8,28 @@ tokens of their labels and the places of their examples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
+from concept_graphs.comparison import (
+    By,
+    CompareConfig,
+    ComparedEdge,
+    GraphComparison,
+    KeptConcept,
+    LevelMatch,
+    OneSided,
+    There,
+)
 from concept_graphs.graph import ConceptGraph
-from concept_graphs.tables import ConceptId, Edge, Node, Verdict
-from concept_graphs.text import number
-from probes.configs import Frozen
+from concept_graphs.tables import Edge, Node
 from probes.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from probes.hierarchy.probe import Level, Probe
 
-By = Literal["index", "decoder", "shown"]
-There = Verdict | Literal["no edge", "no concept"]
 LEAST: Mapping[By, float] = {"index": 1.0, "decoder": 0.7, "shown": 0.3}
-
-
-class CompareConfig(Frozen):
-    """How two graphs are compared."""
-
-    by: Literal["auto", "decoder", "shown"] = Field(
-        default="auto",
-        description="Match concepts by decoder rows or by what is shown of them; auto takes decoder rows where they "
-        "say something.",
-    )
-    least: float | None = Field(
-        default=None,
-        description="Least similarity of a match; empty for a cosine of 0.7, or an overlap of 0.3.",
-        gt=0,
-        le=1,
-    )
-    edges: Literal["confirmed", "all"] = Field(
-        default="confirmed", description="Edges to compare: those that interventions confirmed, or all proposed ones."
-    )
-
-
-class KeptConcept(Frozen):
-    """A concept that both graphs have."""
-
-    a: ConceptId = Field(description="Its id in the first graph.")
-    b: ConceptId = Field(description="Its id in the second graph.")
-    label_a: str = Field(description="Its label in the first graph.")
-    label_b: str = Field(description="Its label in the second graph.")
-    similarity: float = Field(description="Cosine of decoder rows, or overlap of what is shown.")
-
-
-class OneSided(Frozen):
-    """A concept that only one of the graphs has."""
-
-    id: ConceptId = Field(description="Its id in its own graph.")
-    label: str = Field(description="Its label.")
-    undrawn: ConceptId | None = Field(
-        None, description="The latent of the other probe that is like it, where that is no concept of its graph."
-    )
-
-
-class ComparedEdge(Frozen):
-    """An edge of either graph, with the ids of its own graph, or of the first where both have it."""
-
-    source: ConceptId = Field(description="The concept of the level below.")
-    target: ConceptId = Field(description="The concept of the level above.")
-    effect_a: float | None = Field(None, description="Effect in the first graph.")
-    effect_b: float | None = Field(None, description="Effect in the second graph.")
-    there: There = Field(
-        description="What the other graph says of the pair: a verdict, no edge, or that it lacks one of the concepts."
-    )
-
-
-class LevelMatch(Frozen):
-    """How the concepts of a level were matched."""
-
-    a: str = Field(description="Name of the level in the first graph.")
-    b: str = Field(description="Name of the level in the second graph.")
-    by: By = Field(description="index: one probe; decoder: cosine of decoder rows; shown: tokens and examples.")
-    kept: int = Field(description="Concepts both have.")
-    lost: int = Field(description="Concepts of the first graph alone.")
-    new: int = Field(description="Concepts of the second graph alone.")
-
-
-class GraphComparison(Frozen):
-    """What became of the first graph in the second."""
-
-    a: str = Field(description="The first graph.")
-    b: str = Field(description="The second graph.")
-    levels: list[LevelMatch] = Field(description="Levels, the lowest first, and how each was matched.")
-    edges: Literal["confirmed", "all"] = Field(description="Which edges are compared.")
-    concept_agreement: float | None = Field(description="Concepts both have among those either has.")
-    edge_agreement: float | None = Field(
-        description="Edges both have among those either has, of concepts that both have; null where there are none."
-    )
-    kept: list[KeptConcept] = Field(description="Concepts both have.")
-    lost: list[OneSided] = Field(description="Concepts of the first graph alone.")
-    new: list[OneSided] = Field(description="Concepts of the second graph alone.")
-    kept_edges: list[ComparedEdge] = Field(description="Edges both have.")
-    lost_edges: list[ComparedEdge] = Field(description="Edges of the first graph alone.")
-    new_edges: list[ComparedEdge] = Field(description="Edges of the second graph alone.")
 
 
 class _Matched(NamedTuple):
@@ -309,61 +233,3 @@ def _compared(named: Edge, a: Edge | None, b: Edge | None, there: There) -> Comp
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-class Change(NamedTuple):
-    """One line of a comparison for people."""
-
-    what: str
-    kind: str
-    first: str
-    second: str
-    note: str
-
-
-def changes(found: GraphComparison) -> list[Change]:
-    """Every concept and edge as a line: lost and new ones before kept ones."""
-    rows = [Change("concept", "lost", f"{n.id} {n.label}", n.undrawn or "", _undrawn(n)) for n in found.lost]
-    rows += [Change("concept", "new", n.undrawn or "", f"{n.id} {n.label}", _undrawn(n)) for n in found.new]
-    for kind, edges in (("lost", found.lost_edges), ("new", found.new_edges), ("kept", found.kept_edges)):
-        for edge in edges:
-            ends = f"{edge.source} → {edge.target}"
-            first, second = (_effect(one) for one in (edge.effect_a, edge.effect_b))
-            note = "" if kind == "kept" else f"the other graph: {edge.there}"
-            named = (first, _joined(ends, second)) if kind == "new" else (_joined(ends, first), second)
-            rows.append(Change("edge", kind, *named, note))
-    kept = sorted(found.kept, key=lambda row: row.similarity)
-    rows += [
-        Change("concept", "kept", f"{n.a} {n.label_a}", f"{n.b} {n.label_b}", f"alike {n.similarity:.2f}") for n in kept
-    ]
-    return rows
-
-
-def summary(found: GraphComparison) -> list[str]:
-    """The comparison in a few lines."""
-    ways = {
-        "index": "by their index, both being of one probe",
-        "decoder": "by the cosine of their decoder rows",
-        "shown": "by their label tokens and examples",
-    }
-    lines = [
-        f"{row.a if row.a == row.b else f'{row.a} and {row.b}'}: {row.kept} concepts kept, {row.lost} lost, "
-        f"{row.new} new, matched {ways[row.by]}"
-        for row in reversed(found.levels)
-    ]
-    counts = len(found.kept_edges), len(found.lost_edges), len(found.new_edges)
-    said = "confirmed edges" if found.edges == "confirmed" else "edges"
-    agree = "" if found.edge_agreement is None else f"; of concepts both have, {found.edge_agreement:.0%} agree"
-    return [*lines, "{} {} kept, {} lost, {} new{}".format(counts[0], said, *counts[1:], agree)]
-
-
-def _undrawn(node: OneSided) -> str:
-    return f"the other probe has it as {node.undrawn}, its graph has not" if node.undrawn else ""
-
-
-def _joined(ends: str, effect: str) -> str:
-    return f"{ends}, {effect}" if effect else ends
-
-
-def _effect(value: float | None) -> str:
-    return "" if value is None else f"effect {number(value)}"
