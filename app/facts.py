@@ -86,7 +86,16 @@ def stability_rows(graph: ConceptGraph) -> list[list[str]]:
         for key, said in STABILITY.items()
         if f"{pair}.{key}" in figures
     ]
-    return rows or [["–", "not measured", "extract the graph again, with probes of other seeds"]]
+    return rows or [["–", "not measured", _unmeasured(graph)]]
+
+
+def _unmeasured(graph: ConceptGraph) -> str:
+    """How it could be measured, or why not."""
+    if graph.meta.representation:
+        return "a representation has no other seeds to agree with; how often an edge comes back stands beside it"
+    if not graph.meta.probe:
+        return "the graph was imported, without the probe it would be extracted from again"
+    return "extract the graph again, with probes of other seeds"
 
 
 def peak_place(one: Picture) -> str:

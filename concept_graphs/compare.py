@@ -7,7 +7,7 @@ tokens of their labels and the places of their examples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from probes.hierarchy.probe import Level, Probe
 
 LEAST: Mapping[By, float] = {"index": 1.0, "decoder": 0.7, "shown": 0.3}
+TURNED: There = "the other way round"
 
 
 class _Matched(NamedTuple):
@@ -59,16 +60,20 @@ def compare(a: ConceptGraph, b: ConceptGraph, config: CompareConfig | None = Non
         new += [_one_sided(n, found.like_b.get(n.index)) for j, n in enumerate(theirs) if j not in taken_b]
         counts = {"kept": len(pairs), "lost": len(mine) - len(pairs), "new": len(theirs) - len(pairs)}
         levels.append(LevelMatch(a=one, b=other, by=found.by, **counts))
+    untested = a.only_proposed or b.only_proposed
+    edges = "all" if untested else config.edges
     return GraphComparison(
         a=a.meta.name,
         b=b.meta.name,
+        notices=[*notices(a, b, levels)],
         levels=levels,
-        edges=config.edges,
+        edges=edges,
+        untested=untested,
         concept_agreement=_share(len(kept), len(kept) + len(lost) + len(new)),
         kept=kept,
         lost=lost,
         new=new,
-        **_edges(a, b, {row.a: row.b for row in kept}, config.edges == "confirmed"),
+        **_edges(a, b, {row.a: row.b for row in kept}, edges == "confirmed"),
     )
 
 
@@ -78,6 +83,26 @@ def assigned(similarity: np.ndarray, least: float) -> list[tuple[int, int]]:
 
     rows, columns = linear_sum_assignment(np.where(similarity >= least, similarity, 0.0), maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if similarity[i, j] >= least]
+
+
+def notices(a: ConceptGraph, b: ConceptGraph, levels: Sequence[LevelMatch]) -> Iterator[str]:
+    """What must be known before it is believed that concepts and edges were kept or lost."""
+    shown = [row for row in levels if row.by == "shown"]
+    if a.meta.subject != b.meta.subject:
+        said = f"These graphs are of different subjects, {a.meta.subject} and {b.meta.subject}"
+        nothing = "rows of decoders have nothing in common, so nothing can be kept by them, and lost and new say little"
+        yield f"{said}: {nothing}." if shown else f"{said}, whose decoder rows lie near each other."
+    dumb = [row for row in shown if not _anything_shown(a, row.a) or not _anything_shown(b, row.b)]
+    if dumb:
+        names = ", ".join(row.a if row.a == row.b else f"{row.a} and {row.b}" for row in dumb)
+        yield f"Of the concepts of {names} nothing is shown that could be matched: none can be kept."
+    untested = [graph.meta.name for graph in (a, b) if graph.only_proposed]
+    if untested:
+        yield f"No intervention tested any edge of {' or of '.join(untested)}: proposed edges are compared."
+
+
+def _anything_shown(graph: ConceptGraph, level: str) -> bool:
+    return any(_shown(graph, node) for node in graph.nodes if node.level == level)
 
 
 def _levels(a: ConceptGraph, b: ConceptGraph) -> list[tuple[str, str]]:
@@ -107,8 +132,11 @@ def _probes(a: ConceptGraph, b: ConceptGraph) -> tuple[Probe, Probe] | None:
 
 
 def _of_one(a: ConceptGraph, b: ConceptGraph) -> bool:
-    """Whether both graphs are of the same latents."""
-    return (a.meta.probe, a.meta.representation) == (b.meta.probe, b.meta.representation)
+    """Whether both graphs are of the same latents: of one probe or representation, or brought in from one file."""
+    if a.meta.probe or a.meta.representation:
+        return (a.meta.probe, a.meta.representation) == (b.meta.probe, b.meta.representation)
+    same_names = a.nodes["id"] == b.nodes["id"] and a.nodes["label"] == b.nodes["label"]
+    return not (b.meta.probe or b.meta.representation) and same_names
 
 
 def _matched(
@@ -193,19 +221,23 @@ def _one_sided(node: Node, undrawn: str | None) -> OneSided:
 def _edges(a: ConceptGraph, b: ConceptGraph, forth: Mapping[str, str], confirmed: bool) -> dict[str, Any]:
     """The fields of a comparison that are about edges."""
     back = {theirs: mine for mine, theirs in forth.items()}
-    of_a, of_b = ({(e.source, e.target): e for e in graph.edges} for graph in (a, b))
+    of_a, of_b = _found_by(a), _found_by(b)
     kept, lost, new = list[ComparedEdge](), list[ComparedEdge](), list[ComparedEdge]()
-    for (source, target), edge in of_a.items():
+    for edge in a.edges:
         if edge.confirmed or not confirmed:
-            other = of_b.get((forth.get(source, ""), forth.get(target, "")))
-            there = _there(other, source in forth and target in forth)
+            ends = forth.get(edge.source, ""), forth.get(edge.target, "")
+            other = of_b.get(ends)
+            there = _there(edge, other, ends)
             row = _compared(edge, edge, other, there)
-            (kept if other is not None and (other.confirmed or not confirmed) else lost).append(row)
-    for (source, target), edge in of_b.items():
+            same = other is not None and there != TURNED and (other.confirmed or not confirmed)
+            (kept if same else lost).append(row)
+    for edge in b.edges:
         if edge.confirmed or not confirmed:
-            other = of_a.get((back.get(source, ""), back.get(target, "")))
-            if other is None or (confirmed and not other.confirmed):
-                new.append(_compared(edge, other, edge, _there(other, source in back and target in back)))
+            ends = back.get(edge.source, ""), back.get(edge.target, "")
+            other = of_a.get(ends)
+            there = _there(edge, other, ends)
+            if other is None or there == TURNED or (confirmed and not other.confirmed):
+                new.append(_compared(edge, other, edge, there))
     comparable = sum(row.there != "no concept" for row in (*lost, *new)) + len(kept)
     return {
         "kept_edges": kept,
@@ -215,16 +247,26 @@ def _edges(a: ConceptGraph, b: ConceptGraph, forth: Mapping[str, str], confirmed
     }
 
 
-def _there(other: Edge | None, both_known: bool) -> There:
-    if other is not None:
-        return other.verdict
-    return "no edge" if both_known else "no concept"
+def _found_by(graph: ConceptGraph) -> dict[tuple[str, str], Edge]:
+    """Edges by their ends; inside a level either way round, since which end is named first says nothing there."""
+    found = {(edge.source, edge.target): edge for edge in graph.edges}
+    turned = {ends[::-1]: edge for ends, edge in found.items()} if graph.meta.joins == "within" else {}
+    return {**turned, **found}
+
+
+def _there(edge: Edge, other: Edge | None, ends: tuple[str, str]) -> There:
+    """`ends`: of the edge, in the other graph; empty where that has no such concept."""
+    if other is None:
+        return "no edge" if all(ends) else "no concept"
+    turned = edge.oriented and other.oriented and (other.source, other.target) != ends
+    return TURNED if turned else other.verdict
 
 
 def _compared(named: Edge, a: Edge | None, b: Edge | None, there: There) -> ComparedEdge:
     return ComparedEdge(
         source=named.source,
         target=named.target,
+        oriented=named.oriented,
         effect_a=None if a is None else a.effect,
         effect_b=None if b is None else b.effect,
         there=there,

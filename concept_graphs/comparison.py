@@ -10,7 +10,7 @@ from concept_graphs.tables import ConceptId, Verdict
 from probes.configs import Frozen
 
 By = Literal["index", "decoder", "shown"]
-There = Verdict | Literal["no edge", "no concept"]
+There = Verdict | Literal["no edge", "no concept", "the other way round"]
 
 
 class CompareConfig(Frozen):
@@ -28,7 +28,9 @@ class CompareConfig(Frozen):
         le=1,
     )
     edges: Literal["confirmed", "all"] = Field(
-        default="confirmed", description="Edges to compare: those that interventions confirmed, or all proposed ones."
+        default="confirmed",
+        description="Edges to compare: those that interventions confirmed, or all proposed ones; all where no "
+        "intervention tested those of a graph.",
     )
 
 
@@ -57,10 +59,12 @@ class ComparedEdge(Frozen):
 
     source: ConceptId = Field(description="The concept of the level below.")
     target: ConceptId = Field(description="The concept of the level above.")
+    oriented: bool | None = Field(None, description="Inside a level: whether a direction is proposed; null elsewhere.")
     effect_a: float | None = Field(None, description="Effect in the first graph.")
     effect_b: float | None = Field(None, description="Effect in the second graph.")
     there: There = Field(
-        description="What the other graph says of the pair: a verdict, no edge, or that it lacks one of the concepts."
+        description="What the other graph says of the pair: a verdict, no edge, that it lacks one of the concepts, or, "
+        "inside a level, that the proposed direction is the other one."
     )
 
 
@@ -69,7 +73,7 @@ class LevelMatch(Frozen):
 
     a: str = Field(description="Name of the level in the first graph.")
     b: str = Field(description="Name of the level in the second graph.")
-    by: By = Field(description="index: one probe; decoder: cosine of decoder rows; shown: tokens and examples.")
+    by: By = Field(description="index: the same latents; decoder: cosine of decoder rows; shown: tokens and examples.")
     kept: int = Field(description="Concepts both have.")
     lost: int = Field(description="Concepts of the first graph alone.")
     new: int = Field(description="Concepts of the second graph alone.")
@@ -80,8 +84,12 @@ class GraphComparison(Frozen):
 
     a: str = Field(description="The first graph.")
     b: str = Field(description="The second graph.")
+    notices: list[str] = Field(
+        default=[], description="What must be known before kept, lost and new are believed; empty where all is plain."
+    )
     levels: list[LevelMatch] = Field(description="Levels, the lowest first, and how each was matched.")
-    edges: Literal["confirmed", "all"] = Field(description="Which edges are compared.")
+    edges: Literal["confirmed", "all"] = Field(description="Which edges were compared: all where nothing was tested.")
+    untested: bool = Field(default=False, description="Whether no intervention tested the edges of one of both.")
     concept_agreement: float | None = Field(description="Concepts both have among those either has.")
     edge_agreement: float | None = Field(
         description="Edges both have among those either has, of concepts that both have; null where there are none."

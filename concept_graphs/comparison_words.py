@@ -24,7 +24,7 @@ def changes(found: GraphComparison) -> list[Change]:
     rows += [Change("concept", "new", n.undrawn or "", f"{n.id} {n.label}", _undrawn(n)) for n in found.new]
     for kind, edges in (("lost", found.lost_edges), ("new", found.new_edges), ("kept", found.kept_edges)):
         for edge in edges:
-            ends = f"{edge.source} → {edge.target}"
+            ends = f"{edge.source} {'–' if edge.oriented is False else '→'} {edge.target}"
             first, second = (_effect(one) for one in (edge.effect_a, edge.effect_b))
             note = "" if kind == "kept" else f"the other graph: {edge.there}"
             named = (first, _joined(ends, second)) if kind == "new" else (_joined(ends, first), second)
@@ -37,9 +37,9 @@ def changes(found: GraphComparison) -> list[Change]:
 
 
 def summary(found: GraphComparison) -> list[str]:
-    """The comparison in a few lines."""
+    """The comparison in a few lines, what must be known before the rest first."""
     ways = {
-        "index": "by their index, both being of one probe",
+        "index": "by their index, both graphs being of the same latents",
         "decoder": "by the cosine of their decoder rows",
         "shown": "by their label tokens and examples",
     }
@@ -49,9 +49,9 @@ def summary(found: GraphComparison) -> list[str]:
         for row in reversed(found.levels)
     ]
     counts = len(found.kept_edges), len(found.lost_edges), len(found.new_edges)
-    said = "confirmed edges" if found.edges == "confirmed" else "edges"
+    said = "confirmed edges" if found.edges == "confirmed" else "proposed edges" if found.untested else "edges"
     agree = "" if found.edge_agreement is None else f"; of concepts both have, {found.edge_agreement:.0%} agree"
-    return [*lines, "{} {} kept, {} lost, {} new{}".format(counts[0], said, *counts[1:], agree)]
+    return [*found.notices, *lines, "{} {} kept, {} lost, {} new{}".format(counts[0], said, *counts[1:], agree)]
 
 
 def _undrawn(node: OneSided) -> str:
