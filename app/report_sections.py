@@ -48,7 +48,7 @@ def report_sections(graph: ConceptGraph, twin: ReportTwin, *, twin_hash: str) ->
 def _summary(graph: ConceptGraph) -> Section:
     meta = graph.meta
     facts = [
-        Fact("concepts", f"{len(graph.nodes):,}", f"on {len(meta.levels)} levels"),
+        Fact("concepts", f"{len(graph.nodes):,}", f"on {len(meta.levels)} level{'s' if len(meta.levels) != 1 else ''}"),
         *(proposed_facts(graph) if graph.only_proposed else _tested_facts(graph)),
     ]
     counts = {level.name: graph.nodes["level"].count(level.name) for level in meta.levels}
@@ -64,7 +64,10 @@ def _summary(graph: ConceptGraph) -> Section:
         facts=facts,
         tables=[
             Table(
-                ["level", "hook point", "row", "latents", "concepts"], levels, "Levels, the highest first", stacked=True
+                ["level", "hook point", "row", "latents", "concepts"],
+                levels,
+                "Levels, the highest first" if len(levels) > 1 else "Its one level",
+                stacked=True,
             ),
             *_figure_tables(meta),
         ],
