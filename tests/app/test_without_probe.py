@@ -10,6 +10,7 @@ import pytest
 
 from app.atlases import atlas_json
 from app.components import atlas_panel, tradeoff_panel
+from app.components.composability_panel import looked_up
 from app.suites.measured import probed
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.support import support_of
@@ -53,6 +54,13 @@ def test_their_panels_say_why_and_start_nothing(
         with pytest.raises(WorkbenchError) as refused:
             made.call_args.kwargs[part]("kept")
         assert says(graph, refused)
+
+
+def test_picking_concepts_leaves_the_reason_standing(graph: ConceptGraph) -> None:
+    library: Any = SimpleNamespace(open=lambda ref: SimpleNamespace(graph=graph))
+    for chosen in ([], ["latents/0", "latents/1"]):
+        found = looked_up(library, "kept", chosen)
+        assert found is not None and not found[0] and WHY[graph.meta.representation] in found[1]
 
 
 def test_a_suite_says_which_kind_of_graph_it_is(graph: ConceptGraph) -> None:
