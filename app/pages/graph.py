@@ -40,6 +40,7 @@ USE = (
 )
 STABILITY_HEADERS = ["levels", "what was asked", "share or correlation [95 % interval]"]
 HEADERS = ["concept", "label", "level", "frequency", "label finds it", "confirmed edges"]
+LONG_NAME = 440  # pixels that the name of a kept cell takes; such names differ at their ends
 PUT_IN_ADDRESS = """(graph, card) => { const u = new URL(location);
   if (graph) u.searchParams.set("graph", graph); if (card && card.id) u.searchParams.set("concept", card.id);
   history.replaceState(null, "", u); }"""
@@ -126,7 +127,7 @@ def build(context: PageContext) -> None:
     start = context.default_graph if context.default_graph in names else (names[0] if names else None)
     bar = NoticeBar(notices(tour=(CLICK, *USE)), elem_id="graph-notices")
     with gr.Row(equal_height=False, elem_classes="fc-top"):
-        name = gr.Dropdown(names, value=start, label="Graph", elem_id="graph-name", scale=1, min_width=180)
+        name = gr.Dropdown(names, value=start, label="Graph", elem_id="graph-name", scale=2, min_width=LONG_NAME)
         with gr.Column(scale=5, min_width=320):
             view = ViewBar(elem_id="graph-view")
     context.graph_ref = name

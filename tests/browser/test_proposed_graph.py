@@ -1,4 +1,4 @@
-"""A graph nothing was tested on, as it is drawn: lines keep their style when a latent is chosen."""
+"""A graph nothing was tested on, as it is drawn: lines keep their style when a latent is chosen, names are legible."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ STYLES = """() => { const lines = document.querySelector('#graph-plot .js-plotly
     .filter((t) => t.mode === 'lines');
   const style = (of) => [...new Set(of.map((t) => t.line.dash || 'solid'))].sort();
   return { base: style(lines.filter((t) => t.name)), chosen: style(lines.filter((t) => !t.name)) }; }"""
+PICKER = """() => { const input = document.querySelector('#graph-name input'), css = getComputedStyle(input);
+  const arrow = document.querySelector('#graph-name .icon-wrap, #graph-name svg').getBoundingClientRect();
+  const end = input.getBoundingClientRect().right - parseFloat(css.paddingRight);
+  return { text: input.value, cut: input.scrollWidth > input.clientWidth, over: end > arrow.left + 1 }; }"""
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +48,11 @@ def test_a_chosen_latent_keeps_the_style_of_its_lines(page: Any, server: str, ke
     found = page.evaluate(STYLES)
     assert "dash" in found["base"] and "dash" in found["chosen"], "one that the residual path carries is dashed"
     assert page.failures == []
+
+
+def test_the_picker_shows_all_of_a_long_name_beside_its_arrow(page: Any, server: str, kept: None) -> None:
+    opened(page, server, LONG, "latents/1")
+    assert page.evaluate(PICKER) == {"text": LONG, "cut": False, "over": False}
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(600)
+    assert not page.evaluate(PICKER)["over"] and page.evaluate("document.documentElement.scrollWidth") <= 390
