@@ -49,7 +49,9 @@ def proposed_neighbours(graph: ConceptGraph, key: str) -> Iterator[Table]:
     known = _known(graph)
     for title, hint, found in lists:
         if found:
-            rows = [[concept_link(graph, other), *_support(edge, known)] for edge, other in found[:CARD_EDGES]]
+            rows: list[list[Cell]] = [
+                [concept_link(graph, other), *_support(edge, known)] for edge, other in found[:CARD_EDGES]
+            ]
             more = f"; {len(found) - CARD_EDGES} weaker ones are in the JSON twin" if len(found) > CARD_EDGES else ""
             yield Table(["concept", *(SUPPORT[name] for name in known)], rows, f"{title} ({hint}){more}", stacked=True)
 

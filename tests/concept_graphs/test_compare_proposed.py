@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from concept_graphs.compare import compare
+from concept_graphs.comparison import ComparedEdge
 from concept_graphs.comparison_words import changes, summary
 from concept_graphs.graph import ConceptGraph, EdgeTable
 from concept_graphs.tables import Edge
@@ -18,8 +19,8 @@ def about(graph: ConceptGraph, **changed: str) -> ConceptGraph:
     return graph.replace(meta=graph.meta.model_copy(update=changed))
 
 
-def ends(rows: list[object]) -> Iterator[tuple[str, str]]:
-    return ((row.source[-1], row.target[-1]) for row in rows)  # type: ignore[attr-defined]
+def ends(rows: Sequence[ComparedEdge]) -> Iterator[tuple[str, str]]:
+    return ((row.source[-1], row.target[-1]) for row in rows)
 
 
 def test_proposed_edges_are_compared_where_nothing_was_tested_either_way_round() -> None:
