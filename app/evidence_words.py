@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from concept_graphs.graph import ConceptGraph
 from concept_graphs.schema import GraphMeta
 
-Way = Literal["proposed", "ablated-low", "mean-low", "activated-low", "ablated-high", "activated-high"]
+Way = Literal["discovered", "proposed", "ablated-low", "mean-low", "activated-low", "ablated-high", "activated-high"]
 
 
 class Words(NamedTuple):
@@ -20,10 +21,11 @@ class Words(NamedTuple):
     beside: str
 
 
-def words_of(meta: GraphMeta) -> Words:
+def words_of(graph: ConceptGraph) -> Words:
     """The words that fit how the edges of a graph were tested."""
-    if meta.joins == "within":
-        return WORDS["proposed"]
+    meta = graph.meta
+    if graph.only_proposed:
+        return WORDS["discovered" if meta.joins == "within" else "proposed"]
     if meta.direction == "composes":
         return WORDS[
             "activated-low" if meta.activated else "mean-low" if meta.intervention == "mean" else "ablated-low"
@@ -71,12 +73,19 @@ def _of_text(when: str, doing: str, sense: str) -> Words:
 
 
 WORDS: dict[Way, Words] = {
-    "proposed": Words(
+    "discovered": Words(
         card="Edges are what causal discovery proposes from linear dependence on held-out rows; no intervention tested "
         "them. Beside each: on how many of the resampled rows it comes back.",
         legend="Each point is a latent, each line an edge that causal discovery proposes and no intervention tested. A "
         "line with a head has a proposed direction, one without is open.",
         table="Proposed by causal discovery from linear dependence on held-out rows; no intervention tested any edge.",
+        counted="rows",
+        beside="held, s.d.",
+    ),
+    "proposed": Words(
+        card="Edges are proposals with the weight their source gives them; no intervention tested them.",
+        legend="Each point is a concept, each line an edge that is proposed and no intervention tested.",
+        table="Proposed, with the weight that their source gives them; no intervention tested any edge.",
         counted="rows",
         beside="held, s.d.",
     ),

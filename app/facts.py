@@ -55,6 +55,16 @@ def concept_facts(graph: ConceptGraph, node: Node) -> list[dict[str, str]]:
     ]
 
 
+def edge_counts(graph: ConceptGraph) -> dict[str, int]:
+    """Edges of each concept: the confirmed ones, or the proposed ones where no intervention tested any."""
+    counts = dict.fromkeys(graph.nodes["id"], 0)
+    for at in range(len(graph.edges)):
+        if graph.only_proposed or graph.confirmed[at]:
+            for end in ("source", "target"):
+                counts[graph.edges[end][at]] += 1
+    return counts
+
+
 STABILITY = {
     "agreement_seeds": "seeds: edges both maps have, of concepts both have",
     "matched_seeds": "seeds: edges whose ends another seed has too",
@@ -76,7 +86,16 @@ def stability_rows(graph: ConceptGraph) -> list[list[str]]:
         for key, said in STABILITY.items()
         if f"{pair}.{key}" in figures
     ]
-    return rows or [["–", "not measured", "extract the graph again, with probes of other seeds"]]
+    return rows or [["–", "not measured", _unmeasured(graph)]]
+
+
+def _unmeasured(graph: ConceptGraph) -> str:
+    """How it could be measured, or why not."""
+    if graph.meta.representation:
+        return "a representation has no other seeds to agree with; how often an edge comes back stands beside it"
+    if not graph.meta.probe:
+        return "the graph was imported, without the probe it would be extracted from again"
+    return "extract the graph again, with probes of other seeds"
 
 
 def peak_place(one: Picture) -> str:

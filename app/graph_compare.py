@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 
 from app.config_flags import add_flags, collect
-from concept_graphs.compare import CompareConfig, changes, compare, summary
+from concept_graphs.compare import compare
+from concept_graphs.comparison import CompareConfig
+from concept_graphs.comparison_words import changes, summary
 from concept_graphs.graph import ConceptGraph
 from probes.configs import validated
 

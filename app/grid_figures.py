@@ -14,6 +14,7 @@ from concept_graphs.text import esc_plotly, number, percent, with_interval
 LINES = {"mcc": ("#3f90c9", "solid"), "r2": ("#e08a1e", "dash")}
 OUTLINE = "#767d87"  # readable on white and on near-black
 LEAST_RANGE = 0.05  # of gains: smaller ones are not blown up to full colour
+FILLED = 0.9  # of the room of a part, by its bars
 PARTS = ("task", "constraint", "interaction", "world", "left")
 
 
@@ -112,6 +113,8 @@ def shares_figure(found: Opened) -> Figure:
                 "y": values,
                 "text": [percent(value, 0) for value in values],
                 "textposition": "outside",
+                "textfont": {"size": 9},  # two of them fit over a pair of bars on a phone
+                "textangle": 0,
                 "cliponaxis": False,
                 "hovertemplate": f"{called}, %{{x}}: %{{y:.1%}}<extra></extra>",
                 "marker": {"color": LINES[measure][0]},
@@ -124,14 +127,15 @@ def shares_figure(found: Opened) -> Figure:
         assert row is not None
         notes.append(f"{bars['name']}: p = {number(p, 3)}")
         if row.baseline is not None:
-            left = PARTS.index("interaction") - 0.4 + at * 0.8 / len(data)
-            shapes.append(_flat(left, left + 0.8 / len(data), row.baseline))
+            left = PARTS.index("interaction") - FILLED / 2 + at * FILLED / len(data)
+            shapes.append(_flat(left, left + FILLED / len(data), row.baseline))
     said = f"<b>Shares of variance</b><br>interaction: {', '.join(notes)}<br>dashed: 95 % of chance stays below"
     layout = figure_layout(said, 310) | {
         "margin": {"l": 20, "r": 10, "t": 76, "b": 20},
         "barmode": "group",
+        "bargap": 1 - FILLED,
         "shapes": shapes,
-        "xaxis": {"fixedrange": True},
+        "xaxis": {"fixedrange": True, "tickangle": 0, "tickfont": {"size": 10}},
         "yaxis": {"tickformat": ".0%", "rangemode": "tozero", "fixedrange": True},
         "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top"},
     }

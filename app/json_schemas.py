@@ -16,7 +16,7 @@ PRINTED = {
     "graph-show": "app.looking:ShownGraph",
     "graph-show-concept": "app.looking:ShownConcept",
     "graph-compose": "concept_graphs.composability:Composability",
-    "graph-compare": "concept_graphs.compare:GraphComparison",
+    "graph-compare": "concept_graphs.comparison:GraphComparison",
     "steer": "steering.comparison:Comparison",
     "steer-pictures": "steering.comparison:PictureComparison",
     "steer-rows": "steering.row_comparison:RowComparison",

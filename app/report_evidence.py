@@ -6,19 +6,20 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from app.evidence_words import chance_of, words_of
-from app.facts import concept_facts
+from app.facts import concept_facts, edge_counts
 from app.report_heats import heat_rows
+from app.report_links import anchor_of, concept_link
+from app.report_proposed import CARD_EDGES, proposed_neighbours, proposed_table
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.tables import Edge, Node
 from concept_graphs.text import visible_token
-from probes.sections import Cell, Fact, Link, Measure, Section, Strip, Table
+from probes.sections import Cell, Fact, Measure, Section, Strip, Table
 from steering.comparison import Pinned
 
 if TYPE_CHECKING:
     from app.report import ReportTwin
 
 CARD_EXAMPLES = 3
-CARD_EDGES = 5
 MARKS = {"composed": "●", "carried": "◐", "generated": "●", "unsupported": "○", "untested": "·"}
 
 
@@ -34,13 +35,9 @@ def card_concepts(graph: ConceptGraph, comparisons: Sequence[Pinned], most: int)
         for row in found.levers
         for latent in row.lever.weights
     )
-    confirmed = dict.fromkeys(graph.nodes["id"], 0)
-    for edge in graph.edges:
-        if edge.confirmed:
-            confirmed[edge.source] += 1
-            confirmed[edge.target] += 1
+    connected = edge_counts(graph)
     queues: dict[str, list[str]] = {level.name: [] for level in reversed(graph.meta.levels)}
-    for node in sorted(graph.nodes, key=lambda node: (-confirmed[node.id], -(node.detection or 0))):
+    for node in sorted(graph.nodes, key=lambda node: (-connected[node.id], -(node.detection or 0))):
         queues[node.level].append(node.id)
     chosen = dict.fromkeys(key for key in pinned if key in graph)
     while len(chosen) < most and any(queues.values()):
@@ -52,7 +49,10 @@ def card_concepts(graph: ConceptGraph, comparisons: Sequence[Pinned], most: int)
 
 
 def strongest_edges(graph: ConceptGraph, most: int) -> list[Edge]:
-    """Confirmed edges before the rest, then by |effect| in units of the null, so that pairs of levels mix."""
+    """Confirmed edges before the rest, then by |effect| in units of the null, so that pairs of levels mix; where none
+    was tested, by what speaks for the proposal."""
+    if graph.only_proposed:
+        return sorted(graph.edges, key=lambda edge: edge.support, reverse=True)[:most]
 
     def rank(edge: Edge) -> tuple[bool, float]:
         return not edge.confirmed, -abs(edge.effect or 0.0) / (edge.null95 or 1.0)
@@ -65,10 +65,13 @@ def concept_card(graph: ConceptGraph, twin: ReportTwin, key: str) -> Section:
     examples = twin.examples.get(key, [])
     facts = [Fact(row["name"], row["value"], row["note"]) for row in concept_facts(graph, node)]
     original = twin.original_labels.get(key)
-    tables = [
-        *_neighbours(graph, "Part of", graph.parents(key), "target"),
-        *_neighbours(graph, "Made of", graph.children(key), "source"),
-    ]
+    if graph.only_proposed:
+        tables = [*proposed_neighbours(graph, key)]
+    else:
+        tables = [
+            *_neighbours(graph, "Part of", graph.parents(key), "target"),
+            *_neighbours(graph, "Made of", graph.children(key), "source"),
+        ]
     return Section(
         node.label,
         anchor_of(key),
@@ -100,9 +103,11 @@ def _neighbours(graph: ConceptGraph, title: str, edges: Sequence[Edge], end: str
 
 
 def edge_table(graph: ConceptGraph, twin: ReportTwin) -> Section:
+    if graph.only_proposed:
+        return proposed_table(graph, twin)
     rows = [_edge_row(graph, graph.edge(source, target)) for source, target in twin.edges]
     said = f"The {len(rows):,} strongest of {len(graph.edges):,} edges in units of their null, confirmed ones first."
-    words = words_of(graph.meta)
+    words = words_of(graph)
     headers = ["from", "to", "effect, s.d.", words.beside, "q", "n", "verdict"]
     return Section(
         "Edges and their evidence",
@@ -129,13 +134,3 @@ def _effect(edge: Edge) -> Measure:
 
 def _verdict(edge: Edge) -> str:
     return f"{MARKS[edge.verdict]} {edge.verdict}"
-
-
-def concept_link(graph: ConceptGraph, key: str, more: str = "") -> Link:
-    label = f" {graph.node(key).label}" if key in graph else ""
-    return Link(f"{key}{label}{more}", anchor_of(key))
-
-
-def anchor_of(concept: str) -> str:
-    """The address of a concept's card in the page."""
-    return f"concept-{concept.replace('/', '-')}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from app.picture_facts import evidence_value
-from app.report_evidence import concept_link
+from app.report_links import concept_link
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.text import number
 from probes.sections import Cell, Fact, Image, Section, Strip, Table

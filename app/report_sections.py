@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app.evidence_words import words_of
 from app.report_evidence import MARKS, concept_card, edge_table
 from app.report_pins import pinned_run
+from app.report_proposed import proposed_facts
 from app.report_tradeoff import tradeoff_section
 from concept_graphs.figure import layered_figure
 from concept_graphs.graph import ConceptGraph, GraphMeta
@@ -45,16 +46,10 @@ def report_sections(graph: ConceptGraph, twin: ReportTwin, *, twin_hash: str) ->
 
 
 def _summary(graph: ConceptGraph) -> Section:
-    meta, verdicts = graph.meta, graph.edges["verdict"]
-    tested = sum(verdict != "untested" for verdict in verdicts)
+    meta = graph.meta
     facts = [
-        Fact("concepts", f"{len(graph.nodes):,}", f"on {len(meta.levels)} levels"),
-        Fact("edges tested", f"{tested:,}", f"of {len(verdicts):,} proposed"),
-        Fact("confirmed", f"{int(graph.confirmed.sum()):,}", "by intervention"),
-        *(
-            Fact(kind, f"{verdicts.count(kind):,}", f"{MARKS[kind]} of the confirmed")
-            for kind in (("composed", "carried") if meta.direction == "composes" else ("generated",))
-        ),
+        Fact("concepts", f"{len(graph.nodes):,}", f"on {len(meta.levels)} level{'s' if len(meta.levels) != 1 else ''}"),
+        *(proposed_facts(graph) if graph.only_proposed else _tested_facts(graph)),
     ]
     counts = {level.name: graph.nodes["level"].count(level.name) for level in meta.levels}
     levels = [
@@ -65,15 +60,36 @@ def _summary(graph: ConceptGraph) -> Section:
         "Summary",
         "summary",
         notices=meta.warnings,
-        paragraphs=[f"Subject {meta.subject}. Probe {meta.probe}. Graph {meta.name}, extracted {meta.created[:10]}."],
+        paragraphs=[f"Subject {meta.subject}. {_made_of(meta)}Graph {meta.name}, extracted {meta.created[:10]}."],
         facts=facts,
         tables=[
             Table(
-                ["level", "hook point", "row", "latents", "concepts"], levels, "Levels, the highest first", stacked=True
+                ["level", "hook point", "row", "latents", "concepts"],
+                levels,
+                "Levels, the highest first" if len(levels) > 1 else "Its one level",
+                stacked=True,
             ),
             *_figure_tables(meta),
         ],
     )
+
+
+def _tested_facts(graph: ConceptGraph) -> list[Fact]:
+    verdicts = graph.edges["verdict"]
+    tested = sum(verdict != "untested" for verdict in verdicts)
+    kinds = ("composed", "carried") if graph.meta.direction == "composes" else ("generated",)
+    return [
+        Fact("edges tested", f"{tested:,}", f"of {len(verdicts):,} proposed"),
+        Fact("confirmed", f"{int(graph.confirmed.sum()):,}", "by intervention"),
+        *(Fact(kind, f"{verdicts.count(kind):,}", f"{MARKS[kind]} of the confirmed") for kind in kinds),
+    ]
+
+
+def _made_of(meta: GraphMeta) -> str:
+    """What the concepts are latents of; a graph from elsewhere does not say."""
+    if meta.representation:
+        return f"Representation {meta.representation}. "
+    return f"Probe {meta.probe}. " if meta.probe else ""
 
 
 def _figure_tables(meta: GraphMeta) -> Iterator[Table]:
@@ -113,8 +129,10 @@ def _with_intervals(figures: Mapping[str, Any]) -> dict[str, str]:
 
 def _picture(graph: ConceptGraph) -> Section:
     alt = f"Layered picture of {len(graph.nodes)} concepts; the table of edges below says the same in words."
-    figure = Figure({view.width: layered_figure(graph, view) for view in VIEWS}, alt)
-    return Section("Concept graph", "graph", paragraphs=[words_of(graph.meta).legend, CHOOSE], figures=[figure])
+    # Where no intervention tested anything, what was not tested is all there is to see.
+    views = [view.model_copy(update={"show_untested": graph.only_proposed}) for view in VIEWS]
+    figure = Figure({view.width: layered_figure(graph, view) for view in views}, alt)
+    return Section("Concept graph", "graph", paragraphs=[words_of(graph).legend, CHOOSE], figures=[figure])
 
 
 def _provenance(meta: GraphMeta, twin: ReportTwin, twin_hash: str) -> Section:

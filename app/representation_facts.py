@@ -61,18 +61,23 @@ def _row(one: HeldOutRow) -> dict[str, Any]:
     }
 
 
-def edge_lists(graph: ConceptGraph, concept: str) -> list[dict[str, Any]]:
-    """Edges by what is proposed of their direction: into the latent, out of it, and open."""
-    into, out = graph.children(concept), graph.parents(concept)
-    lists = (
+def by_direction(graph: ConceptGraph, concept: str) -> list[tuple[str, str, list[tuple[Edge, str]]]]:
+    """(title, hint, edges with their other ends) by what is proposed of a direction: into the latent, out of it, and
+    open. The best supported edges come first."""
+    into, out = (
+        sorted(edges, key=lambda edge: edge.support, reverse=True)
+        for edges in (graph.children(concept), graph.parents(concept))
+    )
+    joined = [(e, e.source) for e in into if not e.oriented] + [(e, e.target) for e in out if not e.oriented]
+    return [
         ("Caused by", "proposed: edges that point here", [(e, e.source) for e in into if e.oriented]),
         ("Causes", "proposed: edges that point away", [(e, e.target) for e in out if e.oriented]),
-        (
-            "Joined with",
-            "proposed, direction open",
-            [(e, e.source) for e in into if not e.oriented] + [(e, e.target) for e in out if not e.oriented],
-        ),
-    )
+        ("Joined with", "proposed, direction open", sorted(joined, key=lambda one: one[0].support, reverse=True)),
+    ]
+
+
+def edge_lists(graph: ConceptGraph, concept: str) -> list[dict[str, Any]]:
+    """The edges of a latent as the inspector lists them."""
     return [
         {
             "title": title,
@@ -80,7 +85,7 @@ def edge_lists(graph: ConceptGraph, concept: str) -> list[dict[str, Any]]:
             "items": [_edge(graph, edge, other) for edge, other in found[:MOST_EDGES]],
             "more": f"{len(found) - MOST_EDGES} more are in the graph" if len(found) > MOST_EDGES else "",
         }
-        for title, hint, found in lists
+        for title, hint, found in by_direction(graph, concept)
     ]
 
 

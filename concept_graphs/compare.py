@@ -7,105 +7,30 @@ tokens of their labels and the places of their examples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
+from concept_graphs.comparison import (
+    By,
+    CompareConfig,
+    ComparedEdge,
+    GraphComparison,
+    KeptConcept,
+    LevelMatch,
+    OneSided,
+    There,
+)
 from concept_graphs.graph import ConceptGraph
-from concept_graphs.tables import ConceptId, Edge, Node, Verdict
-from concept_graphs.text import number
-from probes.configs import Frozen
+from concept_graphs.tables import Edge, Node
 from probes.errors import WorkbenchError
 
 if TYPE_CHECKING:
     from probes.hierarchy.probe import Level, Probe
 
-By = Literal["index", "decoder", "shown"]
-There = Verdict | Literal["no edge", "no concept"]
 LEAST: Mapping[By, float] = {"index": 1.0, "decoder": 0.7, "shown": 0.3}
-
-
-class CompareConfig(Frozen):
-    """How two graphs are compared."""
-
-    by: Literal["auto", "decoder", "shown"] = Field(
-        default="auto",
-        description="Match concepts by decoder rows or by what is shown of them; auto takes decoder rows where they "
-        "say something.",
-    )
-    least: float | None = Field(
-        default=None,
-        description="Least similarity of a match; empty for a cosine of 0.7, or an overlap of 0.3.",
-        gt=0,
-        le=1,
-    )
-    edges: Literal["confirmed", "all"] = Field(
-        default="confirmed", description="Edges to compare: those that interventions confirmed, or all proposed ones."
-    )
-
-
-class KeptConcept(Frozen):
-    """A concept that both graphs have."""
-
-    a: ConceptId = Field(description="Its id in the first graph.")
-    b: ConceptId = Field(description="Its id in the second graph.")
-    label_a: str = Field(description="Its label in the first graph.")
-    label_b: str = Field(description="Its label in the second graph.")
-    similarity: float = Field(description="Cosine of decoder rows, or overlap of what is shown.")
-
-
-class OneSided(Frozen):
-    """A concept that only one of the graphs has."""
-
-    id: ConceptId = Field(description="Its id in its own graph.")
-    label: str = Field(description="Its label.")
-    undrawn: ConceptId | None = Field(
-        None, description="The latent of the other probe that is like it, where that is no concept of its graph."
-    )
-
-
-class ComparedEdge(Frozen):
-    """An edge of either graph, with the ids of its own graph, or of the first where both have it."""
-
-    source: ConceptId = Field(description="The concept of the level below.")
-    target: ConceptId = Field(description="The concept of the level above.")
-    effect_a: float | None = Field(None, description="Effect in the first graph.")
-    effect_b: float | None = Field(None, description="Effect in the second graph.")
-    there: There = Field(
-        description="What the other graph says of the pair: a verdict, no edge, or that it lacks one of the concepts."
-    )
-
-
-class LevelMatch(Frozen):
-    """How the concepts of a level were matched."""
-
-    a: str = Field(description="Name of the level in the first graph.")
-    b: str = Field(description="Name of the level in the second graph.")
-    by: By = Field(description="index: one probe; decoder: cosine of decoder rows; shown: tokens and examples.")
-    kept: int = Field(description="Concepts both have.")
-    lost: int = Field(description="Concepts of the first graph alone.")
-    new: int = Field(description="Concepts of the second graph alone.")
-
-
-class GraphComparison(Frozen):
-    """What became of the first graph in the second."""
-
-    a: str = Field(description="The first graph.")
-    b: str = Field(description="The second graph.")
-    levels: list[LevelMatch] = Field(description="Levels, the lowest first, and how each was matched.")
-    edges: Literal["confirmed", "all"] = Field(description="Which edges are compared.")
-    concept_agreement: float | None = Field(description="Concepts both have among those either has.")
-    edge_agreement: float | None = Field(
-        description="Edges both have among those either has, of concepts that both have; null where there are none."
-    )
-    kept: list[KeptConcept] = Field(description="Concepts both have.")
-    lost: list[OneSided] = Field(description="Concepts of the first graph alone.")
-    new: list[OneSided] = Field(description="Concepts of the second graph alone.")
-    kept_edges: list[ComparedEdge] = Field(description="Edges both have.")
-    lost_edges: list[ComparedEdge] = Field(description="Edges of the first graph alone.")
-    new_edges: list[ComparedEdge] = Field(description="Edges of the second graph alone.")
+TURNED: There = "the other way round"
 
 
 class _Matched(NamedTuple):
@@ -135,16 +60,20 @@ def compare(a: ConceptGraph, b: ConceptGraph, config: CompareConfig | None = Non
         new += [_one_sided(n, found.like_b.get(n.index)) for j, n in enumerate(theirs) if j not in taken_b]
         counts = {"kept": len(pairs), "lost": len(mine) - len(pairs), "new": len(theirs) - len(pairs)}
         levels.append(LevelMatch(a=one, b=other, by=found.by, **counts))
+    untested = a.only_proposed or b.only_proposed
+    edges = "all" if untested else config.edges
     return GraphComparison(
         a=a.meta.name,
         b=b.meta.name,
+        notices=[*notices(a, b, levels)],
         levels=levels,
-        edges=config.edges,
+        edges=edges,
+        untested=untested,
         concept_agreement=_share(len(kept), len(kept) + len(lost) + len(new)),
         kept=kept,
         lost=lost,
         new=new,
-        **_edges(a, b, {row.a: row.b for row in kept}, config.edges == "confirmed"),
+        **_edges(a, b, {row.a: row.b for row in kept}, edges == "confirmed"),
     )
 
 
@@ -154,6 +83,26 @@ def assigned(similarity: np.ndarray, least: float) -> list[tuple[int, int]]:
 
     rows, columns = linear_sum_assignment(np.where(similarity >= least, similarity, 0.0), maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if similarity[i, j] >= least]
+
+
+def notices(a: ConceptGraph, b: ConceptGraph, levels: Sequence[LevelMatch]) -> Iterator[str]:
+    """What must be known before it is believed that concepts and edges were kept or lost."""
+    shown = [row for row in levels if row.by == "shown"]
+    if a.meta.subject != b.meta.subject:
+        said = f"These graphs are of different subjects, {a.meta.subject} and {b.meta.subject}"
+        nothing = "rows of decoders have nothing in common, so nothing can be kept by them, and lost and new say little"
+        yield f"{said}: {nothing}." if shown else f"{said}, whose decoder rows lie near each other."
+    dumb = [row for row in shown if not _anything_shown(a, row.a) or not _anything_shown(b, row.b)]
+    if dumb:
+        names = ", ".join(row.a if row.a == row.b else f"{row.a} and {row.b}" for row in dumb)
+        yield f"Of the concepts of {names} nothing is shown that could be matched: none can be kept."
+    untested = [graph.meta.name for graph in (a, b) if graph.only_proposed]
+    if untested:
+        yield f"No intervention tested any edge of {' or of '.join(untested)}: proposed edges are compared."
+
+
+def _anything_shown(graph: ConceptGraph, level: str) -> bool:
+    return any(_shown(graph, node) for node in graph.nodes if node.level == level)
 
 
 def _levels(a: ConceptGraph, b: ConceptGraph) -> list[tuple[str, str]]:
@@ -183,8 +132,11 @@ def _probes(a: ConceptGraph, b: ConceptGraph) -> tuple[Probe, Probe] | None:
 
 
 def _of_one(a: ConceptGraph, b: ConceptGraph) -> bool:
-    """Whether both graphs are of the same latents."""
-    return (a.meta.probe, a.meta.representation) == (b.meta.probe, b.meta.representation)
+    """Whether both graphs are of the same latents: of one probe or representation, or brought in from one file."""
+    if a.meta.probe or a.meta.representation:
+        return (a.meta.probe, a.meta.representation) == (b.meta.probe, b.meta.representation)
+    same_names = a.nodes["id"] == b.nodes["id"] and a.nodes["label"] == b.nodes["label"]
+    return not (b.meta.probe or b.meta.representation) and same_names
 
 
 def _matched(
@@ -269,19 +221,23 @@ def _one_sided(node: Node, undrawn: str | None) -> OneSided:
 def _edges(a: ConceptGraph, b: ConceptGraph, forth: Mapping[str, str], confirmed: bool) -> dict[str, Any]:
     """The fields of a comparison that are about edges."""
     back = {theirs: mine for mine, theirs in forth.items()}
-    of_a, of_b = ({(e.source, e.target): e for e in graph.edges} for graph in (a, b))
+    of_a, of_b = _found_by(a), _found_by(b)
     kept, lost, new = list[ComparedEdge](), list[ComparedEdge](), list[ComparedEdge]()
-    for (source, target), edge in of_a.items():
+    for edge in a.edges:
         if edge.confirmed or not confirmed:
-            other = of_b.get((forth.get(source, ""), forth.get(target, "")))
-            there = _there(other, source in forth and target in forth)
+            ends = forth.get(edge.source, ""), forth.get(edge.target, "")
+            other = of_b.get(ends)
+            there = _there(edge, other, ends)
             row = _compared(edge, edge, other, there)
-            (kept if other is not None and (other.confirmed or not confirmed) else lost).append(row)
-    for (source, target), edge in of_b.items():
+            same = other is not None and there != TURNED and (other.confirmed or not confirmed)
+            (kept if same else lost).append(row)
+    for edge in b.edges:
         if edge.confirmed or not confirmed:
-            other = of_a.get((back.get(source, ""), back.get(target, "")))
-            if other is None or (confirmed and not other.confirmed):
-                new.append(_compared(edge, other, edge, _there(other, source in back and target in back)))
+            ends = back.get(edge.source, ""), back.get(edge.target, "")
+            other = of_a.get(ends)
+            there = _there(edge, other, ends)
+            if other is None or there == TURNED or (confirmed and not other.confirmed):
+                new.append(_compared(edge, other, edge, there))
     comparable = sum(row.there != "no concept" for row in (*lost, *new)) + len(kept)
     return {
         "kept_edges": kept,
@@ -291,16 +247,26 @@ def _edges(a: ConceptGraph, b: ConceptGraph, forth: Mapping[str, str], confirmed
     }
 
 
-def _there(other: Edge | None, both_known: bool) -> There:
-    if other is not None:
-        return other.verdict
-    return "no edge" if both_known else "no concept"
+def _found_by(graph: ConceptGraph) -> dict[tuple[str, str], Edge]:
+    """Edges by their ends; inside a level either way round, since which end is named first says nothing there."""
+    found = {(edge.source, edge.target): edge for edge in graph.edges}
+    turned = {ends[::-1]: edge for ends, edge in found.items()} if graph.meta.joins == "within" else {}
+    return {**turned, **found}
+
+
+def _there(edge: Edge, other: Edge | None, ends: tuple[str, str]) -> There:
+    """`ends`: of the edge, in the other graph; empty where that has no such concept."""
+    if other is None:
+        return "no edge" if all(ends) else "no concept"
+    turned = edge.oriented and other.oriented and (other.source, other.target) != ends
+    return TURNED if turned else other.verdict
 
 
 def _compared(named: Edge, a: Edge | None, b: Edge | None, there: There) -> ComparedEdge:
     return ComparedEdge(
         source=named.source,
         target=named.target,
+        oriented=named.oriented,
         effect_a=None if a is None else a.effect,
         effect_b=None if b is None else b.effect,
         there=there,
@@ -309,61 +275,3 @@ def _compared(named: Edge, a: Edge | None, b: Edge | None, there: There) -> Comp
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-class Change(NamedTuple):
-    """One line of a comparison for people."""
-
-    what: str
-    kind: str
-    first: str
-    second: str
-    note: str
-
-
-def changes(found: GraphComparison) -> list[Change]:
-    """Every concept and edge as a line: lost and new ones before kept ones."""
-    rows = [Change("concept", "lost", f"{n.id} {n.label}", n.undrawn or "", _undrawn(n)) for n in found.lost]
-    rows += [Change("concept", "new", n.undrawn or "", f"{n.id} {n.label}", _undrawn(n)) for n in found.new]
-    for kind, edges in (("lost", found.lost_edges), ("new", found.new_edges), ("kept", found.kept_edges)):
-        for edge in edges:
-            ends = f"{edge.source} → {edge.target}"
-            first, second = (_effect(one) for one in (edge.effect_a, edge.effect_b))
-            note = "" if kind == "kept" else f"the other graph: {edge.there}"
-            named = (first, _joined(ends, second)) if kind == "new" else (_joined(ends, first), second)
-            rows.append(Change("edge", kind, *named, note))
-    kept = sorted(found.kept, key=lambda row: row.similarity)
-    rows += [
-        Change("concept", "kept", f"{n.a} {n.label_a}", f"{n.b} {n.label_b}", f"alike {n.similarity:.2f}") for n in kept
-    ]
-    return rows
-
-
-def summary(found: GraphComparison) -> list[str]:
-    """The comparison in a few lines."""
-    ways = {
-        "index": "by their index, both being of one probe",
-        "decoder": "by the cosine of their decoder rows",
-        "shown": "by their label tokens and examples",
-    }
-    lines = [
-        f"{row.a if row.a == row.b else f'{row.a} and {row.b}'}: {row.kept} concepts kept, {row.lost} lost, "
-        f"{row.new} new, matched {ways[row.by]}"
-        for row in reversed(found.levels)
-    ]
-    counts = len(found.kept_edges), len(found.lost_edges), len(found.new_edges)
-    said = "confirmed edges" if found.edges == "confirmed" else "edges"
-    agree = "" if found.edge_agreement is None else f"; of concepts both have, {found.edge_agreement:.0%} agree"
-    return [*lines, "{} {} kept, {} lost, {} new{}".format(counts[0], said, *counts[1:], agree)]
-
-
-def _undrawn(node: OneSided) -> str:
-    return f"the other probe has it as {node.undrawn}, its graph has not" if node.undrawn else ""
-
-
-def _joined(ends: str, effect: str) -> str:
-    return f"{ends}, {effect}" if effect else ends
-
-
-def _effect(value: float | None) -> str:
-    return "" if value is None else f"effect {number(value)}"

@@ -72,15 +72,7 @@ class ConceptGraph:
         return concept in self._index
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, ConceptGraph)
-            and self.meta == other.meta
-            and self.nodes == other.nodes
-            and self.edges == other.edges
-            and self.examples == other.examples
-            and self.pictures == other.pictures
-            and self.rows == other.rows
-        )
+        return isinstance(other, ConceptGraph) and self._parts == other._parts
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -151,6 +143,11 @@ class ConceptGraph:
         """Whether interventions support each edge, bool [edges]."""
         return np.array([verdict in CONFIRMED for verdict in self.edges["verdict"]], dtype=bool)
 
+    @cached_property
+    def only_proposed(self) -> bool:
+        """Whether no intervention tested any of its edges, so that they have neither an effect nor a null."""
+        return self.meta.joins == "within" or set(self.edges["verdict"]) == {"untested"}
+
     def networkx(self) -> networkx.DiGraph:
         """A networkx copy: edges point from the lower to the upper concept; columns become attributes."""
         import networkx
@@ -171,7 +168,11 @@ class ConceptGraph:
 
     def replace(self, *, meta: GraphMeta | None = None, nodes: NodeTable | None = None) -> ConceptGraph:
         """The same graph with other meta data, or another table of the same concepts."""
-        return ConceptGraph(meta or self.meta, nodes or self.nodes, self.edges, self.examples, self.pictures, self.rows)
+        return ConceptGraph(meta or self.meta, nodes or self.nodes, *self._parts[2:])
+
+    @property
+    def _parts(self) -> tuple[Any, ...]:
+        return self.meta, self.nodes, self.edges, self.examples, self.pictures, self.rows
 
     @property
     def shown(self) -> dict[str, Shown]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import sparse
 
+from concept_graphs.of_probe import probe_of
 from concept_graphs.tables import ConceptId
 from probes.artefacts import artefact_path, available, parent_of, read_manifest, resolve, write_manifest
 from probes.configs import Frozen, validated
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 RECORD, TABLE = "support.json", "support.npz"
 MAX_BYTES = 16 * 2**20
+WHAT = "record of which concepts go together in training"
 
 
 class SupportConfig(Frozen):
@@ -123,10 +125,11 @@ def _damaged(what: str, why: str) -> WorkbenchError:
 def support_of(graph: ConceptGraph) -> Support | None:
     """The newest support that holds all concepts of a graph, of its probe as it is now; None where there is none.
 
-    Raises `WorkbenchError` when the graph's probe is not here, and for a support that is damaged.
+    Raises `WorkbenchError` when the graph has no probe, when that is not here, and for a support that is damaged.
     """
-    resolve(graph.meta.probe, "probe", names_only=True)
-    hashed = parent_of(graph.meta.probe, "probe").sha256
+    probe = probe_of(graph.meta, WHAT)
+    resolve(probe, "probe", names_only=True)
+    hashed = parent_of(probe, "probe").sha256
     for ref in available("support"):
         folder = resolve(ref, "support", names_only=True)
         parent = read_manifest(folder).parents.get("probe")
@@ -145,6 +148,7 @@ def work(config: SupportConfig, run: Run) -> Path | None:
     from probes.hierarchy.probe import open_probe
 
     graph = ConceptGraph.open(config.graph)
+    probe = probe_of(graph.meta, WHAT)
     store = ActivationStore(resolve(config.store or graph.meta.store, "store"))
     if store.index.subject != graph.meta.subject:
         raise WorkbenchError(
@@ -155,14 +159,14 @@ def work(config: SupportConfig, run: Run) -> Path | None:
         )
     run.begin(message="reading the probe")
     try:
-        found = support_from(graph, open_probe(graph.meta.probe), store, config, run)
+        found = support_from(graph, open_probe(probe), store, config, run)
     except Stopped:
         return None
     name = config.name or config.graph
     target = artefact_path("support", name)
     with commit_directory(target, replace=True) as folder:
         found.save(folder)
-        parents = {"probe": parent_of(graph.meta.probe, "probe"), "graph": parent_of(config.graph, "graph")}
+        parents = {"probe": parent_of(probe, "probe"), "graph": parent_of(config.graph, "graph")}
         write_manifest(folder, kind="support", name=name, command=run.record().command, run=run.slug, parents=parents)
     return target
 

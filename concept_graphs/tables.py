@@ -160,6 +160,11 @@ class Edge(Frozen):
         """True when interventions support the edge (composed, carried or generated)."""
         return self.verdict in CONFIRMED
 
+    @property
+    def support(self) -> tuple[float, float, float]:
+        """What speaks for it before any test, the larger the more: share of resamples, |correlation|, |weight|."""
+        return self.frequency or 0.0, abs(self.correlation or 0.0), abs(self.weight or 0.0)
+
 
 class Example(Frozen):
     """One stretch of text in which a concept is active."""

@@ -12,6 +12,7 @@ from app.components.made_panel import MadePanel, Making, Shown
 from app.events import QUIET
 from app.pages.context import PageContext
 from concept_graphs.atlas import atlas_of
+from concept_graphs.of_probe import probe_of
 
 
 def atlas_panel(context: PageContext, inspector: Any) -> ConceptGraphView:
@@ -20,7 +21,7 @@ def atlas_panel(context: PageContext, inspector: Any) -> ConceptGraphView:
 
     def shown(ref: str) -> Shown | None:
         opened = library.open(ref)
-        if atlas_of(opened.graph.meta.probe) is None:
+        if atlas_of(probe_of(opened.graph.meta, "atlas")) is None:
             return None
         figure = {
             "url": f"/graph/atlas.json?ref={quote(opened.ref, safe='')}&stamp={opened.stamp}",
@@ -30,7 +31,7 @@ def atlas_panel(context: PageContext, inspector: Any) -> ConceptGraphView:
         return Shown(figure)
 
     def making(ref: str) -> Making:
-        return Making("atlas", {"probe": library.open(ref).graph.meta.probe})
+        return Making("atlas", {"probe": probe_of(library.open(ref).graph.meta, "atlas")})
 
     panel = MadePanel(
         "Atlas: which concepts write alike",

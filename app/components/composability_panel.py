@@ -8,6 +8,7 @@ import gradio as gr
 
 from app.components.made_panel import MadePanel, Making, Shown
 from app.events import QUIET
+from app.graphs import GraphLibrary
 from app.pages.context import PageContext
 from concept_graphs.composability import Composability, composability, in_words
 from concept_graphs.support import support_of
@@ -32,6 +33,22 @@ def rows_of(found: Composability) -> list[list[str]]:
         ]
         for module in found.modules
     ]
+
+
+def looked_up(library: GraphLibrary, ref: str, chosen: Any) -> tuple[Any, str] | None:
+    """Rows and words about the picked concepts; a request where too few are, what is wrong where nothing can be looked
+    up, and None where it has to be noted first."""
+    try:
+        graph = library.open(ref).graph
+        support = support_of(graph)
+        if support is None:
+            return None
+        if not isinstance(chosen, list) or len(chosen) < 2:
+            return [], PICK
+        found = composability(graph, support, [str(one) for one in chosen])
+    except WorkbenchError as error:
+        return [], str(error)
+    return rows_of(found), in_words(found)
 
 
 def composability_panel(context: PageContext) -> None:
@@ -76,17 +93,8 @@ def composability_panel(context: PageContext) -> None:
         )
 
     def look(ref: str, chosen: Any) -> tuple[Any, Any]:
-        if not isinstance(chosen, list) or len(chosen) < 2:
-            return gr.update(value=[]), gr.update(value=PICK)
-        try:
-            graph = library.open(ref).graph
-            support = support_of(graph)
-            if support is None:
-                return gr.skip(), gr.skip()
-            found = composability(graph, support, [str(one) for one in chosen])
-        except WorkbenchError as error:
-            return gr.update(value=[]), gr.update(value=str(error))
-        return gr.update(value=rows_of(found)), gr.update(value=in_words(found))
+        found = looked_up(library, ref, chosen)
+        return (gr.skip(), gr.skip()) if found is None else (gr.update(value=found[0]), gr.update(value=found[1]))
 
     panel.fold.expand(choices, inputs=context.graph_ref, outputs=pick, **QUIET)
     context.graph_ref.change(choices, inputs=context.graph_ref, outputs=pick, **QUIET)

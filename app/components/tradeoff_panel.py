@@ -5,10 +5,13 @@ from __future__ import annotations
 from app.components.made_panel import MadePanel, Making, Shown
 from app.components.plot_view import PlotlyView, figure_value
 from app.pages.context import PageContext
+from concept_graphs.of_probe import probe_of
 from concept_graphs.tradeoff_curve import in_sentences, tradeoff_figure, tradeoff_of
 from probes.artefacts import available
 from probes.errors import WorkbenchError
 from probes.files import slug
+
+WHAT = "trade-off of edges against bits"
 
 
 def needs_rows(store: str, subject: str) -> None:
@@ -29,18 +32,20 @@ def tradeoff_panel(context: PageContext) -> None:
 
     def shown(ref: str) -> Shown | None:
         meta = library.open(ref).graph.meta
-        found = tradeoff_of(meta.probe)
+        probe = probe_of(meta, WHAT)
+        found = tradeoff_of(probe)
         if found is None:
             needs_rows(meta.store, meta.subject)
             return None
         said = in_sentences(found)
-        figure = figure_value(tradeoff_figure(found), label=said[0], key=f"trade-off of {meta.probe}")
+        figure = figure_value(tradeoff_figure(found), label=said[0], key=f"trade-off of {probe}")
         return Shown(figure, "\n".join(said))
 
     def making(ref: str) -> Making:
         meta = library.open(ref).graph.meta
-        name = slug(f"tradeoff {meta.probe}")
-        own = {"probe": meta.probe, "store": meta.store}
+        probe = probe_of(meta, WHAT)
+        name = slug(f"tradeoff {probe}")
+        own = {"probe": probe, "store": meta.store}
         return Making("evaluate", {"suite": "tradeoff", "name": name, "tradeoff": own})
 
     panel = MadePanel(

@@ -8,7 +8,9 @@ import gradio as gr
 
 from app.graphs import GraphLibrary
 from app.pages.context import PageContext
-from concept_graphs.compare import CompareConfig, changes, compare, summary
+from concept_graphs.compare import compare
+from concept_graphs.comparison import CompareConfig
+from concept_graphs.comparison_words import changes, summary
 from probes.errors import WorkbenchError
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}

@@ -17,9 +17,9 @@ from app.components.lever_rack import rack_of, with_lever
 from app.components.notice_bar import NoticeBar, notices
 from app.components.tradeoff_panel import tradeoff_panel
 from app.components.view_bar import DEFAULT_VIEW, KINDS, ViewBar
-from app.desk import row_for
+from app.desk import can_be_levers, row_for
 from app.events import QUIET, TELLING
-from app.facts import stability_rows
+from app.facts import edge_counts, stability_rows
 from app.graphs import OpenGraph
 from app.pages import graph_groups
 from app.pages.comparing import comparing_with
@@ -30,13 +30,17 @@ from concept_graphs.view import ViewSpec
 from probes.configs import validated
 from probes.errors import WorkbenchError
 
-STEPS = (
-    "Click a concept: the inspector shows what excites it and which edges survived intervention.",
+CLICK = "Click a concept: the inspector shows what excites it and which edges survived intervention."
+CLICK_PROPOSED = (
+    "Click a concept: the inspector shows what is known of it and which edges are proposed, none of them tested."
+)
+USE = (
     "Press + lever to put it on the rack.",
     "Open Steer, move the slider and compare what comes out with and without it.",
 )
 STABILITY_HEADERS = ["levels", "what was asked", "share or correlation [95 % interval]"]
 HEADERS = ["concept", "label", "level", "frequency", "label finds it", "confirmed edges"]
+LONG_NAME = 440  # pixels that the name of a kept cell takes; such names differ at their ends
 PUT_IN_ADDRESS = """(graph, card) => { const u = new URL(location);
   if (graph) u.searchParams.set("graph", graph); if (card && card.id) u.searchParams.set("concept", card.id);
   history.replaceState(null, "", u); }"""
@@ -79,7 +83,7 @@ def view_of(opened: OpenGraph) -> Any:
     """The toolbar as it starts with a graph: its levels, and the kinds of edges it can have."""
     meta = opened.graph.meta
     # Where no intervention tested anything, what was not tested is all there is to see.
-    untested = meta.joins == "within" or set(opened.graph.edges["verdict"]) == {"untested"}
+    untested = opened.graph.only_proposed
     confirmed_in_two_kinds = meta.direction == "composes"
     return gr.update(
         value={**DEFAULT_VIEW, "unsupported": untested},
@@ -88,27 +92,32 @@ def view_of(opened: OpenGraph) -> Any:
     )
 
 
+def steps_of(opened: OpenGraph) -> list[str]:
+    """The first steps for someone new, with this graph open."""
+    graph = opened.graph
+    return [CLICK_PROPOSED if graph.only_proposed else CLICK, *(USE if can_be_levers(graph) else ())]
+
+
 def table_of(opened: OpenGraph) -> list[list[str]]:
     """The accessible twin of the picture, the best connected concepts first."""
-    graph = opened.graph
-    confirmed: dict[str, int] = {}
-    for at in range(len(graph.edges)):
-        if graph.confirmed[at]:
-            for end in ("source", "target"):
-                name = graph.edges[end][at]
-                confirmed[name] = confirmed.get(name, 0) + 1
-    rows = [
+    graph, counts = opened.graph, edge_counts(opened.graph)
+    return [
         [
             node.id,
             node.label,
             node.level,
             percent(node.frequency, 3),
             "–" if node.detection is None else f"{node.detection:.2f}",
-            str(confirmed.get(node.id, 0)),
+            str(counts[node.id]),
         ]
-        for node in graph.nodes
+        for node in sorted(graph.nodes, key=lambda node: -counts[node.id])
     ]
-    return sorted(rows, key=lambda row: -int(row[5]))
+
+
+def table_shown(opened: OpenGraph) -> dict[str, Any]:
+    """The same with its headers: which edges are counted differs."""
+    counted = "proposed edges" if opened.graph.only_proposed else "confirmed edges"
+    return {"headers": [*HEADERS[:-1], counted], "data": table_of(opened)}
 
 
 def build(context: PageContext) -> None:
@@ -116,9 +125,9 @@ def build(context: PageContext) -> None:
     library = context.graphs
     names = library.names()
     start = context.default_graph if context.default_graph in names else (names[0] if names else None)
-    bar = NoticeBar(notices(tour=STEPS), elem_id="graph-notices")
+    bar = NoticeBar(notices(tour=(CLICK, *USE)), elem_id="graph-notices")
     with gr.Row(equal_height=False, elem_classes="fc-top"):
-        name = gr.Dropdown(names, value=start, label="Graph", elem_id="graph-name", scale=1, min_width=180)
+        name = gr.Dropdown(names, value=start, label="Graph", elem_id="graph-name", scale=2, min_width=LONG_NAME)
         with gr.Column(scale=5, min_width=320):
             view = ViewBar(elem_id="graph-view")
     context.graph_ref = name
@@ -152,9 +161,9 @@ def build(context: PageContext) -> None:
             opened = library.open(ref)
         except WorkbenchError as error:
             return {"message": str(error)}, gr.update(), [], [], notices([str(error)])
-        said = notices(opened.graph.meta.warnings, tour=STEPS)
+        said = notices(opened.graph.meta.warnings, tour=steps_of(opened))
         view_shown = view_of(opened)
-        rows = table_of(opened), stability_rows(opened.graph)
+        rows = table_shown(opened), stability_rows(opened.graph)
         return picture(opened, view_shown["value"]), view_shown, *rows, said
 
     shown = [plot, view, table, stability, bar]
@@ -197,7 +206,7 @@ def build(context: PageContext) -> None:
         concept = _text(event, "id")
         try:
             opened = library.rename(ref, concept, _text(event, "label"))
-            return inspect(ref, rack, concept)[0], picture(opened, shown_view), table_of(opened)
+            return inspect(ref, rack, concept)[0], picture(opened, shown_view), table_shown(opened)
         except WorkbenchError as error:
             raise gr.Error(str(error), print_exception=False) from None
 

@@ -75,7 +75,7 @@ def _plan(form: SuiteForm) -> None:
     figure, said = _planned(form, [part.value for part in inputs])
     drawn = PlotlyView(figure, elem_id="grid-plan")
     reasons = gr.Textbox(
-        said, label="What would be trained", lines=2, max_lines=10, interactive=False, elem_id="grid-planned"
+        said, label="What would be trained", lines=2, max_lines=40, interactive=False, elem_id="grid-planned"
     )
     ask = gr.Button("Estimate the cost", size="sm", elem_id="grid-ask-cost")
     cost = gr.Textbox("", show_label=False, lines=2, max_lines=4, interactive=False, visible=False, elem_id="grid-cost")

@@ -57,7 +57,7 @@ class CellPanel:
         self.step = gr.Slider(
             -3, 3, value=2, step=0.1, label="Standard deviations it is moved by", elem_id="grid-cell-step"
         )
-        self.said = gr.Textbox("", show_label=False, lines=2, max_lines=5, interactive=False, elem_id="grid-cell-said")
+        self.said = gr.Textbox("", show_label=False, lines=2, max_lines=20, interactive=False, elem_id="grid-cell-said")
         self.here = PlotlyView(None, elem_id="grid-cell-here")
         self.along = PlotlyView(None, elem_id="grid-cell-along")
         with gr.Row(equal_height=True):
@@ -71,7 +71,7 @@ class CellPanel:
             self.discover = gr.Button("Find the graph", size="sm", elem_id="grid-cell-discover")
         with gr.Column(visible=False, elem_id="grid-cell-graph") as self.graph:
             self.graph_said = gr.Textbox(
-                "", show_label=False, lines=3, max_lines=9, interactive=False, elem_id="grid-cell-graph-said"
+                "", show_label=False, lines=3, max_lines=40, interactive=False, elem_id="grid-cell-graph-said"
             )
             with gr.Row():
                 with gr.Column(min_width=330):

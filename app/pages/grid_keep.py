@@ -29,7 +29,7 @@ class KeepRow:
                 self.go = gr.Button("Keep as a representation", variant="primary", size="sm", elem_id="grid-cell-keep")
                 self.to_graph = gr.Button("Open its graph", size="sm", visible=False, elem_id="grid-cell-to-graph")
         self.said = gr.Textbox(
-            "", show_label=False, lines=2, max_lines=5, interactive=False, visible=False, elem_id="grid-cell-kept"
+            "", show_label=False, lines=2, max_lines=20, interactive=False, visible=False, elem_id="grid-cell-kept"
         )
 
     @property

@@ -37,7 +37,7 @@ def card(opened: OpenGraph, concept: str, levers: frozenset[str] = frozenset()) 
         "children_more": _more(len(children)),
         "parents": [_edge(opened, edge, edge.target) for edge in parents[:MOST_EDGES]],
         "parents_more": _more(len(parents)),
-        "null_note": words_of(graph.meta).card if children or parents else "",
+        "null_note": words_of(graph).card if children or parents else "",
         "examples": [
             {
                 "document": example.document,
@@ -81,7 +81,7 @@ def _detail(graph: ConceptGraph, edge: Edge) -> str:
         ("cosine", edge.cosine),
     )
     parts += [f"{name} {value:.3g}" for name, value in named if value is not None]
-    return "; ".join([*parts, f"n {edge.n} {words_of(graph.meta).counted}, {edge.places} places"])
+    return "; ".join([*parts, f"n {edge.n} {words_of(graph).counted}, {edge.places} places"])
 
 
 def _more(count: int) -> str:

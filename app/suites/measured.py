@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from concept_graphs.graph import ConceptGraph
+from concept_graphs.of_probe import why_none
 from probes.artefacts import resolve
 from probes.errors import WorkbenchError
 from probes.subjects.loading import kind_of
@@ -17,8 +18,8 @@ def probed(ref: str, medium: Medium | None = None) -> None:
     """Raise `WorkbenchError` unless a graph has the probe it was made of, and its subject makes what is asked for."""
     meta = ConceptGraph.open(ref).meta
     if not meta.probe:
-        why = "it came from another tool's file, without the dictionaries its concepts are latents of"
-        raise WorkbenchError("no-probe", f"The graph {ref} cannot be measured", why, "Name a graph made of a probe.")
+        how = "Name a graph made of a probe."
+        raise WorkbenchError("no-probe", f"The graph {ref} cannot be measured", why_none(meta), how)
     resolve(meta.probe, "probe")
     found = MEDIA.get(kind_of(meta.subject))
     if medium is not None and found != medium:

@@ -19,9 +19,9 @@ def _activated(graph: ConceptGraph) -> ConceptGraph:
 def test_each_way_of_testing_has_its_own_words() -> None:
     text, pictures = make_graph(), make_picture_graph()
     given = _activated(pictures)
-    assert words_of(text.meta).counted == "chunks" and "held" in words_of(text.meta).beside
-    assert "ablated" in words_of(pictures.meta).card and "removed" in words_of(pictures.meta).table
-    assert "without a prompt" in words_of(given.meta).card and "removed" not in words_of(given.meta).table
+    assert words_of(text).counted == "chunks" and "held" in words_of(text).beside
+    assert "ablated" in words_of(pictures).card and "removed" in words_of(pictures).table
+    assert "without a prompt" in words_of(given).card and "removed" not in words_of(given).table
 
 
 def test_what_supports_raises_when_it_is_given_and_lowers_when_it_is_taken() -> None:

@@ -16,6 +16,18 @@ STATUS = "document.querySelector('#grid-status textarea')?.value.includes('{}')"
 PLOT = "document.querySelector('#grid-{} .fc-plot')?.data"
 VALUE = "document.querySelector('#grid-{} textarea')?.value.includes('{}')"
 
+# Words of a table that stand on more than one line.
+BROKEN = """(of) => [...document.querySelectorAll(`${of} th, ${of} td`)].flatMap((cell) => {
+  const walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), broken = [];
+  while (walk.nextNode()) for (const word of walk.currentNode.textContent.matchAll(/[\\w.]+/g)) {
+    const range = document.createRange();
+    range.setStart(walk.currentNode, word.index);
+    range.setEnd(walk.currentNode, word.index + word[0].length);
+    const lines = [...range.getClientRects()].filter((box) => box.width).map((box) => Math.round(box.top));
+    if (new Set(lines).size > 1) broken.push(word[0]);
+  }
+  return broken; })"""
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -52,6 +64,10 @@ def test_a_grid_from_its_plan_to_an_opened_cell(page: Any, address: str) -> None
     page.wait_for_selector("#grid-cell-open")
     page.reload()
     page.wait_for_function(STATUS.format("stopped"))
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(600)
+    assert page.locator("#grid-live").is_visible() and page.evaluate(BROKEN, "#grid-live") == []
+    page.set_viewport_size({"width": 1400, "height": 900})
     page.click("#grid-resume")
     page.wait_for_function(STATUS.format("Written to"))
     for drawn in ("mcc", "r2", "gained", "curve"):

@@ -10,7 +10,9 @@ import pytest
 from app.commands import main
 from app.graphs import GraphLibrary
 from app.pages.comparing import compared, partners
-from concept_graphs.compare import CompareConfig, ComparedEdge, assigned, changes, compare, summary
+from concept_graphs.compare import assigned, compare
+from concept_graphs.comparison import CompareConfig, ComparedEdge
+from concept_graphs.comparison_words import changes, summary
 from concept_graphs.graph import ConceptGraph
 from concept_graphs.schema import GraphMeta
 from concept_graphs.tables import EdgeTable, NodeTable

@@ -9,6 +9,7 @@ const plot = F.add(root, F.el("div", "fc-graph-plot")).lastChild;
 plot.setAttribute("role", "img");
 
 const RIGHT = 6;  // pixels right of the picture
+const CONFIRMED = ["composed", "carried", "generated"];
 const RING = 24;  // across the ring around the selected concept
 const pen = document.createElement("canvas").getContext("2d");
 const state = { url: null, fetch: null, figure: null, places: new Map(), names: new Map(), bound: false };
@@ -31,11 +32,11 @@ function overlay() {
   const traces = [];
   const links = (state.figure.links || []).filter((link) => link[0] === selected || link[1] === selected).slice(0, 200);
   const { sideways, straight } = state.figure.layout.meta;  // time runs to the right, not storeys upwards
-  for (const confirmed of [false, true]) {
-    const x = [], y = [];
-    for (const [source, target, verdict] of links) {
+  for (const verdict of ["untested", "unsupported", "generated", "carried", "composed"]) {
+    const x = [], y = [], confirmed = CONFIRMED.includes(verdict);
+    for (const [source, target, own] of links) {
       const from = state.places.get(source), to = state.places.get(target);
-      if (!from || !to || ["composed", "carried", "generated"].includes(verdict) !== confirmed) continue;
+      if (!from || !to || own !== verdict) continue;
       for (let step = 0; step <= 12; step += 1) {
         const t = step / 12, ease = straight ? t : t * t * (3 - 2 * t), [across, up] = sideways ? [t, ease] : [ease, t];
         x.push(from[0] + (to[0] - from[0]) * across);
@@ -44,7 +45,7 @@ function overlay() {
       x.push(null); y.push(null);
     }
     if (x.length) traces.push({ type: "scatter", mode: "lines", x, y, hoverinfo: "skip", showlegend: false,
-      line: { color: F.cssColour("--fc-accent", "#06c"), width: confirmed ? 2.2 : 1, dash: confirmed ? "solid" : "dot" } });
+      line: { color: F.cssColour("--fc-accent", "#06c"), width: confirmed ? 2.2 : 1.6, dash: dashOf(verdict) } });
   }
   const ring = (ids, symbol, size, colour, width) => {
     const at = ids.map((id) => state.places.get(id)).filter(Boolean);
@@ -61,6 +62,12 @@ function overlay() {
       textposition: `top ${side}`, textfont: { size: 12, color: F.cssColour("--fc-ink", "#222"), shadow: haloOf(state.figure.data) } });
   }
   return { traces, selected };
+}
+
+// The line style of a verdict as the base and its legend have it; hidden edges have none there.
+function dashOf(verdict) {
+  const drawn = state.figure.data.find((trace) => trace.mode === "lines" && String(trace.name).split(",")[0] === verdict);
+  return (drawn && drawn.line.dash) || (CONFIRMED.includes(verdict) ? "solid" : "dot");
 }
 
 // The base labels' own halo, so that a name reads over points and lines as they do.
