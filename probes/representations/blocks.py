@@ -57,10 +57,8 @@ def block_values(
     try:
         own = DIVISIONS[constraint.divides](world)
         latents = constraint.blocks(model)
+        _refuse_one_block(latents, own)
         names = [name for name in latents if latents[name] and own[name]]
-        if len(names) < 2:
-            empty = ", ".join(name for name in latents if not own[name])
-            raise Unmeasured(f"fewer than two of its blocks have factors in this world; none belong to: {empty}")
         truth = [factors[:, own[name]] for name in names]
         found = block_information([codes[:, latents[name]] for name in names], truth)
         floor = block_information(truth, truth)
@@ -71,3 +69,12 @@ def block_values(
     for at, name in enumerate(names):
         values |= {f"block.{name}.r2": float(found.own[at]), f"block.{name}.leak": float(found.leak[at])}
     return values, {}
+
+
+def _refuse_one_block(latents: Mapping[str, Places], factors: Mapping[str, Places]) -> None:
+    """Raise `Unmeasured` where fewer than two blocks have latents as well as factors, naming those that lack either."""
+    if sum(bool(latents[name] and factors[name]) for name in latents) > 1:
+        return
+    for lacking, where in ((factors, "factors in this world"), (latents, "latents")):
+        if empty := [name for name in latents if not lacking[name]]:
+            raise Unmeasured(f"too few of its blocks have {where}; none belong to: {', '.join(empty)}")

@@ -92,6 +92,12 @@ def test_what_cannot_be_measured_is_left_out_with_a_reason(world: Vectors | Ball
     assert not found and why.keys() == {"block_r2", "block_leak", "block_leak_floor"} and reason in why["block_r2"]
 
 
+def test_a_blanket_whose_gates_put_all_latents_into_one_block_is_not_scored() -> None:
+    blanket, factors = MarkovBlanket(MarkovBlanket.Config()), factors_of(ROOM)
+    found, why = block_values(blanket, model_of(blanket, ROOM), ROOM, factors, factors)
+    assert not found and why["block_r2"].startswith("too few of its blocks have latents; none belong to: spouses")
+
+
 def test_a_constraint_without_blocks_has_none_of_it() -> None:
     free = KL(KL.Config())
     assert block_values(free, model_of(free, ROOM), ROOM, np.zeros((9, 8)), np.zeros((9, 8))) == ({}, {})
