@@ -9,7 +9,7 @@ import gradio as gr
 from app import grid_cells, grids
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import raised
-from app.events import QUIET, TELLING
+from app.events import QUIET
 from app.grid_cells import FACTOR_COLUMNS, MEASURE_COLUMNS
 from app.grids import KeptCell
 from app.heat_maps import Figure
@@ -17,6 +17,7 @@ from app.pages.grid_keep import KeepRow
 from app.pages.suite_form import text_table
 from app.suite_runs import GRID
 from concept_graphs.latent_methods import AUTO
+from probes.errors import WorkbenchError
 
 # Heavier than a look at a run: in the queue, one at a time, so that polling goes on beside it.
 HEAVY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "grid-cell"}
@@ -103,7 +104,7 @@ class CellPanel:
         graph = [self.graph, self.graph_said, self.known, self.recovered]
         details = [self.detail, self.factors, self.measures, self.matches, self.latent, *moved]
         details += [self.method, self.graph, *self.keep.outputs]
-        self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **TELLING)
+        self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **QUIET)
         self.which.input(lambda: gr.update(visible=False), None, self.detail, **QUIET)
         self.go.click(self._open, [self.shown, self.which, self.row, self.step], details, **HEAVY)
         for part in (self.latent.input, self.row.input, self.step.input):
@@ -112,7 +113,11 @@ class CellPanel:
 
     @staticmethod
     def _offer(slug: str, pair: str) -> list[Any]:
-        cells = raised(lambda: grids.kept_cells(GRID.found(slug)))
+        """At once, beside the queue: whoever opens a cell next means one of this pair. A run that has gone has none."""
+        try:
+            cells = grids.kept_cells(GRID.found(slug))
+        except WorkbenchError:
+            cells = []
         return [_which(cells, pair), gr.update(visible=False)]
 
     @staticmethod

@@ -33,7 +33,7 @@ def sections_of(graph: ConceptGraph) -> list[Section]:
     from app.report import ReportTwin
 
     graph.save(artefact_path("graph", graph.meta.name))
-    made = execute(jobs.new_run("report", ReportConfig(name="told", graph=graph.meta.name)))
+    made = execute(jobs.new_run("report", ReportConfig(name=f"of-{graph.meta.name}", graph=graph.meta.name)))
     assert made is not None
     twin = ReportTwin.model_validate(read_json(made / "report.json"))
     return report_sections(graph, twin, twin_hash="0")

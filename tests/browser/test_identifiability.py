@@ -88,7 +88,7 @@ def test_start_refuses_dials_of_no_possible_world_and_makes_no_run(page: Any, ad
     page.wait_for_function("document.querySelector('#known-command').innerText.includes('13 pairs need 26 of 24')")
     page.click("#known-start")
     # The command box says it too while the form is filled in; Start must say it itself.
-    told = page.get_by_test_id("toast-body").get_by_text("Correct World / Storeys / Twins and try again")
+    told = page.get_by_test_id("toast-body").get_by_text("Correct World / Twins and try again")
     told.last.wait_for(state="visible")
     assert page.input_value("#known-run input") == "" and _runs(folder) == before
 

@@ -68,7 +68,7 @@ def reported(page: Any, found: dict[str, Any]) -> None:
     page.click("#report-go")
     page.wait_for_selector("#report-file", state="visible")
     opened = page.context.new_page()
-    opened.goto((artefact_path("report", "report") / "report.html").as_uri())
+    opened.goto((artefact_path("report", "synthetic") / "report.html").as_uri())
     images = opened.locator("#steering-1 .images img")
     addresses = images.evaluate_all("(all) => all.map((one) => one.naturalWidth && one.src)")
     assert addresses == [found[name] for name in ("before", "after", "difference")]
