@@ -117,4 +117,4 @@ def test_a_painted_mask_and_an_interval_steer_and_strength_zero_does_not(desk: A
     same = generated(desk)
     assert same["before"] == found["before"] == same["after"]
     assert same["rmse"] == 0
-    assert "--levers levers.json" in desk.inner_text("#steer-command")
+    desk.wait_for_function("document.querySelector('#steer-command').innerText.includes('--levers levers.json')")

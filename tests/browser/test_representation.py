@@ -93,8 +93,11 @@ def test_a_kept_cell_opens_as_a_graph_whose_latents_can_be_inspected(page: Any, 
     after = page.evaluate(f"{drawn}.map((one) => one.source)")
     assert after[:2] == before[:2], "what is seen and what it decodes to as it is stay"
     assert "random directions as long" in page.input_value("#row-said textarea")
-    command = page.locator("#steer-command").inner_text()
-    assert "steer balls-one --concept latents/3 --strength -2 --row 5" in " ".join(command.split())
+    # Written by an answer of its own, so it may come after the picture.
+    page.wait_for_function(
+        "document.querySelector('#steer-command').innerText.replace(/\\s+/g, ' ')"
+        ".includes('steer balls-one --concept latents/3 --strength -2 --row 5')"
+    )
     assert page.failures == [] and outside(page.requested, address) == []
 
 
