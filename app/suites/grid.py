@@ -103,6 +103,7 @@ def _rows(grid: Grid, best: Mapping[tuple[str, str], Sequence[Outcome]]) -> Iter
         if known := {seed: value for seed, value in enumerate(alike) if value is not None}:
             said = "mean |Pearson| of matched latents of two starts"
             yield from _over_worlds(f"{stage}.consistency", known, said, "up")
+            yield from _start_rows(grid, task, constraint, outcomes)
     for name in COMPARED:
         yield from interaction_rows(name, values[name], config)
 
@@ -126,6 +127,19 @@ def _about(grid: Grid, task: str, constraint: str, outcomes: Sequence[Outcome]) 
             unit=MEASURES[measure][0],
             better="up",
         )
+
+
+def _start_rows(grid: Grid, task: str, constraint: str, outcomes: Sequence[Outcome]) -> Iterator[Row]:
+    """Whether choosing a start without the truth pays: both numbers of the one that counts, beside the mean of all."""
+    for name in COMPARED:
+        gained = {}
+        for counts in outcomes:
+            cell = counts.cell
+            every = grid.starts(task, constraint, cell.weight, cell.seed)
+            mean = float(np.mean([one.score.values[name] for one in every]))
+            gained[cell.seed] = counts.score.values[name] - mean
+        said = "of the start that was chosen without the truth, beside the mean of all starts"
+        yield from _over_worlds(f"{task}.{constraint}.{name}_by_choice", gained, said, "up")
 
 
 def interaction_rows(name: str, values: Values, config: GridConfig) -> Iterator[Row]:

@@ -252,20 +252,18 @@ class Grid:
         """Held-out latents of a cell that is done, `row latent`."""
         return load_tensors(self._path(cell).with_suffix(".safetensors"))["latents"].double().numpy()
 
+    def starts(self, task: str, constraint: str, weight: float, seed: int) -> list[Outcome]:
+        """What came of each start, all of them done."""
+        cell = Cell(task=task, constraint=constraint, weight=weight, seed=seed)
+        return [self.kept(cell.model_copy(update={"restart": start})) for start in range(self.config.restarts)]
+
     def best(self, task: str, constraint: str, weight: float, seed: int) -> Outcome:
         """Of all starts the one with the lowest held-out objective."""
-        starts = [
-            self.kept(Cell(task=task, constraint=constraint, weight=weight, seed=seed, restart=start))
-            for start in range(self.config.restarts)
-        ]
-        return min(starts, key=lambda found: found.score.values["objective"])
+        return min(self.starts(task, constraint, weight, seed), key=lambda found: found.score.values["objective"])
 
     def consistency(self, task: str, constraint: str, weight: float, seed: int) -> float | None:
         """Mean correlation of matched latents of two starts; None where there is one start."""
-        found = [
-            self.latents(Cell(task=task, constraint=constraint, weight=weight, seed=seed, restart=start))
-            for start in range(self.config.restarts)
-        ]
+        found = [self.latents(outcome.cell) for outcome in self.starts(task, constraint, weight, seed)]
         alike = [factor_recovery(first, second, shuffles=0).mcc for first, second in combinations(found, 2)]
         return float(np.mean(alike)) if alike else None
 

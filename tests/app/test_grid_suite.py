@@ -65,6 +65,11 @@ def test_rows_say_what_a_constraint_gains_and_whether_it_depends_on_the_task() -
     assert {line["task"] for line in table} == {"reconstruction", "supervised"} and float(table[0]["task_loss"]) > 0
     assert {line["task"]: line["told"] for line in table}["supervised"] == "supervised is told answers"
     assert sum(int(line["counts"]) for line in table) == 2 * 2 * 2, "one start per pair and world counts"
+    alone = [line for line in table if (line["task"], line["constraint"]) == ("reconstruction", NONE)]
+    chosen = {line["seed"]: line for line in alone if line["counts"] == "1"}
+    assert all(float(line["objective"]) >= float(chosen[line["seed"]]["objective"]) for line in alone)
+    paid = sum(float(line["mcc"]) for line in chosen.values()) / 2 - sum(float(line["mcc"]) for line in alone) / 4
+    assert rows[f"reconstruction.{NONE}.mcc_by_choice"].value == pytest.approx(paid, abs=1e-5)
 
 
 @pytest.mark.parametrize(
