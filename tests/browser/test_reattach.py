@@ -20,6 +20,7 @@ from tests.fixtures.stores import make_store
 pytestmark = pytest.mark.browser
 
 POINTS = "(document.querySelector('#train-curve-loss .js-plotly-plot')?.data?.[0]?.x?.length ?? 0)"
+COMMAND = "(part) => document.querySelector('#train-command').innerText.replace(/\\s+/g, ' ').includes(part)"
 
 
 def until(condition: Callable[[], bool], seconds: float = 240) -> None:
@@ -39,7 +40,7 @@ def reload(page: Any) -> None:
         page.wait_for_load_state()
 
 
-@pytest.mark.timeout(1500)  # a whole training of the small size, on a machine that other tests share
+@pytest.mark.timeout(1500)  # a whole training, on a machine that other tests share
 def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
     page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +52,13 @@ def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
         page.goto(f"{server.ready()}/?tab=train")
         page.get_by_label("small", exact=True).check()
         page.wait_for_function("document.querySelector('#train-command').innerText.includes('2304')")
+        for level in ("Middle", "High"):  # the first level is long enough to lose a server in
+            page.get_by_role("button", name=f"{level}: ").click()
+            field = f"#train-{level.lower()}-optimiser-steps input"
+            page.get_by_role("button", name="Optimiser: ").locator("visible=true").last.click()
+            page.locator(field).wait_for(state="visible", timeout=20_000)
+            page.fill(field, "40")
+            page.wait_for_function(COMMAND, arg=f"--{level.lower()}.optimiser.steps 40")
         page.click("#train-start")
         page.wait_for_function(f"{POINTS} > 0")
         run = Run.open(next((tmp_path / "runs").iterdir()))
@@ -67,7 +75,7 @@ def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
         reload(page)
         page.wait_for_function(f"{POINTS} > 0")
         assert page.input_value("#train-run input") == run.slug
-        assert f"{left.step:,}/1,800" in page.input_value("#train-status textarea")
+        assert f"{left.step:,}/680" in page.input_value("#train-status textarea")
         shown = page.evaluate(POINTS)
         os.kill(worker, signal.SIGCONT)
         page.wait_for_function(f"{POINTS} > {shown}")
