@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import jobs
 from app.grid_cell_figures import bars_figure, match_figure, pictures_figure, steps_figure
-from app.grids import KeptCell, Pair, in_words, kept_cells
+from app.grids import KeptCell, Pair, in_words, kept_cells, marked
 from app.heat_maps import Figure
 from app.progress import duration
 from app.suite_runs import GRID
@@ -28,8 +28,8 @@ EXTREMES = 6  # held-out rows at either end, where nothing can be decoded
 
 def pair_choices(cells: Sequence[KeptCell]) -> list[tuple[str, str]]:
     """(in words, name) of every pair that has a cell."""
-    pairs: list[Pair] = list(dict.fromkeys(cell.pair for cell in cells))
-    return [(f"{in_words(task)} × {in_words(constraint)}", f"{task}/{constraint}") for task, constraint in pairs]
+    pairs: dict[Pair, KeptCell] = {cell.pair: cell for cell in cells}
+    return [(" × ".join(marked(name, cell.told) for name in pair), "/".join(pair)) for pair, cell in pairs.items()]
 
 
 def cell_choices(cells: Sequence[KeptCell], pair: str) -> list[tuple[str, str]]:

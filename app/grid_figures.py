@@ -146,11 +146,14 @@ def _every(found: Opened, columns: Sequence[str]) -> list[Pair]:
     return [(task, constraint) for task in found.file.tasks for constraint in columns]
 
 
-def plan_figure(tasks: Sequence[str], columns: Sequence[str], marks: Mapping[Pair, tuple[str, str]]) -> Figure:
+def plan_figure(
+    tasks: Sequence[str], columns: Sequence[str], marks: Mapping[Pair, tuple[str, str]], told: Mapping[str, str]
+) -> Figure:
     """Which pairs can be had: a tick, or for those in `marks` the number of the reason, which the hover holds."""
     values: dict[Pair, float | None] = {(t, c): 0.0 if (t, c) in marks else 0.3 for t in tasks for c in columns}
     hovers = {pair: marks[pair][1] if pair in marks else "can be had" for pair in values}
-    figure = _heat(tasks, columns, values, hovers, SHARE, (0.0, 1.0), "<b>Pairs</b>; numbers: reasons below")
+    title = "<b>Pairs</b>; numbers: reasons below"
+    figure = _heat(tasks, columns, values, hovers, SHARE, (0.0, 1.0), title, told=told)
     figure["data"][1]["text"] = [marks[pair][0] if pair in marks else "✓" for pair in values]
     return figure
 

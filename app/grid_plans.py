@@ -24,7 +24,7 @@ def planned(config: Any) -> tuple[dict[str, Any], str]:
     marks = {(one.task, one.constraint): (str(reasons.index(one.reason) + 1), one.reason) for one in plan.refused}
     said = [_counted(len(plan.pairs), plan.cells)]
     said += [f"{at}: {reason}." for at, reason in enumerate(reasons, 1)]
-    return plan_figure(config.tasks, config.constraints_first, marks), "\n".join(said)
+    return plan_figure(config.tasks, config.constraints_first, marks, plan.told), "\n".join(said)
 
 
 def cost_said(config: Any) -> str:

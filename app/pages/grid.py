@@ -11,7 +11,7 @@ from app.components.command_box import command_box
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import RunPanel, raised
 from app.events import QUIET, TELLING
-from app.grids import CARD_COLUMNS, LIVE_COLUMNS, Opened, in_words
+from app.grids import CARD_COLUMNS, LIVE_COLUMNS, Opened, marked
 from app.pages.grid_cell import CellPanel
 from app.pages.suite_form import SuiteForm, open_as_addressed, text_table
 from app.suite_runs import GRID
@@ -171,7 +171,8 @@ class _Panel(RunPanel):
             found = grids.opened(seen.slug)
         except WorkbenchError as error:
             return [*shown, gr.update(choices=[], value=None), {}, str(error), {}, {}, {}, {}, []]
-        choices = [(f"{in_words(pair[1])} under {in_words(pair[0])}", "/".join(pair)) for pair in found.pairs]
+        told = found.file.told
+        choices = [(f"{marked(c, told)} under {marked(task, told)}", f"{task}/{c}") for task, c in found.pairs]
         first = choices[0][1] if choices else None
         return [*shown, gr.update(choices=choices, value=first), _curve(found, first), *_drawn(found)]
 

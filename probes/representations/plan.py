@@ -11,7 +11,7 @@ from probes.representations.cell import NONE, Cell
 from probes.representations.grid import GridConfig, Refusal, cells_of, refusals
 from probes.representations.rows import GridRows
 from probes.representations.scoring import score
-from probes.representations.setting import world_of
+from probes.representations.setting import holds_out, world_of
 from probes.representations.spec import Spec, spec_of
 from probes.representations.training import Pair, trained
 from probes.worlds.factors import FactorWorld
@@ -22,11 +22,13 @@ PATIENCE = 6.0  # seconds after which no further pair is measured
 
 
 class Plan(NamedTuple):
-    """Pairs that will be trained, those that cannot be had, and the number of cells."""
+    """Pairs that will be trained, those that cannot be had, the number of cells, and what of the truth tasks and
+    constraints would be told in training, by name."""
 
     pairs: list[tuple[str, str]]
     refused: list[Refusal]
     cells: int
+    told: dict[str, str]
 
 
 class Cost(NamedTuple):
@@ -42,7 +44,8 @@ def plan_of(config: GridConfig) -> Plan:
     refused = refusals(config, spec)
     closed = {(refusal.task, refusal.constraint) for refusal in refused}
     pairs = [pair for pair in product(config.tasks, config.constraints_first) if pair not in closed]
-    return Plan(pairs, refused, cells_of(config, pairs))
+    told = {name: what for pair in pairs for name, what in _pair(config, *pair).told.items()}
+    return Plan(pairs, refused, cells_of(config, pairs), told)
 
 
 def measured_cost(config: GridConfig, plan: Plan, patience: float = PATIENCE) -> Cost:
@@ -60,8 +63,9 @@ def measured_cost(config: GridConfig, plan: Plan, patience: float = PATIENCE) ->
         if time.monotonic() - began > patience:
             break
     cell = sum(found) / len(found) + scoring * config.scoring.rows / len(held_out)
-    worlds = 2 * config.seeds * (config.network.rows + config.scoring.rows)  # both passes draw them
-    return Cost(plan.cells * cell + worlds * drawing / few, len(found))
+    looked_at = config.scoring.rows * (2 if holds_out(config.world) else 1)
+    drawn = 2 * config.seeds * (config.network.rows + looked_at)  # both passes draw them
+    return Cost(plan.cells * cell + drawn * drawing / few, len(found))
 
 
 def _first_world(config: GridConfig) -> tuple[FactorWorld, Spec]:

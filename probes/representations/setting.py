@@ -52,11 +52,15 @@ class Setting:
 
         Raises `WorkbenchError` where its rules let hardly any such row through.
         """
-        config = self._dials.world
-        if getattr(config, "combinations", "all") != "training":
+        if not holds_out(self._dials.world):
             return None
-        other = world_of(config.model_copy(update={"combinations": "held_out"}), self.seed)
+        other = world_of(self._dials.world.model_copy(update={"combinations": "held_out"}), self.seed)
         return GridRows(other.draw(self._dials.scoring.rows, 3, part="test"))
+
+
+def holds_out(config: AnyWorld) -> bool:
+    """Whether training sees some combinations of factors only, so that rows of the others are drawn too."""
+    return getattr(config, "combinations", "all") == "training"
 
 
 def world_of(config: AnyWorld, seed: int) -> FactorWorld:

@@ -15,6 +15,7 @@ from app.suites.rows import Row
 from app.worker import execute
 from concept_graphs.latent_methods import METHODS
 from probes.errors import WorkbenchError
+from probes.representations.grid import GridConfig
 from probes.runs import Run
 
 Gains = dict[tuple[str, str], tuple[float, float, float]]  # pair to value and interval
@@ -92,6 +93,10 @@ def test_what_is_told_of_the_truth_is_marked_wherever_it_is_compared() -> None:
         "x", "supervised", "kl", 1.0, 0, 0, 1.0, {"mcc": 1.0, "r2": 1.0}, {}, told={"supervised": "answers"}
     )
     assert grids.live_table([cell])[0][:3] == ["supervised (told answers)", "kl", "1"]
+    assert grid_cells.pair_choices([cell, cell]) == [("supervised (told answers) × kl", "supervised/kl")]
+    options = {"world": {"kind": "vectors", "labelled": ("all",)}, "tasks": ("supervised",), "constraints": ("kl",)}
+    planned, _ = grid_plans.planned(GridConfig.model_validate(options))
+    assert planned["layout"]["yaxis"]["ticktext"] == ["supervised<br><i>told answers</i>"]
 
 
 def test_where_nothing_is_gained_or_one_world_was_trained_nothing_is_claimed() -> None:
