@@ -38,6 +38,12 @@ def cell_choices(cells: Sequence[KeptCell], pair: str) -> list[tuple[str, str]]:
     return [(cell.called, cell.slug) for cell in sorted(own, key=lambda one: (one.seed, one.restart, one.weight))]
 
 
+def cell_of(slug: str, pair: str, cell: str) -> str:
+    """The cell where it is one of the pair, else the first of the pair; where the pair has none, the cell as it is."""
+    own = [name for _, name in cell_choices(kept_cells(GRID.found(slug)), pair)]
+    return cell if cell in own or not own else own[0]
+
+
 def kept(slug: str, cell: str) -> KeptCell:
     """A kept cell by the name that a browser gives. Raises `WorkbenchError` where there is none."""
     for one in kept_cells(GRID.found(slug)):

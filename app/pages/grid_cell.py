@@ -9,7 +9,6 @@ import gradio as gr
 from app import grid_cells, grids
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import raised
-from app.events import QUIET
 from app.grid_cells import FACTOR_COLUMNS, MEASURE_COLUMNS
 from app.grids import KeptCell
 from app.heat_maps import Figure
@@ -19,8 +18,10 @@ from app.suite_runs import GRID
 from concept_graphs.latent_methods import AUTO
 from probes.errors import WorkbenchError
 
-# Heavier than a look at a run: in the queue, one at a time, so that polling goes on beside it.
+# Heavier than a look at a run: in the queue, one at a time, so that polling goes on beside it, and answered in turn.
 HEAVY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "grid-cell"}
+# What closes a cell waits in the same line: beside it, it could close one that was opened after it.
+CLOSING = HEAVY | {"show_progress": "hidden"}
 
 
 class CellPanel:
@@ -104,16 +105,16 @@ class CellPanel:
         graph = [self.graph, self.graph_said, self.known, self.recovered]
         details = [self.detail, self.factors, self.measures, self.matches, self.latent, *moved]
         details += [self.method, self.graph, *self.keep.outputs]
-        self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **QUIET)
-        self.which.input(lambda: gr.update(visible=False), None, self.detail, **QUIET)
-        self.go.click(self._open, [self.shown, self.which, self.row, self.step], details, **HEAVY)
+        self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **CLOSING)
+        self.which.input(lambda: gr.update(visible=False), None, self.detail, **CLOSING)
+        self.go.click(self._open, [self.shown, self.pair, self.which, self.row, self.step], details, **HEAVY)
         for part in (self.latent.input, self.row.input, self.step.input):
-            part(self._move, moving, moved, show_progress="hidden", trigger_mode="always_last", **HEAVY)
+            part(self._move, moving, moved, trigger_mode="always_last", **CLOSING)
         self.discover.click(self._discover, [self.shown, self.which, self.method], graph, **HEAVY)
 
     @staticmethod
     def _offer(slug: str, pair: str) -> list[Any]:
-        """At once, beside the queue: whoever opens a cell next means one of this pair. A run that has gone has none."""
+        """The cells of a pair, none of them open. A run that has gone has none."""
         try:
             cells = grids.kept_cells(GRID.found(slug))
         except WorkbenchError:
@@ -121,8 +122,10 @@ class CellPanel:
         return [_which(cells, pair), gr.update(visible=False)]
 
     @staticmethod
-    def _open(slug: str, cell: str, row: float, step: float) -> list[Any]:
+    def _open(slug: str, pair: str, chosen_cell: str, row: float, step: float) -> list[Any]:
         def shown() -> list[Any]:
+            # Whoever was quicker than the menu of cells means the pair just picked, not the cell of another.
+            cell = grid_cells.cell_of(slug, pair, chosen_cell)
             found, one = grid_cells.opened(slug, cell), grid_cells.kept(slug, cell)
             latents = grid_cells.latent_choices(found)
             matches = figure_value(grid_cells.matches(found), label="Factors and latents", key=cell)

@@ -235,6 +235,9 @@ def test_a_run_is_planned_watched_and_its_cells_opened(run: Run) -> None:
     said, low, _ = grid_cells.traversal(grid_cells.opened(run.slug, contrast.slug), 0, 10**9, 0.0)
     assert "has no decoder" in said and "lowest" in low["layout"]["title"]["text"]
     assert {line[0] for line in grid_cells.measure_table(decoding)} >= {"mcc ↑", "irs ↑", "task ↓"}
+    for chosen in (contrast.slug, decoding.slug, ""):  # the menu of cells may still show another pair's
+        assert grid_cells.cell_of(run.slug, "infonce/none", chosen) == contrast.slug
+    assert grid_cells.cell_of(run.slug, "infonce/kl", decoding.slug) == decoding.slug
     with pytest.raises(WorkbenchError, match="no cell"):
         grid_cells.opened(run.slug, "../../x")
     with pytest.raises(WorkbenchError, match="has no grid"):
