@@ -128,3 +128,8 @@ def page(chromium: Any) -> Iterator[Any]:
     """A fresh page."""
     with new_page(chromium) as opened:
         yield opened
+
+
+def says(box: str) -> str:
+    """Script: whether the box of that id holds the words it is given, however its lines break."""
+    return f"(part) => document.querySelector('#{box}').innerText.replace(/\\s+/g, ' ').includes(part)"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from probes.runs import Run
-from tests.browser.conftest import outside
+from tests.browser.conftest import outside, says
 from tests.fixtures.listening import Ear
 from tests.fixtures.served import Served, free_port
 from tests.fixtures.stores import make_store
@@ -20,7 +20,7 @@ from tests.fixtures.stores import make_store
 pytestmark = pytest.mark.browser
 
 POINTS = "(document.querySelector('#train-curve-loss .js-plotly-plot')?.data?.[0]?.x?.length ?? 0)"
-COMMAND = "(part) => document.querySelector('#train-command').innerText.replace(/\\s+/g, ' ').includes(part)"
+COMMAND = says("train-command")
 
 
 def until(condition: Callable[[], bool], seconds: float = 240) -> None:

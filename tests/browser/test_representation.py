@@ -9,7 +9,7 @@ import pytest
 
 from app import jobs
 from app.worker import execute
-from tests.browser.conftest import outside
+from tests.browser.conftest import outside, says
 from tests.fixtures.served import Served, free_port
 
 pytestmark = pytest.mark.browser
@@ -94,10 +94,7 @@ def test_a_kept_cell_opens_as_a_graph_whose_latents_can_be_inspected(page: Any, 
     assert after[:2] == before[:2], "what is seen and what it decodes to as it is stay"
     assert "random directions as long" in page.input_value("#row-said textarea")
     # Written by an answer of its own, so it may come after the picture.
-    page.wait_for_function(
-        "document.querySelector('#steer-command').innerText.replace(/\\s+/g, ' ')"
-        ".includes('steer balls-one --concept latents/3 --strength -2 --row 5')"
-    )
+    page.wait_for_function(says("steer-command"), arg="steer balls-one --concept latents/3 --strength -2 --row 5")
     assert page.failures == [] and outside(page.requested, address) == []
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import says
 from tests.fixtures.served import Served, free_port
 from tests.fixtures.stores import make_store
 
 pytestmark = pytest.mark.browser
 
-COMMAND = "(part) => document.querySelector('#train-command').innerText.replace(/\\s+/g, ' ').includes(part)"
+COMMAND = says("train-command")
 
 
 @pytest.fixture(scope="module")
