@@ -18,6 +18,7 @@ class Seen(NamedTuple):
     """One look at a run."""
 
     slug: str
+    created: str
     line: str
     state: str
     log: str
@@ -32,14 +33,15 @@ class Seen(NamedTuple):
 def look(slug: str) -> Seen:
     """The present state of a run named by a browser. Raises `WorkbenchError` when there is no such run."""
     run = jobs.find(slug)
-    status = run.status()
+    status, record = run.status(), run.record()
     rows, size = read_rows(run.path / "metrics.jsonl")
     return Seen(
         slug=run.slug,
+        created=record.created,
         line=sentence(run, status),
         state=status.state,
         log=jobs.log_tail(run),
-        command=run.record().command,
+        command=record.command,
         rows=rows,
         size=size,
         can_stop=status.state in {"queued", "running"},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import gradio as gr
@@ -17,17 +18,34 @@ PUT_IN_ADDRESS = """(slug) => { const u = new URL(location);
   history.replaceState(null, "", u); }"""
 
 
+class Told:
+    """What a browser was last told of; one session's, kept by the server."""
+
+    _one_at_a_time = threading.Lock()
+
+    def __init__(self) -> None:
+        self.of: Hashable = None
+
+    def is_news(self, of: Hashable) -> bool:
+        """Whether that is something else than what was told last. Of two who ask at once, one hears yes."""
+        with self._one_at_a_time:
+            before, self.of = self.of, of
+        return before != of
+
+
 class RunPanel:
     """Made where it is constructed inside a `gr.Blocks`; a page that shows more of a run than this gives `more`
     components, and their values in `values`.
 
-    `shown` is the choice of the run, and its change shows another one.
+    `shown` is the choice of the run, and its change shows another one. `more` is told once: looks at a run come from
+    several sides (the address, the choice, the timer), and the answer to one that is late must not undo what was
+    chosen or opened since.
     """
 
     def __init__(self, prefix: str, nothing: str) -> None:
         self.nothing = nothing
         self.more: list[Any] = []
-        self.size = gr.State(-1)
+        self.told = gr.State(Told())
         self.shown = gr.Dropdown(
             [], value="", label="Run", allow_custom_value=True, interactive=True, elem_id=f"{prefix}-run"
         )
@@ -46,23 +64,26 @@ class RunPanel:
     def build_more(self) -> None:
         """Make `more` components between the buttons and the log."""
 
-    def values(self, seen: Seen | None, size: int) -> list[Any]:
-        """Values of `more` for a run, or for none; `size` is that of the metrics that are shown already."""
+    def values(self, seen: Seen | None) -> list[Any]:
+        """Values of `more` for a run, or for none."""
         return [gr.skip() for _ in self.more]
+
+    def told_of(self, seen: Seen) -> Hashable:
+        """What `values` follow from: while it stays, they are not told again."""
+        return seen.slug, seen.created, seen.state, seen.size
 
     @property
     def inputs(self) -> list[Any]:
-        return [self.shown, self.size]
+        return [self.shown, self.told]
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.line, self.stop, self.resume, self.log, self.size, self.timer, *self.more]
+        return [self.line, self.stop, self.resume, self.log, self.timer, *self.more]
 
     def wire(self, context: Any) -> None:
         """Connect the buttons, the timer and the choice of another run."""
-        changed = self.shown.change(lambda: -1, outputs=self.size, **QUIET)
-        changed.then(self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET)
-        changed.then(None, inputs=self.shown, js=PUT_IN_ADDRESS, **QUIET)
+        self.shown.change(self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET)
+        self.shown.change(None, inputs=self.shown, js=PUT_IN_ADDRESS, **QUIET)
         self.timer.tick(self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET)
 
         def stop(slug: str) -> None:
@@ -76,25 +97,28 @@ class RunPanel:
                 self.refresh, inputs=self.inputs, outputs=self.outputs, **QUIET
             )
 
-    def refresh(self, slug: str, size: int) -> list[Any]:
+    def refresh(self, slug: str, told: Told) -> list[Any]:
         """Values of `outputs`."""
         idle = [*[gr.update(interactive=False)] * 2]
         if not slug:
-            hidden = gr.update(visible=False)
-            return [self.nothing, *idle, hidden, -1, gr.Timer(active=False), *self.values(None, size)]
+            more = self._news(told, "", None)
+            return [self.nothing, *idle, gr.update(visible=False), gr.Timer(active=False), *more]
         try:
             seen = look(slug)
         except WorkbenchError as error:
-            return [str(error), *idle, gr.skip(), -1, gr.Timer(active=False), *[gr.skip() for _ in self.more]]
+            return [str(error), *idle, gr.skip(), gr.Timer(active=False), *[gr.skip() for _ in self.more]]
         return [
             seen.line,
             gr.update(interactive=seen.can_stop),
             gr.update(interactive=seen.can_resume),
             gr.update(value=seen.log, visible=bool(seen.log)),
-            seen.size,
             gr.Timer(active=seen.active),
-            *self.values(seen, size),
+            *self._news(told, self.told_of(seen), seen),
         ]
+
+    def _news(self, told: Told, of: Hashable, seen: Seen | None) -> list[Any]:
+        """Values of `more`, where they were not told before."""
+        return self.values(seen) if told.is_news(of) else [gr.skip() for _ in self.more]
 
 
 def raised(act: Callable[[], Any]) -> Any:

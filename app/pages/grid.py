@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import gradio as gr
@@ -152,12 +153,17 @@ class _Panel(RunPanel):
 
         self.pair.input(draw, inputs=[self.shown, self.pair], outputs=self.curve, **TELLING)
 
+    def told_of(self, seen: Seen) -> Hashable:
+        """Also by how many cells are kept so far: the live table shows them."""
+        run = GRID.found(seen.slug) if GRID.belongs(seen.slug) else None
+        return super().told_of(seen), len(grids.kept_cells(run)) if run else 0
+
     @property
     def _unchanged(self) -> list[Any]:
         """What only a finished run fills."""
         return [gr.skip() for _ in self.more[self.more.index(self.result) + 1 :]]
 
-    def values(self, seen: Seen | None, size: int) -> list[Any]:
+    def values(self, seen: Seen | None) -> list[Any]:
         """The table of a run that is not done; what a finished one found."""
         if seen is None or not GRID.belongs(seen.slug):  # a name that was typed may be that of any run
             return [*self.cell.choices([]), *[gr.update(visible=False)] * 2, *self._unchanged]

@@ -102,7 +102,7 @@ class _Panel(RunPanel):
 
         self.method.input(draw, inputs=[self.shown, self.method], outputs=self.drawn, **TELLING)
 
-    def values(self, seen: Seen | None, size: int) -> list[Any]:
+    def values(self, seen: Seen | None) -> list[Any]:
         """What a finished run found; nothing before."""
         if seen is None or seen.state != "done":
             return [gr.update(visible=False), *[gr.skip() for _ in self.more[1:]]]

@@ -197,11 +197,9 @@ class _Panel(RunPanel):
                     with gr.Column(min_width=280):
                         self.more.append(PlotlyView(None, elem_id=f"train-curve-{quantity.name}", visible=False))
 
-    def values(self, seen: Seen | None, size: int) -> list[Any]:
-        """Curves are sent only when there are new rows."""
+    def values(self, seen: Seen | None) -> list[Any]:
+        """The curves so far."""
         if seen is None:
             return [gr.update(value=None, visible=False) for _ in self.more]
-        if seen.size == size:
-            return [gr.skip() for _ in self.more]
         figures = [curve_figure(seen.rows, quantity, key=seen.slug) for quantity in QUANTITIES]
         return [gr.update(value=figure, visible=bool(figure["data"])) for figure in figures]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,10 @@ GRID: dict[str, Any] = {
     "scoring": {"rows": 80, "kernel_rows": 0, "tree_rows": 0},
 }
 VALUE = "document.querySelector('#{} textarea')?.value.includes('{}')"
+# The numbers of the questions whose answers say where a grid's run is.
+LOOKING = """() => { const made = window.gradio_config;
+  const line = made.components.find((part) => part.props?.elem_id === "grid-status").id;
+  return made.dependencies.filter((one) => one.outputs.includes(line)).map((one) => one.id); }"""
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +101,36 @@ def test_a_kept_cell_opens_as_a_graph_whose_latents_can_be_inspected(page: Any, 
     # Written by an answer of its own, so it may come after the picture.
     page.wait_for_function(says("steer-command"), arg="steer balls-one --concept latents/3 --strength -2 --row 5")
     assert page.failures == [] and outside(page.requested, address) == []
+
+
+def test_a_late_look_at_the_run_closes_no_cell_and_changes_no_choice(page: Any, address: str) -> None:
+    """The address and the choice of a run both ask how it is; the second question reaches the server late."""
+    looks, late = [], []
+
+    def hold_all_but_the_first(route: Any) -> None:
+        if json.loads(route.request.post_data)["fn_index"] not in looking:
+            route.continue_()
+        elif looks:
+            late.append(route)
+        else:
+            looks.append(route)
+            route.continue_()
+
+    page.goto(f"{address}/?tab=runs")
+    looking = page.evaluate(LOOKING)
+    page.route("**/run/predict*", hold_all_but_the_first)
+    page.goto(f"{address}/?tab=grid&run=balls")
+    page.wait_for_selector("#grid-cell-open")
+    keep(page, "reconstruction", "late")
+    page.wait_for_function(VALUE.format("grid-cell-kept", "graph late"))
+    assert looks and late
+    for route in late:
+        with page.expect_response(lambda answer, route=route: answer.request == route.request) as told:
+            route.continue_()
+        told.value.finished()
+    page.wait_for_timeout(500)
+    assert page.locator("#grid-cell-detail").is_visible()
+    assert page.input_value("#grid-cell-pair input") == "reconstruction × none"
 
 
 def test_a_latent_that_nothing_decodes_is_no_lever(page: Any, address: str) -> None:
