@@ -63,9 +63,14 @@ def measured_cost(config: GridConfig, plan: Plan, patience: float = PATIENCE) ->
         if time.monotonic() - began > patience:
             break
     cell = sum(found) / len(found) + scoring * config.scoring.rows / len(held_out)
-    looked_at = config.scoring.rows * (2 if holds_out(config.world) else 1)
-    drawn = 2 * config.seeds * (config.network.rows + looked_at)  # both passes draw them
-    return Cost(plan.cells * cell + drawn * drawing / few, len(found))
+    return Cost(plan.cells * cell + rows_drawn(config) * drawing / few, len(found))
+
+
+def rows_drawn(config: GridConfig) -> int:
+    """How many rows a whole grid draws: to train and to score, in both of its passes, from every world; held-out
+    combinations are scored on rows of their own."""
+    scored = config.scoring.rows * (2 if holds_out(config.world) else 1)
+    return 2 * config.seeds * (config.network.rows + scored)
 
 
 def _first_world(config: GridConfig) -> tuple[FactorWorld, Spec]:

@@ -12,7 +12,7 @@ from probes.errors import WorkbenchError
 from probes.representations.cell import Cell
 from probes.representations.grid import GridConfig
 from probes.representations.opening import OpenedCell, extremes, traversed
-from probes.representations.plan import measured_cost, plan_of
+from probes.representations.plan import measured_cost, plan_of, rows_drawn
 from probes.representations.recipe import recipe_of
 from probes.representations.setting import Setting
 from probes.representations.training import Pair
@@ -84,3 +84,13 @@ def test_a_plan_counts_cells_and_its_cost_grows_with_them() -> None:
     assert measured_cost(CONFIG, plan, patience=0.0).measured == 1
     double = measured_cost(CONFIG, plan._replace(cells=100 * plan.cells)).seconds
     assert double > 10 * cost.seconds
+
+
+def test_a_plan_counts_the_rows_that_are_really_drawn() -> None:
+    """Both passes draw those of every world, and one more set where training never sees some combinations."""
+    for combinations in ("all", "training"):
+        world = CONFIG.world.model_copy(update={"combinations": combinations})
+        config = CONFIG.model_copy(update={"world": world})
+        settings = [Setting(config, seed) for seed in range(config.seeds)]
+        drawn = [part for one in settings for part in (one.rows, one.held_out, one.new) if part is not None]
+        assert rows_drawn(config) == 2 * sum(len(rows) for rows in drawn)
