@@ -49,6 +49,7 @@ class GraphLibrary:
         self._keep = keep
         self._held: OrderedDict[str, OpenGraph] = OrderedDict()
         self._lock = threading.Lock()
+        self._reading: dict[str, threading.Lock] = {}
         self._groups = threading.Lock()
 
     def names(self) -> list[str]:
@@ -64,19 +65,22 @@ class GraphLibrary:
         return self._opened(ref, resolve(ref, "graph"))
 
     def _opened(self, ref: str, path: Path) -> OpenGraph:
-        stamp = "-".join(str(_modified(file)) for file in (path / GRAPH_FILE, labels_path(path), groups_path(path)))
         with self._lock:
-            held = self._held.get(ref)
-            if held is not None and held.stamp == stamp:
-                self._held.move_to_end(ref)
-                return held
-        graph, known = labelled(ConceptGraph.load(path), path)
-        opened = OpenGraph(ref, path, graph, known, stamp, read_groups(path))
-        with self._lock:
-            self._held[ref] = opened
-            while len(self._held) > self._keep:
-                self._held.popitem(last=False)
-        return opened
+            reading = self._reading.setdefault(ref, threading.Lock())
+        with reading:  # a page that opens asks several times at once: one reads, the others wait for it
+            stamp = "-".join(str(_modified(file)) for file in (path / GRAPH_FILE, labels_path(path), groups_path(path)))
+            with self._lock:
+                held = self._held.get(ref)
+                if held is not None and held.stamp == stamp:
+                    self._held.move_to_end(ref)
+                    return held
+            graph, known = labelled(ConceptGraph.load(path), path)
+            opened = OpenGraph(ref, path, graph, known, stamp, read_groups(path))
+            with self._lock:
+                self._held[ref] = opened
+                while len(self._held) > self._keep:
+                    self._held.popitem(last=False)
+            return opened
 
     def rename(self, ref: str, concept: str, label: str) -> OpenGraph:
         """Keep a person's label for a concept; an empty one brings the workbench's own back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 from importlib import import_module
 from typing import Any
@@ -151,6 +152,8 @@ def serve(settings: Settings) -> None:
     """Serve until interrupted. Raises `WorkbenchError` when the port is taken."""
     import uvicorn
 
+    # Gradio asks matplotlib which backend it has before every answer, and matplotlib would load all of itself to tell.
+    os.environ.setdefault("MPLBACKEND", "agg")
     _free_port(settings)
     app = create_app(settings)
     if settings.kernels != "torch":

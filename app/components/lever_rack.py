@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -82,6 +81,8 @@ class LeverRack(Drawn):
 
     source: ClassVar[str] = "lever_rack"
 
-    def __init__(self, value: Any = None, *, operations: Sequence[dict[str, Any]] = (), **props: Any) -> None:
-        props = {"shares": {}, "concepts": {}, "kind": "text", "guidance": None, **props}
-        super().__init__(value or {"levers": []}, operations=list(operations), **props)
+    def __init__(self, value: Any = None, **props: Any) -> None:
+        # None is a parameter of its own: gradio takes a parameter whose name the script quotes for an event, and would
+        # copy the bound event, the whole application with it, whenever a page is asked for.
+        props = {"operations": [], "shares": {}, "concepts": {}, "kind": "text", "guidance": None, **props}
+        super().__init__(value or {"levers": []}, **props)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from probes.errors import WorkbenchError
-from probes.subjects.subject import Subject
+
+if TYPE_CHECKING:
+    from probes.subjects.subject import Subject
 
 PREFIX = "module/"
 _offered: dict[str, Subject] = {}

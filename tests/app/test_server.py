@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from app.comparing import compare_on_graph
+from app.graphs import GraphLibrary
+from app.pages.context import PageContext
 from app.settings import Settings
+from concept_graphs.graph import ConceptGraph
 from probes.artefacts import artefact_path, home
 from probes.errors import WorkbenchError
 
@@ -30,6 +37,58 @@ def test_starting_the_server_imports_no_torch_and_no_numba() -> None:
         "sys.exit(bool({'torch', 'transformers', 'numba'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
+
+
+def test_a_page_is_asked_for_without_copying_the_application() -> None:
+    """Gradio copies the page's config for every visitor. An object in it, such as a bound event, brings along all it
+    can reach: the other components, opened graphs, models."""
+    from app.server import build_page
+
+    library = GraphLibrary()
+    context = PageContext(Settings(), library, pool=None, compare=compare_on_graph, default_graph=library.names()[0])
+    config = build_page(context).config
+    strange = [
+        f"{part['props'].get('elem_id')}: {name}"
+        for part in config["components"]
+        for name, value in part["props"].items()
+        if not (plain(value) or isinstance(value, FunctionType))  # a function is never copied
+    ]
+    assert strange == []
+
+
+def plain(value: Any) -> bool:
+    """Whether a value is nothing but JSON."""
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and plain(one) for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return all(plain(one) for one in value)
+    return value is None or isinstance(value, str | int | float)
+
+
+def test_asking_what_a_reference_is_imports_no_torch() -> None:
+    code = (
+        "import sys; from probes.subjects.registry import SUBJECTS;"
+        "[SUBJECTS.load(name)().recognises('bundled/smollm2') for name in SUBJECTS];"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
+
+
+def test_a_graph_that_several_ask_for_at_once_is_read_once(
+    synthetic_graph: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, load = [], ConceptGraph.load
+
+    def slowly(path: Path) -> ConceptGraph:
+        read.append(path)
+        time.sleep(0.2)
+        return load(path)
+
+    monkeypatch.setattr(ConceptGraph, "load", slowly)
+    library = GraphLibrary()
+    with ThreadPoolExecutor(4) as several:
+        found = list(several.map(library.open, [synthetic_graph] * 4))
+    assert len(read) == 1 and all(one is found[0] for one in found)
 
 
 def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
