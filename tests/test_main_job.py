@@ -36,7 +36,7 @@ from steering.registry import OPERATIONS
 pytestmark = pytest.mark.model
 
 CAPTURE = CaptureConfig(
-    name="whale", corpus="bundled/moby-dick", max_tokens=10_000, dtype="float32", context=64, batch=16
+    name="whale", corpus="bundled/moby-dick", max_tokens=6_000, dtype="float32", context=64, batch=16
 )
 
 
@@ -61,12 +61,12 @@ TRAIN = Config.model_validate(
 GRAPH = GraphConfig(
     name="whale",
     probe="whale",
-    edges=12,
+    edges=8,
     rows=20_000,
     bootstrap_fits=1,
     r2_floor=0.0,
-    loss_chunks=4,
-    evidence=EvidenceConfig(chunks=8),
+    loss_chunks=2,
+    evidence=EvidenceConfig(chunks=6),
     dtype="float32",
 )
 
@@ -132,9 +132,9 @@ def test_probe_is_calibrated_on_text_it_was_not_trained_on(whale: Any) -> None:
 
 def test_graph_has_evidence_for_every_edge(whale: Any) -> None:
     _, _, graph = whale
-    assert len(graph.edges) == 24
+    assert len(graph.edges) == 16
     tested = [edge for edge in graph.edges if edge.verdict != "untested"]
-    assert len(tested) >= 12
+    assert len(tested) >= 8
     for edge in tested:
         assert edge.effect_low <= edge.effect <= edge.effect_high
         assert edge.null95 > 0 and edge.n >= 5 and 0 < edge.p <= 1 and edge.p <= edge.q
@@ -159,14 +159,14 @@ def test_evaluation_measures_every_part(whale: Any) -> None:
         controls=1,
     )
     job = MainJobConfig(
-        graph="whale", tokens=5_000, corpus="bundled/moby-dick", loss_chunks=4, read_latents=5, levers=drawn
+        graph="whale", tokens=2_500, corpus="bundled/moby-dick", loss_chunks=2, read_latents=5, levers=drawn
     )
     made = run_job("evaluate", EvaluateConfig(name="whale", main_job=job))
     rows = {row.name: row for row in read_rows(made.parent).rows}
     assert len(rows) == len(read_rows(made.parent).rows)
     assert rows["dictionary.middle.explained_variance"].value > 0.1
     assert rows["dictionary.middle.recovered_zero_ablation"].value > 0.3
-    assert rows["edges.low-middle.tested"].value <= rows["edges.low-middle.proposed"].value == 12
+    assert rows["edges.low-middle.tested"].value <= rows["edges.low-middle.proposed"].value == 8
     assert rows["labels.random.middle.listed"].n == 5
     assert "[" in (made.parent / "labels.md").read_text()
     assert rows["levers.lever.words"].n == 2

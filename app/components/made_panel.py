@@ -57,7 +57,7 @@ class MadePanel:
                 "", show_label=False, lines=1, max_lines=20, interactive=False, visible=False, elem_id=f"{elem_id}-line"
             )
             self._button = gr.Button(button, size="sm", visible=False, elem_id=f"{elem_id}-make")
-        self._timer = gr.Timer(1.0, active=False)
+        self._timer = gr.Timer(2.0, active=False)
 
     def wire(self, ref: Any) -> None:
         """Follow the component that names the open graph."""

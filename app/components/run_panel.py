@@ -59,7 +59,8 @@ class RunPanel:
         self.log = gr.Textbox(
             "", label="Log", lines=6, max_lines=12, interactive=False, elem_id=f"{prefix}-log", visible=False
         )
-        self.timer = gr.Timer(1.0, active=False)
+        # Every look costs the browser some tenths of a second, whatever it brings: gradio goes through the whole page.
+        self.timer = gr.Timer(2.0, active=False)
 
     def build_more(self) -> None:
         """Make `more` components between the buttons and the log."""

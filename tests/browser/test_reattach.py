@@ -52,13 +52,14 @@ def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
         page.goto(f"{server.ready()}/?tab=train")
         page.get_by_label("small", exact=True).check()
         page.wait_for_function("document.querySelector('#train-command').innerText.includes('2304')")
-        for level in ("Middle", "High"):  # the first level is long enough to lose a server in
+        # The first level is long enough to lose a server in.
+        for level, steps in (("Low", 240), ("Middle", 20), ("High", 20), ("Maps", 20)):
             page.get_by_role("button", name=f"{level}: ").click()
             field = f"#train-{level.lower()}-optimiser-steps input"
             page.get_by_role("button", name="Optimiser: ").locator("visible=true").last.click()
             page.locator(field).wait_for(state="visible", timeout=20_000)
-            page.fill(field, "40")
-            page.wait_for_function(COMMAND, arg=f"--{level.lower()}.optimiser.steps 40")
+            page.fill(field, str(steps))
+            page.wait_for_function(COMMAND, arg=f"--{level.lower()}.optimiser.steps {steps}")
         page.click("#train-start")
         page.wait_for_function(f"{POINTS} > 0")
         run = Run.open(next((tmp_path / "runs").iterdir()))
@@ -75,7 +76,7 @@ def test_a_run_outlives_its_server_and_the_reloaded_page_shows_it(
         reload(page)
         page.wait_for_function(f"{POINTS} > 0")
         assert page.input_value("#train-run input") == run.slug
-        assert f"{left.step:,}/680" in page.input_value("#train-status textarea")
+        assert f"{left.step:,}/280" in page.input_value("#train-status textarea")
         shown = page.evaluate(POINTS)
         os.kill(worker, signal.SIGCONT)
         page.wait_for_function(f"{POINTS} > {shown}")
