@@ -8,7 +8,7 @@ import gradio as gr
 
 from app import grid_cells, grids
 from app.components.plot_view import PlotlyView, figure_value
-from app.components.run_panel import raised
+from app.components.run_panel import Told, raised
 from app.grid_cells import FACTOR_COLUMNS, MEASURE_COLUMNS
 from app.grids import KeptCell
 from app.heat_maps import Figure
@@ -20,7 +20,7 @@ from probes.errors import WorkbenchError
 
 # Heavier than a look at a run: in the queue, one at a time, so that polling goes on beside it, and answered in turn.
 HEAVY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "grid-cell"}
-# What closes a cell waits in the same line: beside it, it could close one that was opened after it.
+# What closes a cell waits in the same line. A busy browser may still send it after the question that opens one.
 CLOSING = HEAVY | {"show_progress": "hidden"}
 
 
@@ -29,6 +29,7 @@ class CellPanel:
 
     def __init__(self, shown: gr.Dropdown) -> None:
         self.shown = shown
+        self.open = gr.State(Told())  # (run, cell) that was opened last
         with gr.Column(visible=False, elem_id="grid-cell") as self.whole:
             gr.Markdown("**Open a cell** as a representation", elem_id="grid-cell-title")
             with gr.Row(equal_height=False):
@@ -105,24 +106,34 @@ class CellPanel:
         graph = [self.graph, self.graph_said, self.known, self.recovered]
         details = [self.detail, self.factors, self.measures, self.matches, self.latent, *moved]
         details += [self.method, self.graph, *self.keep.outputs]
-        self.pair.input(self._offer, [self.shown, self.pair], [self.which, self.detail], **CLOSING)
-        self.which.input(lambda: gr.update(visible=False), None, self.detail, **CLOSING)
-        self.go.click(self._open, [self.shown, self.pair, self.which, self.row, self.step], details, **HEAVY)
+        self.pair.input(self._offer, [self.shown, self.pair, self.open], [self.which, self.detail], **CLOSING)
+        self.which.input(self._chosen, [self.shown, self.which, self.open], self.detail, **CLOSING)
+        asked = [self.shown, self.pair, self.which, self.row, self.step, self.open]
+        self.go.click(self._open, asked, details, **HEAVY)
         for part in (self.latent.input, self.row.input, self.step.input):
             part(self._move, moving, moved, trigger_mode="always_last", **CLOSING)
         self.discover.click(self._discover, [self.shown, self.which, self.method], graph, **HEAVY)
 
     @staticmethod
-    def _offer(slug: str, pair: str) -> list[Any]:
-        """The cells of a pair, none of them open. A run that has gone has none."""
+    def _offer(slug: str, pair: str, told: Told) -> list[Any]:
+        """The cells of a pair, none of them open unless Open was quicker. A run that has gone has none."""
         try:
             cells = grids.kept_cells(GRID.found(slug))
         except WorkbenchError:
             cells = []
+        for _, cell in grid_cells.cell_choices(cells, pair):
+            if told.of == (slug, cell):
+                return [_which(cells, pair, cell), gr.skip()]
+        told.of = None
         return [_which(cells, pair), gr.update(visible=False)]
 
     @staticmethod
-    def _open(slug: str, pair: str, chosen_cell: str, row: float, step: float) -> list[Any]:
+    def _chosen(slug: str, cell: str, told: Told) -> Any:
+        """Another cell closes the one that is open."""
+        return gr.update(visible=False) if told.is_news((slug, cell)) else gr.skip()
+
+    @staticmethod
+    def _open(slug: str, pair: str, chosen_cell: str, row: float, step: float, told: Told) -> list[Any]:
         def shown() -> list[Any]:
             # Whoever was quicker than the menu of cells means the pair just picked, not the cell of another.
             cell = grid_cells.cell_of(slug, pair, chosen_cell)
@@ -145,6 +156,7 @@ class CellPanel:
             ]
 
         found: list[Any] = raised(shown)
+        told.of = (slug, grid_cells.cell_of(slug, pair, chosen_cell))
         return found
 
     @staticmethod
@@ -162,9 +174,9 @@ class CellPanel:
         return [gr.update(visible=True), said, *views]
 
 
-def _which(cells: list[KeptCell], pair: str) -> Any:
+def _which(cells: list[KeptCell], pair: str, chosen: str = "") -> Any:
     choices = grid_cells.cell_choices(cells, pair)
-    return gr.update(choices=choices, value=choices[0][1] if choices else None)
+    return gr.update(choices=choices, value=chosen or (choices[0][1] if choices else None))
 
 
 def _moved(found: tuple[str, Figure, Figure], cell: str) -> list[Any]:

@@ -31,6 +31,13 @@ LOOKING = """() => { const made = window.gradio_config;
   const line = made.components.find((part) => part.props?.elem_id === "grid-status").id;
   return made.dependencies.filter((one) => one.outputs.includes(line)).map((one) => one.id); }"""
 
+# The number of the question whose answer offers the cells of a pair: it changes the menu of cells and what is open.
+PICKING = """() => { const made = window.gradio_config;
+  const id = (called) => made.components.find((part) => part.props?.elem_id === called).id;
+  const both = [id("grid-cell-which"), id("grid-cell-detail")];
+  return made.dependencies.filter((one) => one.outputs.length === 2 && both.every((part) => one.outputs.includes(part)))
+    .map((one) => one.id); }"""
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -131,6 +138,31 @@ def test_a_late_look_at_the_run_closes_no_cell_and_changes_no_choice(page: Any, 
     page.wait_for_timeout(500)
     assert page.locator("#grid-cell-detail").is_visible()
     assert page.input_value("#grid-cell-pair input") == "reconstruction × none"
+
+
+def test_a_pair_that_is_told_after_its_cell_was_opened_closes_nothing(page: Any, address: str) -> None:
+    """A busy browser may send that a pair was picked after it sent that Open was pressed."""
+    late = []
+
+    def hold_the_pick(route: Any) -> None:
+        if json.loads(route.request.post_data)["fn_index"] in picking:
+            late.append(route)
+        else:
+            route.continue_()
+
+    page.goto(f"{address}/?tab=grid&run=balls")
+    page.wait_for_selector("#grid-cell-open")
+    picking = page.evaluate(PICKING)
+    page.route("**/queue/join*", hold_the_pick)
+    keep(page, "reconstruction", "overtaken")
+    page.wait_for_function(VALUE.format("grid-cell-kept", "graph overtaken"))
+    assert late, "gradio tells of a pick again when its menu loses the focus, so as Open is pressed"
+    for pick in late:
+        with page.expect_response("**/queue/join*") as told:
+            pick.continue_()
+        told.value.finished()
+    page.wait_for_timeout(2000)
+    assert page.locator("#grid-cell-detail").is_visible()
 
 
 def test_a_latent_that_nothing_decodes_is_no_lever(page: Any, address: str) -> None:
