@@ -49,7 +49,9 @@ def kept(slug: str, cell: str) -> KeptCell:
     for one in kept_cells(GRID.found(slug)):
         if one.slug == cell:
             return one
-    raise WorkbenchError("no-cell", f"There is no cell {cell[:60]!r}", "the run has not kept it", "Choose another.")
+    raise WorkbenchError(
+        "no-cell", f"There is no cell {str(cell)[:60]!r}", "the run has not kept it", "Choose another."
+    )
 
 
 def opened(slug: str, cell: str) -> OpenedCell:

@@ -38,7 +38,7 @@ def plotly_address() -> str:
     return f"/static/plotly.min.js?v={version('plotly')}"
 
 
-class _WithoutStub(ComponentMeta):
+class WithoutStub(ComponentMeta):
     """Gradio's component metaclass writes a `.pyi` file beside every subclass; here it must not."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> type:
@@ -47,7 +47,7 @@ class _WithoutStub(ComponentMeta):
         return ABCMeta.__new__(mcs, name, bases, attrs)
 
 
-class Drawn(gr.HTML, metaclass=_WithoutStub):
+class Drawn(gr.HTML, metaclass=WithoutStub):
     """A component drawn by `web/<source>.js` from its value and props.
 
     Subclasses name their script; the events they send are those quoted in it. A prop can be updated

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.components.made_panel import MadePanel, Making, Shown
+from app.components.menu import Menu
 from app.events import QUIET
 from app.graphs import GraphLibrary
 from app.pages.context import PageContext
@@ -58,7 +59,7 @@ def composability_panel(context: PageContext) -> None:
 
     def view() -> Any:
         nonlocal pick
-        pick = gr.Dropdown([], value=[], multiselect=True, label="Combination", elem_id="compose-pick")
+        pick = Menu([], value=[], multiselect=True, label="Combination", elem_id="compose-pick")
         return gr.Dataframe(
             [], headers=HEADERS, datatype="str", interactive=False, wrap=True, max_height=360, elem_id="compose-table"
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.components.menu import Menu
 from app.graphs import GraphLibrary
 from app.pages.context import PageContext
 from concept_graphs.compare import compare
@@ -25,7 +26,7 @@ def comparing_with(context: PageContext) -> None:
     with gr.Accordion("Compare with another graph", open=False):
         with gr.Row():
             offered = partners(library, context.graph_ref.value or "")
-            other = gr.Dropdown(offered, value=None, label="Other graph", elem_id="compare-name", scale=2)
+            other = Menu(offered, value=None, label="Other graph", elem_id="compare-name", scale=2)
             edges = gr.Radio(["confirmed", "all"], value="confirmed", label="Edges", elem_id="compare-edges", scale=1)
         said = gr.Textbox(label="What became of it", interactive=False, lines=4, elem_id="compare-said")
         table = gr.Dataframe(

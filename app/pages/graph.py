@@ -14,6 +14,7 @@ from app.components.composability_panel import composability_panel
 from app.components.concept_card import ConceptCard
 from app.components.concept_graph import ConceptGraphView
 from app.components.lever_rack import rack_of, with_lever
+from app.components.menu import Menu
 from app.components.notice_bar import NoticeBar, notices
 from app.components.tradeoff_panel import tradeoff_panel
 from app.components.view_bar import DEFAULT_VIEW, KINDS, ViewBar
@@ -127,7 +128,7 @@ def build(context: PageContext) -> None:
     start = context.default_graph if context.default_graph in names else (names[0] if names else None)
     bar = NoticeBar(notices(tour=(CLICK, *USE)), elem_id="graph-notices")
     with gr.Row(equal_height=False, elem_classes="fc-top"):
-        name = gr.Dropdown(names, value=start, label="Graph", elem_id="graph-name", scale=2, min_width=LONG_NAME)
+        name = Menu(names, value=start, label="Graph", elem_id="graph-name", scale=2, min_width=LONG_NAME)
         with gr.Column(scale=5, min_width=320):
             view = ViewBar(elem_id="graph-view")
     context.graph_ref = name

@@ -9,6 +9,7 @@ import gradio as gr
 
 from app import grid_figures, grid_plans, grid_words, grids
 from app.components.command_box import command_box
+from app.components.menu import Menu
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import RunPanel, raised
 from app.events import QUIET, TELLING
@@ -129,7 +130,7 @@ class _Panel(RunPanel):
                     self.gained = PlotlyView(None, elem_id="grid-gained")
                 with gr.Column(min_width=330):
                     self.shares = PlotlyView(None, elem_id="grid-shares")
-            self.pair = gr.Dropdown(
+            self.pair = Menu(
                 [],
                 label="Along the weights",
                 info="The pair whose weights are drawn.",

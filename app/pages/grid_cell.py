@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app import grid_cells, grids
+from app.components.menu import Menu
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import Told, raised
 from app.grid_cells import FACTOR_COLUMNS, MEASURE_COLUMNS
@@ -33,10 +34,10 @@ class CellPanel:
         with gr.Column(visible=False, elem_id="grid-cell") as self.whole:
             gr.Markdown("**Open a cell** as a representation", elem_id="grid-cell-title")
             with gr.Row(equal_height=False):
-                self.pair = gr.Dropdown(
+                self.pair = Menu(
                     [], label="Task × constraint", interactive=True, min_width=260, elem_id="grid-cell-pair"
                 )
-                self.which = gr.Dropdown(
+                self.which = Menu(
                     [], label="Which of its cells", interactive=True, min_width=260, elem_id="grid-cell-which"
                 )
             self.go = gr.Button("Open", size="sm", elem_id="grid-cell-open")
@@ -55,7 +56,7 @@ class CellPanel:
             with gr.Column(min_width=330):
                 self.matches = PlotlyView(None, elem_id="grid-cell-matches")
         with gr.Row(equal_height=False):
-            self.latent = gr.Dropdown([], label="Latent", interactive=True, elem_id="grid-cell-latent")
+            self.latent = Menu([], label="Latent", interactive=True, elem_id="grid-cell-latent")
             self.row = gr.Number(0, label="Held-out row", precision=0, elem_id="grid-cell-row")
         self.step = gr.Slider(
             -3, 3, value=2, step=0.1, label="Standard deviations it is moved by", elem_id="grid-cell-step"
@@ -104,7 +105,7 @@ class CellPanel:
         moved = [self.said, self.here, self.along]
         self.keep.wire(self.shown, self.which, self.method, HEAVY)
         graph = [self.graph, self.graph_said, self.known, self.recovered]
-        details = [self.detail, self.factors, self.measures, self.matches, self.latent, *moved]
+        details = [self.detail, self.which, self.factors, self.measures, self.matches, self.latent, *moved]
         details += [self.method, self.graph, *self.keep.outputs]
         self.pair.input(self._offer, [self.shown, self.pair, self.open], [self.which, self.detail], **CLOSING)
         self.which.input(self._chosen, [self.shown, self.which, self.open], self.detail, **CLOSING)
@@ -145,6 +146,7 @@ class CellPanel:
             table = grid_cells.factor_table(one, found)
             return [
                 gr.update(visible=True),
+                _which(grids.kept_cells(GRID.found(slug)), pair, cell),
                 table,
                 grid_cells.measure_table(one),
                 matches,

@@ -11,6 +11,7 @@ import gradio as gr
 
 from app import known_graphs
 from app.components.command_box import command_box
+from app.components.menu import Menu
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import RunPanel, raised
 from app.events import TELLING
@@ -69,7 +70,7 @@ class _Panel(RunPanel):
     def build_result(self) -> None:
         """Both graphs, what they say, and the figures."""
         with gr.Column(visible=False, elem_id="known-result") as self.result:
-            self.method = gr.Dropdown(
+            self.method = Menu(
                 [],
                 label="Recovered by",
                 info="What proposed the edges of the second graph, cut where F1 is best on other worlds.",

@@ -9,6 +9,7 @@ import gradio as gr
 
 from app import jobs
 from app.components.command_box import command_box
+from app.components.menu import Menu
 from app.events import QUIET
 from app.pages.context import PageContext
 from app.report import PAGE_FILE, TWIN_FILE, ReportConfig, available_pins
@@ -30,11 +31,11 @@ class ReportPage:
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=300, elem_classes="fc-panel"):
                 start = context.default_graph if context.default_graph in names else None
-                self.graph = gr.Dropdown(names, value=start, label="Graph", elem_id="report-graph")
+                self.graph = Menu(names, value=start, label="Graph", elem_id="report-graph")
                 title = gr.Textbox(
                     "", label="Title", placeholder="the graph's own", max_length=200, elem_id="report-title"
                 )
-                self.pins = gr.Dropdown(
+                self.pins = Menu(
                     available_pins(),
                     value=[],
                     multiselect=True,

@@ -11,6 +11,7 @@ from gradio.context import Context
 
 from app.components.command_box import command_box
 from app.components.lever_rack import rack_of, with_lever
+from app.components.menu import Menu
 from app.desk import levers_of, operations, rack_from
 from app.events import QUIET, TELLING
 from app.pages.context import PageContext
@@ -58,9 +59,9 @@ class SteerPage:
         start = f"graph/{self.context.default_graph}" if self.context.default_graph else None
         known = {name for _, name in names}
         value = start if start in known else next(iter(known), None)
-        self.source = gr.Dropdown(names, value=value, label="Levers from", elem_id="steer-source")
+        self.source = Menu(names, value=value, label="Levers from", elem_id="steer-source")
         with gr.Row(visible=False, elem_id="steer-latents") as self.latents:
-            self.level = gr.Dropdown([], label="Level", min_width=90, elem_id="steer-level")
+            self.level = Menu([], label="Level", min_width=90, elem_id="steer-level")
             self.latent = gr.Number(0, label="Latent", precision=0, minimum=0, min_width=80, elem_id="steer-latent")
             self.add = gr.Button("+ lever", size="sm", min_width=70, elem_id="steer-add")
 

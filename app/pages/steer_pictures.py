@@ -11,6 +11,7 @@ import gradio as gr
 from app.comparing import compare_pictures, sweep_pictures
 from app.components.lever_rack import Rack, rack_of
 from app.components.mask_painter import MaskPainter, mask_painted, painted
+from app.components.menu import Menu
 from app.components.noise_timeline import NoiseTimeline, interval_chosen, interval_shown
 from app.components.pictures_view import PicturesView
 from app.desk import levers_of, shares
@@ -81,7 +82,7 @@ class PicturesPart:
             self.pin = PinButton("picture")
             with gr.Row(equal_height=False):
                 with gr.Column(scale=3, min_width=280):
-                    self.target = gr.Dropdown([ALL], value=ALL, label="Where and when", elem_id="place-of")
+                    self.target = Menu([ALL], value=ALL, label="Where and when", elem_id="place-of")
                     self.timeline = NoiseTimeline(elem_id="noise-timeline")
                 with gr.Column(scale=2, min_width=240):
                     self.painter = MaskPainter(elem_id="mask-painter")

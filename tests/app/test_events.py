@@ -6,22 +6,11 @@ import inspect
 import re
 from typing import Any
 
-import pytest
-
-from app import server
-from app.settings import Settings
-
 SAYS = re.compile(r"gr\.(Error|Warning|Info)\(|\braised\(")
 
 
-def test_gradio_shows_what_handlers_say_only_of_events_in_its_queue(
-    monkeypatch: pytest.MonkeyPatch, synthetic_graph: str
-) -> None:
-    built: list[Any] = []
-    build = server.build_page
-    monkeypatch.setattr(server, "build_page", lambda context: built.append(build(context)) or built[-1])
-    server.create_app(Settings())
-    listened = [event for event in built[0].fns.values() if event.fn is not None]
+def test_gradio_shows_what_handlers_say_only_of_events_in_its_queue(page: Any) -> None:
+    listened = [event for event in page.fns.values() if event.fn is not None]
     speaking = [event for event in listened if SAYS.search(_source(event.fn))]
     assert len(speaking) >= 12
     assert [_name(event.fn) for event in speaking if not event.queue] == []

@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.comparing import compare_on_graph
 from app.graphs import GraphLibrary
-from app.pages.context import PageContext
 from app.settings import Settings
 from concept_graphs.graph import ConceptGraph
 from probes.artefacts import artefact_path, home
@@ -39,17 +37,12 @@ def test_starting_the_server_imports_no_torch_and_no_numba() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
 
 
-def test_a_page_is_asked_for_without_copying_the_application() -> None:
+def test_a_page_is_asked_for_without_copying_the_application(page: Any) -> None:
     """Gradio copies the page's config for every visitor. An object in it, such as a bound event, brings along all it
     can reach: the other components, opened graphs, models."""
-    from app.server import build_page
-
-    library = GraphLibrary()
-    context = PageContext(Settings(), library, pool=None, compare=compare_on_graph, default_graph=library.names()[0])
-    config = build_page(context).config
     strange = [
         f"{part['props'].get('elem_id')}: {name}"
-        for part in config["components"]
+        for part in page.config["components"]
         for name, value in part["props"].items()
         if not (plain(value) or isinstance(value, FunctionType))  # a function is never copied
     ]
