@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import gradio as gr
@@ -21,6 +21,7 @@ from app.config_flags import (
     nested_model,
     variants_of,
 )
+from app.events import QUIET
 from probes.artefacts import available
 from probes.configs import AsText, merged, validated
 from probes.refusals import KIND
@@ -69,6 +70,14 @@ class ConfigForm:
     def components(self) -> list[Any]:
         """The controls, in the order `read` expects their values."""
         return [control.component for control in self.controls]
+
+    def edited(self, answer: Callable[..., Any], outputs: Any) -> None:
+        """Answer the values after every edit; while one is answered, of all further ones only the last.
+
+        A control also tells of a change when it is first drawn; an edit is a person's.
+        """
+        edits = [part.input for part in self.components]
+        gr.on(edits, answer, self.components, outputs, trigger_mode="always_last", **QUIET)
 
     def read(self, given: Sequence[Any]) -> BaseModel:
         """The config the controls describe. Raises `WorkbenchError` naming the field that is wrong."""

@@ -20,8 +20,8 @@ MARKS = {"kept": "= kept", "lost": "− lost", "new": "+ new"}
 MOST = 500
 
 
-def comparing_with(context: PageContext) -> None:
-    """Build it inside the page; the open graph is what `context.graph_ref` names."""
+def comparing_with(context: PageContext) -> gr.Dropdown:
+    """Build it inside the page; the open graph is what `context.graph_ref` names. Gives the choice of its partner."""
     library = context.graphs
     with gr.Accordion("Compare with another graph", open=False):
         with gr.Row():
@@ -41,13 +41,10 @@ def comparing_with(context: PageContext) -> None:
         kept = name if name in offered else None
         return gr.update(choices=offered, value=kept), *answer(ref, kept, which)
 
-    def offer(ref: str) -> Any:
-        return gr.update(choices=partners(library, ref))
-
     for trigger in (other, edges):
         trigger.input(answer, [context.graph_ref, other, edges], [said, table], **PRIVATE)
     context.graph_ref.change(reopened, [context.graph_ref, other, edges], [other, said, table], **PRIVATE)
-    context.tab.select(offer, context.graph_ref, other, queue=False, **PRIVATE)
+    return other
 
 
 def partners(library: GraphLibrary, ref: str) -> list[str]:

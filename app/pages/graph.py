@@ -13,6 +13,7 @@ from app.components.atlas_panel import atlas_panel
 from app.components.composability_panel import composability_panel
 from app.components.concept_card import ConceptCard
 from app.components.concept_graph import ConceptGraphView
+from app.components.group_list import group_rows
 from app.components.lever_rack import rack_of, with_lever
 from app.components.menu import Menu
 from app.components.notice_bar import NoticeBar, notices
@@ -23,7 +24,7 @@ from app.events import QUIET, TELLING
 from app.facts import edge_counts, stability_rows
 from app.graphs import OpenGraph
 from app.pages import graph_groups
-from app.pages.comparing import comparing_with
+from app.pages.comparing import comparing_with, partners
 from app.pages.context import PageContext
 from app.pages.inspect import card
 from concept_graphs.text import percent
@@ -155,19 +156,19 @@ def build(context: PageContext) -> None:
         stability = gr.Dataframe(
             headers=STABILITY_HEADERS, datatype="str", interactive=False, wrap=True, elem_id="graph-stability"
         )
-    comparing_with(context)
+    other = comparing_with(context)
 
     def opened_graph(ref: str) -> tuple[Any, ...]:
         try:
             opened = library.open(ref)
         except WorkbenchError as error:
-            return {"message": str(error)}, gr.update(), [], [], notices([str(error)])
+            return {"message": str(error)}, gr.update(), [], [], notices([str(error)]), []
         said = notices(opened.graph.meta.warnings, tour=steps_of(opened))
         view_shown = view_of(opened)
         rows = table_shown(opened), stability_rows(opened.graph)
-        return picture(opened, view_shown["value"]), view_shown, *rows, said
+        return picture(opened, view_shown["value"]), view_shown, *rows, said, group_rows(opened.graph, opened.groups)
 
-    shown = [plot, view, table, stability, bar]
+    shown = [plot, view, table, stability, bar, groups]
     name.input(opened_graph, inputs=name, outputs=shown, **QUIET)
 
     def redraw(ref: str, value: Any) -> Any:
@@ -193,7 +194,6 @@ def build(context: PageContext) -> None:
         return inspect(ref, rack, str(row[0]) if row else "")
 
     graph_groups.wire(groups, library, context.graph_ref, view, plot, picture, _text)
-    name.input(lambda ref: graph_groups.groups_of(library, ref), inputs=name, outputs=groups, **QUIET)
     inspector.change(_chosen, inputs=inspector, outputs=groups, **QUIET)
     target = [inspector, plot]
     inputs = [context.graph_ref, context.rack]
@@ -247,6 +247,7 @@ def build(context: PageContext) -> None:
                 [],
                 [],
                 notices([nothing]),
+                [],
                 {"message": nothing},
                 gr.update(),
             )
@@ -256,9 +257,11 @@ def build(context: PageContext) -> None:
         chosen = gr.update(value=made[0], selected=asked["concept"] if found else "")
         return (chosen, *made[1:], found[0] if found else message, gr.update(choices=known, value=ref))
 
-    context.tab.select(lambda: gr.update(choices=library.names()), outputs=name, **QUIET)
-    arriving = blocks.load(arrive, outputs=[*shown, inspector, name], **QUIET)
-    arriving.then(lambda ref: graph_groups.groups_of(library, ref), inputs=name, outputs=groups, **QUIET)
+    def offer(ref: str) -> list[Any]:
+        return [gr.update(choices=library.names()), gr.update(choices=partners(library, ref))]
+
+    context.tab.select(offer, inputs=name, outputs=[name, other], **QUIET)
+    blocks.load(arrive, outputs=[*shown, inspector, name], **QUIET)
 
 
 def _chosen(card_shown: Any) -> Any:

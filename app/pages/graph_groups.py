@@ -23,15 +23,6 @@ def group_panel() -> GroupList:
         return GroupList([], elem_id="graph-groups", concept={})
 
 
-def groups_of(library: GraphLibrary, ref: str) -> list[dict[str, Any]]:
-    """The list's value for a graph; none for one that cannot be opened, which the picture says."""
-    try:
-        opened = library.open(ref)
-    except WorkbenchError:
-        return []
-    return group_rows(opened.graph, opened.groups)
-
-
 def _changes(text: Field) -> dict[str, Callable[[OpenGraph, gr.EventData], Groups]]:
     """Event to the change it asks for."""
 

@@ -12,10 +12,11 @@ from app.components.command_box import command_box
 from app.components.menu import Menu
 from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import RunPanel, raised
-from app.events import QUIET, TELLING
+from app.events import TELLING
 from app.grids import CARD_COLUMNS, LIVE_COLUMNS, Opened, marked
 from app.pages.grid_cell import CellPanel
-from app.pages.suite_form import SuiteForm, open_as_addressed, text_table
+from app.pages.opening import open_when_seen
+from app.pages.suite_form import SuiteForm, text_table
 from app.suite_runs import GRID
 from app.watching import Seen
 from probes.errors import WorkbenchError
@@ -44,7 +45,7 @@ def build(context: Any) -> None:
     with form_place:
         _form(context, opened, preset, panel.shown)
     panel.wire(context)
-    open_as_addressed(context, opened, panel, GRID, "grid")
+    open_when_seen(context.tab, opened, panel, GRID.names, GRID.belongs)
 
 
 def _form(context: Any, opened: gr.State, preset: gr.State, shown: gr.Dropdown) -> None:
@@ -88,8 +89,7 @@ def _plan(form: SuiteForm) -> None:
     def estimate(*given: Any) -> Any:
         return gr.update(value=raised(lambda: grid_plans.cost_said(form.fields.read(given))), visible=True)
 
-    # While one plan is made, of all further changes only the last is answered.
-    gr.on(form.changes, plan, inputs, [drawn, reasons, cost], trigger_mode="always_last", **QUIET)
+    form.fields.edited(plan, [drawn, reasons, cost])
     ask.click(estimate, inputs, cost, api_visibility="private", concurrency_limit=1)
 
 

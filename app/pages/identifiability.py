@@ -16,7 +16,8 @@ from app.components.plot_view import PlotlyView, figure_value
 from app.components.run_panel import RunPanel, raised
 from app.events import TELLING
 from app.known_graphs import PAIR_COLUMNS, WHOLE_COLUMNS, Opened
-from app.pages.suite_form import SuiteForm, open_as_addressed, text_table
+from app.pages.opening import open_when_seen
+from app.pages.suite_form import SuiteForm, text_table
 from app.suite_runs import KNOWN_GRAPH
 from app.watching import Seen
 from probes.errors import WorkbenchError
@@ -51,7 +52,7 @@ def build(context: Any) -> None:
     with form_place:
         _form(context, opened, panel.shown)
     panel.wire(context)
-    open_as_addressed(context, opened, panel, KNOWN_GRAPH, "identifiability")
+    open_when_seen(context.tab, opened, panel, KNOWN_GRAPH.names, KNOWN_GRAPH.belongs)
 
 
 def _form(context: Any, opened: gr.State, shown: gr.Dropdown) -> None:

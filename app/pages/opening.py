@@ -1,32 +1,40 @@
-"""How a page comes up: its form when its tab is first seen, and the run that the address names."""
+"""How a page with runs comes up when its tab is first seen: its form, and the run that the address names."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from app import jobs
+from app.components.run_panel import RunPanel, Told
 from app.events import TELLING
 from probes.errors import WorkbenchError
 
 
-def open_when_seen(tab: Any, opened: gr.State) -> None:
-    """Make the form when the tab is first seen: a config may import torch, the server's start must not."""
-    if isinstance(tab, gr.Tab):
-        tab.select(lambda: True, outputs=opened, **TELLING)
-    else:
-        assert Context.root_block is not None
-        Context.root_block.load(lambda: True, outputs=opened, **TELLING)
+def open_when_seen(
+    tab: gr.Tab, opened: gr.State, panel: RunPanel, names: Callable[[], list[str]], belongs: Callable[[str], bool]
+) -> None:
+    """One question when the tab is seen, and none before: each costs the browser some tenths of a second.
+
+    `opened` then makes the form: a config may import torch, the server's start must not. `names` are the runs to
+    choose from; the run that the address names is shown where it `belongs` here.
+    """
+
+    def seen(before: bool, told: Told, request: gr.Request) -> list[Any]:
+        slug = "" if before else _addressed(request)
+        if not belongs(slug):
+            return [True, gr.update(choices=names()), *[gr.skip() for _ in panel.outputs]]
+        return [True, gr.update(choices=names(), value=slug), *panel.refresh(slug, told)]
+
+    tab.select(seen, inputs=[opened, panel.told], outputs=[opened, panel.shown, *panel.outputs], **TELLING)
 
 
-def linked_run(request: gr.Request) -> tuple[str, str]:
-    """(the run that the address names, where there is one, the tab that it opens)."""
-    asked = dict(request.query_params)
-    slug = str(asked.get("run", ""))
+def _addressed(request: gr.Request) -> str:
+    """The run that the address names; nothing where there is none."""
+    slug = str(dict(request.query_params).get("run", ""))
     try:
-        found = jobs.find(slug).slug if slug else ""
+        return jobs.find(slug).slug if slug else ""
     except WorkbenchError:
-        found = ""
-    return found, str(asked.get("tab", ""))
+        return ""

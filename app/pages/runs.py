@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from app.components.command_box import command_box
 from app.events import QUIET
@@ -19,8 +18,6 @@ OPEN_IN = """(slug) => { if (!slug) return; const u = new URL(location);
 
 def build(context: Any) -> None:
     """Build the page inside the current tab."""
-    blocks, tab = Context.root_block, context.tab
-    assert blocks is not None
     listing = gr.Dataframe(
         value=[],
         headers=list(COLUMNS),
@@ -59,9 +56,7 @@ def build(context: Any) -> None:
         return str(row[0]) if isinstance(row, list) and row else ""
 
     everything = [listing, timer, *details]
-    blocks.load(refresh, inputs=chosen, outputs=everything, **QUIET)
-    if isinstance(tab, gr.Tab):
-        tab.select(refresh, inputs=chosen, outputs=everything, **QUIET)
+    context.tab.select(refresh, inputs=chosen, outputs=everything, **QUIET)
     again.click(refresh, inputs=chosen, outputs=everything, **QUIET)
     timer.tick(refresh, inputs=chosen, outputs=everything, **QUIET)
     listing.select(choose, outputs=chosen, **QUIET).then(_details, inputs=chosen, outputs=details, **QUIET)

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from app.components.command_box import command_box
 from app.components.lever_rack import rack_of, with_lever
@@ -53,6 +52,9 @@ class SteerPage:
             with gr.Column(scale=8, min_width=320, elem_classes="fc-panel"):
                 for part in self.parts_of.values():
                     part.build_view()
+        groups = [group for part in self.parts_of.values() for group in part.groups]
+        self.by_source = [context.rack, self.latents, self.level, *groups]
+        self.seen = gr.State(False)
 
     def _source(self) -> None:
         names = source_names(self.context.graphs)
@@ -80,7 +82,7 @@ class SteerPage:
         self.as_text = gr.Textbox("", visible="hidden", label="Lever set")
 
     def shown(self, name: Any) -> tuple[Any, ...]:
-        """Everything that depends on the source: the rack's props, the row of latents, which part is seen."""
+        """Values of `by_source`: the rack's props, the row of latents, which part is seen."""
         found: Source | None = None
         kind: Kind = "text"
         try:
@@ -96,6 +98,13 @@ class SteerPage:
         parts = [gr.update(visible=kind == name) for name, part in self.parts_of.items() for _ in part.groups]
         level = gr.update(choices=levels, value=levels[0] if levels else None)
         return rack, gr.update(visible=bool(levels)), level, *parts
+
+    def arrive(self, seen: bool, name: Any, rack: Any, *forms: Any) -> tuple[Any, ...]:
+        """What can be steered with by now; and when the tab is first seen, all that follows from what is chosen."""
+        offered = gr.update(choices=source_names(self.context.graphs))
+        if seen:
+            return True, offered, gr.skip(), gr.skip(), *[gr.skip() for _ in self.by_source]
+        return True, offered, self.command_for(name, rack, *forms), self.text.offer(name), *self.shown(name)
 
     def added(self, name: Any, rack: Any, level: Any, latent: Any) -> Any:
         """The rack with a lever on a latent that was named by its number."""
@@ -158,8 +167,7 @@ class SteerPage:
 def build(context: PageContext) -> None:
     """Build the page inside the current tab."""
     page = SteerPage(context)
-    rack, blocks = context.rack, Context.root_block
-    assert blocks is not None
+    rack = context.rack
     for part in page.parts_of.values():
         part.wire()
     page.add.click(page.added, inputs=[page.source, rack, page.level, page.latent], outputs=rack, **TELLING)
@@ -169,21 +177,22 @@ def build(context: PageContext) -> None:
     )
     page.load.upload(page.from_file, inputs=[page.load, page.source], outputs=rack, **TELLING)
     forms = [field for part in page.parts_of.values() for field in part.form]
-    told: dict[str, Any] = {"inputs": [page.source, rack, *forms], "outputs": page.command, **QUIET}
+    asked = [page.source, rack, *forms]
     changes = [rack.change, page.source.change, *(field.change for field in forms)]
-    gr.on(changes, page.command_for, trigger_mode="always_last", **told)
-    blocks.load(page.command_for, **told)
-    shown = [rack, page.latents, page.level]
-    shown += [group for part in page.parts_of.values() for group in part.groups]
-    page.source.change(page.shown, inputs=page.source, outputs=shown, **TELLING)
+    gr.on(changes, page.command_for, asked, page.command, trigger_mode="always_last", **QUIET)
+    page.source.change(page.shown, inputs=page.source, outputs=page.by_source, **TELLING)
     context.graph_ref.change(
         lambda ref: gr.update(value=f"graph/{ref}", choices=source_names(context.graphs)) if ref else gr.skip(),
         inputs=context.graph_ref,
         outputs=page.source,
         **QUIET,
     )
-    blocks.load(page.shown, inputs=page.source, outputs=shown, **TELLING)
-    context.tab.select(lambda: gr.update(choices=source_names(context.graphs)), outputs=page.source, **QUIET)
+    context.tab.select(
+        page.arrive,
+        inputs=[page.seen, *asked],
+        outputs=[page.seen, page.source, page.command, page.text.ready, *page.by_source],
+        **TELLING,
+    )
 
 
 def _json_of(content: Any) -> Any:

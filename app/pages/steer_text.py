@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from app.comparing import compare_on_probe
 from app.components.comparison import ComparisonView
@@ -67,8 +66,7 @@ class TextPart:
 
     def wire(self) -> None:
         """Join the components to the handlers."""
-        source, rack, blocks = self.source, self.context.rack, Context.root_block
-        assert blocks is not None
+        source, rack = self.source, self.context.rack
         self.go.click(
             self.steer,
             inputs=[source, rack, *self.form],
@@ -83,7 +81,6 @@ class TextPart:
         self.ready.click(self.shipped, inputs=source, outputs=outputs, **QUIET)
         self.pin.wire(self.last)
         source.change(self.offer, inputs=source, outputs=self.ready, **QUIET)
-        blocks.load(self.offer, inputs=source, outputs=self.ready, **QUIET)
 
     def steer(self, name: Any, rack_value: Any, *form: Any) -> Iterator[tuple[Any, Any, Any]]:
         """Values of the comparison, of its state and of the rack's shares."""

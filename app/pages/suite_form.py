@@ -1,5 +1,4 @@
-"""What pages about the runs of one suite share: the form of its config with the command line beside it, and the run
-that the address names."""
+"""What pages about the runs of one suite share: the form of its config with the command line beside it, and tables."""
 
 from __future__ import annotations
 
@@ -7,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 from pydantic import BaseModel
 
 from app import jobs
 from app.components.command_box import command_box
 from app.components.config_form import ConfigForm
-from app.components.run_panel import RunPanel, raised
-from app.events import QUIET, TELLING
-from app.pages.opening import linked_run, open_when_seen
+from app.components.run_panel import raised
+from app.events import TELLING
 from app.suite_runs import SuiteRuns
 from probes.errors import WorkbenchError
 
@@ -38,11 +35,6 @@ class SuiteForm:
         self.command = command_box(self._command(*start), elem_id=f"{prefix}-command")
         self.go = gr.Button("Start", variant="primary", size="md", elem_id=f"{prefix}-start")
 
-    @property
-    def changes(self) -> list[Any]:
-        """Triggers: whenever a field changes."""
-        return [part.change for part in self.fields.components]
-
     def wire(self, context: Any, shown: gr.Dropdown) -> None:
         """Keep the command line up to date; Start begins a run and shows it."""
 
@@ -54,7 +46,7 @@ class SuiteForm:
             slug = raised(started)
             return gr.update(choices=self.runs.names(), value=slug)
 
-        gr.on(self.changes, self._command, self.fields.components, self.command, **QUIET)
+        self.fields.edited(self._command, self.command)
         self.go.click(begin, inputs=self.fields.components, outputs=shown, **TELLING)
 
     def _command(self, *given: Any) -> str:
@@ -64,21 +56,6 @@ class SuiteForm:
             return jobs.command_line("evaluate", config)
         except WorkbenchError as error:
             return f"# {error.why}. {error.how}"
-
-
-def open_as_addressed(context: Any, opened: gr.State, panel: RunPanel, runs: SuiteRuns, tab: str) -> None:
-    """Make the form when the tab is first seen, and show the run that the address names, when it is of this page."""
-
-    def linked(request: gr.Request) -> tuple[Any, Any]:
-        found, asked = linked_run(request)
-        own = found if runs.belongs(found) else ""
-        return gr.update(choices=runs.names(), value=own), True if asked == tab else gr.skip()
-
-    blocks = Context.root_block
-    assert blocks is not None
-    open_when_seen(context.tab, opened)
-    loaded = blocks.load(linked, outputs=[panel.shown, opened], **TELLING)
-    loaded.then(panel.refresh, inputs=panel.inputs, outputs=panel.outputs, **QUIET)
 
 
 def text_table(columns: Mapping[str, str], label: str, elem_id: str, **more: Any) -> gr.Dataframe:

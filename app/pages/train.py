@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from app import jobs
 from app.components.command_box import command_box
@@ -16,7 +15,7 @@ from app.components.curves import QUANTITIES, curve_figure
 from app.components.plot_view import PlotlyView
 from app.components.run_panel import RunPanel, raised
 from app.events import QUIET, TELLING
-from app.pages.opening import linked_run, open_when_seen
+from app.pages.opening import open_when_seen
 from app.suite_runs import tab_of
 from app.watching import Seen, table
 from probes.artefacts import Kind, available, resolve
@@ -44,8 +43,6 @@ NOTHING = "No run is shown. Start one, or choose one above."
 
 def build(context: Any) -> None:
     """Build the page inside the current tab. `context.settings` gives the threads of a detached run."""
-    blocks = Context.root_block
-    assert blocks is not None
     opened = gr.State(False)
     preset = gr.State("")
     with gr.Row(equal_height=False):
@@ -64,21 +61,12 @@ def build(context: Any) -> None:
     with form_place:
         _form(context, kind, rows, preset, opened, panel.shown)
     panel.wire(context)
-    open_when_seen(context.tab, opened)
-    linked = blocks.load(_linked_run, outputs=[panel.shown, opened], **TELLING)
-    linked.then(panel.refresh, inputs=panel.inputs, outputs=panel.outputs, **QUIET)
+    open_when_seen(context.tab, opened, panel, _choices, lambda slug: bool(slug) and not tab_of(slug))
 
 
 def _choices() -> list[str]:
     """The runs this page can show, newest first."""
     return [row[0] for row in table()[0] if row[1] in SHOWN]
-
-
-def _linked_run(request: gr.Request) -> tuple[Any, Any]:
-    """The run the address names, when there is one, and that this tab is open where the address says so."""
-    found, tab = linked_run(request)
-    own = "" if tab_of(found) else found
-    return gr.update(choices=_choices(), value=own), True if tab == "train" else gr.skip()
 
 
 def _title(name: str) -> str:
@@ -155,7 +143,7 @@ def _form(
             slug = raised(started)
             return gr.update(choices=_choices(), value=slug)
 
-        gr.on([part.change for part in fields.components], show_command, fields.components, command, **QUIET)
+        fields.edited(show_command, command)
         go.click(begin, inputs=fields.components, outputs=shown, **TELLING)
 
 
