@@ -71,13 +71,13 @@ class ConfigForm:
         """The controls, in the order `read` expects their values."""
         return [control.component for control in self.controls]
 
-    def edited(self, answer: Callable[..., Any], outputs: Any) -> None:
-        """Answer the values after every edit; while one is answered, of all further ones only the last.
+    def followed_by(self, answer: Callable[..., Any], outputs: Any) -> None:
+        """Answer the values after every change; while one is answered, of all further ones only the last.
 
-        A control also tells of a change when it is first drawn; an edit is a person's.
+        A form that was just drawn also tells of changes, so it should be followed once for all that depends on it.
         """
-        edits = [part.input for part in self.components]
-        gr.on(edits, answer, self.components, outputs, trigger_mode="always_last", **QUIET)
+        changes = [part.change for part in self.components]
+        gr.on(changes, answer, self.components, outputs, trigger_mode="always_last", **QUIET)
 
     def read(self, given: Sequence[Any]) -> BaseModel:
         """The config the controls describe. Raises `WorkbenchError` naming the field that is wrong."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import gradio as gr
@@ -68,12 +68,12 @@ def _form(context: Any, opened: gr.State, preset: gr.State, shown: gr.Dropdown) 
         )
         choice.change(lambda value: value, inputs=choice, outputs=preset, **TELLING)
         made = SuiteForm(GRID, config, offered[name], prefix="grid", first=FIRST)
-        made.wire(context, shown)
-        _plan(made)
+        made.wire(context, shown, *_plan(made))
 
 
-def _plan(form: SuiteForm) -> None:
-    """Below the form: which pairs can be had, and on request how long the grid would take."""
+def _plan(form: SuiteForm) -> tuple[Callable[..., list[Any]], list[Any]]:
+    """Below the form: which pairs can be had, and on request how long the grid would take. Gives what follows the
+    fields, and where it is shown."""
     inputs = form.fields.components
     figure, said = _planned(form, [part.value for part in inputs])
     drawn = PlotlyView(figure, elem_id="grid-plan")
@@ -89,8 +89,8 @@ def _plan(form: SuiteForm) -> None:
     def estimate(*given: Any) -> Any:
         return gr.update(value=raised(lambda: grid_plans.cost_said(form.fields.read(given))), visible=True)
 
-    form.fields.edited(plan, [drawn, reasons, cost])
     ask.click(estimate, inputs, cost, api_visibility="private", concurrency_limit=1)
+    return plan, [drawn, reasons, cost]
 
 
 def _planned(form: SuiteForm, given: Any) -> tuple[dict[str, Any], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -35,8 +35,14 @@ class SuiteForm:
         self.command = command_box(self._command(*start), elem_id=f"{prefix}-command")
         self.go = gr.Button("Start", variant="primary", size="md", elem_id=f"{prefix}-start")
 
-    def wire(self, context: Any, shown: gr.Dropdown) -> None:
-        """Keep the command line up to date; Start begins a run and shows it."""
+    def wire(
+        self, context: Any, shown: gr.Dropdown, more: Callable[..., Sequence[Any]] = lambda *_: (), outputs: Any = ()
+    ) -> None:
+        """Keep the command line up to date, and `outputs` with what `more` makes of the fields; Start begins a run and
+        shows it."""
+
+        def follow(*given: Any) -> list[Any]:
+            return [self._command(*given), *more(*given)]
 
         def begin(*given: Any) -> Any:
             def started() -> str:
@@ -46,7 +52,7 @@ class SuiteForm:
             slug = raised(started)
             return gr.update(choices=self.runs.names(), value=slug)
 
-        self.fields.edited(self._command, self.command)
+        self.fields.followed_by(follow, [self.command, *outputs])
         self.go.click(begin, inputs=self.fields.components, outputs=shown, **TELLING)
 
     def _command(self, *given: Any) -> str:

@@ -143,7 +143,7 @@ def _form(
             slug = raised(started)
             return gr.update(choices=_choices(), value=slug)
 
-        fields.edited(show_command, command)
+        fields.followed_by(show_command, command)
         go.click(begin, inputs=fields.components, outputs=shown, **TELLING)
 
 
