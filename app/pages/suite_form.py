@@ -52,7 +52,7 @@ class SuiteForm:
             slug = raised(started)
             return gr.update(choices=self.runs.names(), value=slug)
 
-        self.fields.followed_by(follow, [self.command, *outputs])
+        self.fields.followed_by(follow if outputs else self._command, [self.command, *outputs])
         self.go.click(begin, inputs=self.fields.components, outputs=shown, **TELLING)
 
     def _command(self, *given: Any) -> str:
