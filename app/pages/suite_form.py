@@ -52,6 +52,7 @@ class SuiteForm:
             slug = raised(started)
             return gr.update(choices=self.runs.names(), value=slug)
 
+        # To gradio a list is the values of several outputs, and of one its value.
         self.fields.followed_by(follow if outputs else self._command, [self.command, *outputs])
         self.go.click(begin, inputs=self.fields.components, outputs=shown, **TELLING)
 

@@ -63,6 +63,20 @@ def keep(page: Any, task: str, name: str) -> None:
     page.click("#grid-cell-keep")
 
 
+def held(page: Any, address: str, asked: list[int]) -> list[Any]:
+    """From now on, the questions of these numbers at an address, which do not reach the server until let go."""
+    late: list[Any] = []
+
+    def hold(route: Any) -> None:
+        if json.loads(route.request.post_data)["fn_index"] in asked:
+            late.append(route)
+        else:
+            route.continue_()
+
+    page.route(address, hold)
+    return late
+
+
 def test_a_kept_cell_opens_as_a_graph_whose_latents_can_be_inspected(page: Any, address: str) -> None:
     page.goto(f"{address}/?tab=grid&run=balls")
     page.wait_for_selector("#grid-cell-open")
@@ -112,18 +126,10 @@ def test_a_kept_cell_opens_as_a_graph_whose_latents_can_be_inspected(page: Any, 
 
 def test_a_late_look_at_the_run_closes_no_cell_and_changes_no_choice(page: Any, address: str) -> None:
     """The tab shows the run that the address names, and the choice of it asks again; that question comes late."""
-    late = []
-
-    def hold_the_looks(route: Any) -> None:
-        if json.loads(route.request.post_data)["fn_index"] in looking:
-            late.append(route)
-        else:
-            route.continue_()
-
     page.goto(f"{address}/?tab=runs")
     looking = page.evaluate(LOOKING)
     page.goto("about:blank")  # so that no look of this first page is taken for one of the next
-    page.route("**/run/predict*", hold_the_looks)
+    late = held(page, "**/run/predict*", looking)
     page.goto(f"{address}/?tab=grid&run=balls")
     page.wait_for_selector("#grid-cell-open")
     keep(page, "reconstruction", "late")
@@ -140,18 +146,9 @@ def test_a_late_look_at_the_run_closes_no_cell_and_changes_no_choice(page: Any, 
 
 def test_a_pair_that_is_told_after_its_cell_was_opened_closes_nothing(page: Any, address: str) -> None:
     """A busy browser may send that a pair was picked after it sent that Open was pressed."""
-    late = []
-
-    def hold_the_pick(route: Any) -> None:
-        if json.loads(route.request.post_data)["fn_index"] in picking:
-            late.append(route)
-        else:
-            route.continue_()
-
     page.goto(f"{address}/?tab=grid&run=balls")
     page.wait_for_selector("#grid-cell-open")
-    picking = page.evaluate(PICKING)
-    page.route("**/queue/join*", hold_the_pick)
+    late = held(page, "**/queue/join*", page.evaluate(PICKING))
     keep(page, "reconstruction", "overtaken")
     page.wait_for_function(VALUE.format("grid-cell-kept", "graph overtaken"))
     assert late, "gradio tells of a pick again when its menu loses the focus, so as Open is pressed"
